@@ -1,0 +1,83 @@
+"""Percentile bootstrap over queries, clustered by identity.
+
+Queries of one identity resemble each other; drawing them one by one would make intervals too narrow. So whole
+identities are drawn, with replacement, and the mean is taken over all queries of the drawn ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocols.arrays import Counts, Values
+from protocols.evaluation import NoValidQueryError
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much the first of two paired scorers exceeds the second.
+
+    Attributes:
+        mean: mean difference over the queries.
+        low: lower end of its interval.
+        high: upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(
+    values: Values, identities: Counts, level: float = 0.95, samples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of the values.
+
+    Args:
+        values: ``(nq,)`` one metric; NaN marks queries left out.
+        identities: ``(nq,)`` identity of each query, the cluster.
+        level: share of the bootstrap distribution inside the interval, in (0, 1).
+        samples: number of bootstrap samples.
+        seed: of the draws; the same seed gives the same interval.
+
+    Raises:
+        NoValidQueryError: when every value is NaN.
+        ValueError: for arrays of different shape, a level outside (0, 1) or no samples.
+    """
+    if values.shape != identities.shape:
+        raise ValueError(f"values of shape {values.shape} and identities of shape {identities.shape} do not pair")
+    if not 0 < level < 1 or samples < 1:
+        raise ValueError(f"the level must lie between 0 and 1 and samples be at least 1, not {level} and {samples}")
+    valid = ~np.isnan(values)
+    if not valid.any():
+        raise NoValidQueryError(len(values))
+    _, cluster = np.unique(identities[valid], return_inverse=True)
+    sums = np.bincount(cluster, weights=values[valid])
+    counts = np.bincount(cluster)
+    drawn = np.random.default_rng(seed).integers(len(counts), size=(samples, len(counts)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_difference(
+    a: Values, b: Values, identities: Counts, level: float = 0.95, samples: int = 1000, seed: int = 0
+) -> Difference:
+    """Return the mean of a - b over the queries that both rank, with its bootstrap interval; see ``interval``.
+
+    Args:
+        a: ``(nq,)`` one metric of the first scorer.
+        b: ``(nq,)`` the same metric of the second scorer for the same queries, in the same order.
+        identities: ``(nq,)`` identity of each query.
+        level: share of the bootstrap distribution inside the interval, in (0, 1).
+        samples: number of bootstrap samples.
+        seed: of the draws.
+
+    Raises:
+        NoValidQueryError: when no query has both values.
+        ValueError: for arrays of different shape, a level outside (0, 1) or no samples.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"values of shapes {a.shape} and {b.shape} are not paired")
+    differences = a - b
+    low, high = interval(differences, identities, level, samples, seed)
+    return Difference(float(np.nanmean(differences)), low, high)

@@ -1,0 +1,126 @@
+"""From a ranking to one value per query and metric, and from those to the figures of a table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.arrays import Counts, Values
+from protocols.metrics.average_precision import average_precision as standard
+from protocols.metrics.cmc import rank_k
+from protocols.metrics.first_hit import first_hit_rank
+from protocols.metrics.inverse_negative_penalty import inverse_negative_penalty
+from protocols.metrics.trapezoid_average_precision import trapezoid_average_precision
+from protocols.names import UnknownNameError
+from protocols.tie_groups import Ranking
+
+AveragePrecision = Literal["standard", "trapezoid"]
+"""``standard`` is the mean of the precisions at the positives, ``trapezoid`` that of the Market-1501 MATLAB code."""
+
+_AVERAGE_PRECISIONS: Mapping[str, Callable[[Ranking], Values]] = MappingProxyType(
+    {"standard": standard, "trapezoid": trapezoid_average_precision}
+)
+
+
+class NoValidQueryError(ValueError):
+    """No query has a positive that it may see, so no mean exists."""
+
+    def __init__(self, queries: int) -> None:
+        super().__init__(f"None of the {queries} queries has a valid positive in the gallery after exclusion.")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Means over the queries that have a valid positive, as fractions from 0 to 1.
+
+    Attributes:
+        mAP: mean average precision.
+        rank1: expected share of queries with a positive among the first item; likewise ``rank5`` and ``rank10``.
+        mINP: mean inverse negative penalty.
+        queries: number of queries in the means.
+        left_out: number of queries without a valid positive.
+    """
+
+    mAP: float  # noqa: N815 - the field's spelling
+    rank1: float
+    rank5: float
+    rank10: float
+    mINP: float  # noqa: N815 - the field's spelling
+    queries: int
+    left_out: int
+
+
+@dataclass(frozen=True, eq=False)
+class PerQuery:
+    """The metrics of nq queries, each ``(nq,)``; floats are NaN for queries without a valid positive.
+
+    Attributes:
+        ap: average precision, standard or trapezoid.
+        inp: inverse negative penalty.
+        first_hit_rank: rank of the best positive.
+        rank1: probability of a positive among the first item; likewise ``rank5`` and ``rank10``.
+        positives: valid positives.
+        tied_positives: positives that share their score with another valid item.
+        items: valid gallery items.
+    """
+
+    ap: Values
+    inp: Values
+    first_hit_rank: Values
+    rank1: Values
+    rank5: Values
+    rank10: Values
+    positives: Counts
+    tied_positives: Counts
+    items: Counts
+
+    def __len__(self) -> int:
+        return len(self.positives)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """``(nq,)`` True for queries with at least one valid positive."""
+        return self.positives > 0
+
+    def summary(self) -> Metrics:
+        """Average over the valid queries.
+
+        Raises:
+            NoValidQueryError: when there is none.
+        """
+        valid = self.valid
+        if not valid.any():
+            raise NoValidQueryError(len(self))
+        return Metrics(
+            mAP=float(self.ap[valid].mean()),
+            rank1=float(self.rank1[valid].mean()),
+            rank5=float(self.rank5[valid].mean()),
+            rank10=float(self.rank10[valid].mean()),
+            mINP=float(self.inp[valid].mean()),
+            queries=int(valid.sum()),
+            left_out=int((~valid).sum()),
+        )
+
+
+def evaluate(ranking: Ranking, average_precision: AveragePrecision = "standard") -> PerQuery:
+    """Compute every metric of every query.
+
+    Raises:
+        UnknownNameError: for an average precision other than ``"standard"`` and ``"trapezoid"``.
+    """
+    if average_precision not in _AVERAGE_PRECISIONS:
+        raise UnknownNameError("average precision", average_precision, _AVERAGE_PRECISIONS)
+    return PerQuery(
+        ap=_AVERAGE_PRECISIONS[average_precision](ranking),
+        inp=inverse_negative_penalty(ranking),
+        first_hit_rank=first_hit_rank(ranking),
+        rank1=rank_k(ranking, 1),
+        rank5=rank_k(ranking, 5),
+        rank10=rank_k(ranking, 10),
+        positives=ranking.positive_counts,
+        tied_positives=ranking.tied_positives,
+        items=ranking.items,
+    )

@@ -1,0 +1,69 @@
+"""A protocol: which sensors the query has and which the gallery has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.modality import SUBSETS, Modality
+from protocols.names import UnknownNameError
+
+Side = Literal["query", "gallery"]
+"""The two sides of a retrieval: what is asked with, and what is asked for."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One of the 49 any-to-any retrieval settings, written ``R-to-NT``.
+
+    Attributes:
+        query: sensors of every query; non-empty.
+        gallery: sensors of every gallery item; non-empty.
+    """
+
+    query: Modality
+    gallery: Modality
+
+    def __post_init__(self) -> None:
+        if not self.query or not self.gallery:
+            raise ValueError("a protocol needs at least one modality on each side")
+
+    @classmethod
+    def parse(cls, text: str) -> "Protocol":
+        """Read ``"R-to-NT"``; the order of letters and the case do not matter, the order of the sides does.
+
+        Raises:
+            UnknownNameError: when the text is not two non-empty subsets joined by ``-to-``.
+        """
+        sides = text.strip().lower().split("-to-")
+        try:
+            query, gallery = (Modality.parse(side) for side in sides)
+        except ValueError as error:
+            raise UnknownNameError("protocol", text, [str(p) for p in ALL_PROTOCOLS]) from error
+        return cls(query, gallery)
+
+    @property
+    def matched(self) -> bool:
+        """True when both sides have the same sensors."""
+        return self.query == self.gallery
+
+    def subsets(self, side: Side, keys: Sequence[str]) -> NDArray[np.uint8]:
+        """Return the sensors of each item of a side as ``Modality`` values: here, the same for all.
+
+        Args:
+            side: which side the items stand on.
+            keys: one unique name per item, n in all; only their number matters here.
+
+        Returns:
+            ``(n,)`` values 1 to 7.
+        """
+        modality = self.query if side == "query" else self.gallery
+        return np.full(len(keys), modality.value, dtype=np.uint8)
+
+    def __str__(self) -> str:
+        return f"{self.query}-to-{self.gallery}"
+
+
+ALL_PROTOCOLS: tuple[Protocol, ...] = tuple(Protocol(q, g) for q in SUBSETS for g in SUBSETS)

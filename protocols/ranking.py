@@ -1,0 +1,156 @@
+"""Ranks of the positives of every query, from a score matrix or from embeddings.
+
+Values are sorted, never indices. Each chunk of queries holds its scores negated, so that the best come first; the
+items a query must not see are moved behind all others; then one binary search per positive counts the valid items
+above it, and a second one, where needed, those tied with it.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.arrays import Counts, FloatArray
+from protocols.exclusion import Exclusion, Labels
+from protocols.relevance import Pairs, Relevance
+from protocols.scoring import (
+    TILE_QUERIES,
+    NonFiniteScoreError,
+    check_finite,
+    check_labelled,
+    inner_products,
+)
+from protocols.tie_groups import Ranking
+
+__all__ = ["DEFAULT_MEMORY_BUDGET", "NonFiniteScoreError", "Ranking", "rank", "rank_embeddings"]
+
+DEFAULT_MEMORY_BUDGET = 2**30
+"""Bytes, 1 GiB."""
+_PAIR_BYTES = 128
+"""What one same-identity pair takes at most while its chunk is ranked: indices, flags, counts and their copies."""
+
+_CHUNK_QUERIES = TILE_QUERIES
+"""Most queries in a chunk: larger ones are no faster to multiply, and sort slower for falling out of the cache."""
+
+_Load = Callable[[int, int, FloatArray], None]
+
+
+def rank(
+    scores: NDArray[Any],
+    query: Labels,
+    gallery: Labels,
+    exclusion: Exclusion,
+    *,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+) -> Ranking:
+    """Rank the positives of every query by a score matrix; the order of the gallery plays no part.
+
+    Args:
+        scores: ``(nq, ng)`` similarities, higher is better; floats are compared as they are, integers as float64.
+        query: labels of the nq queries.
+        gallery: labels of the ng gallery items.
+        exclusion: which gallery items a query must not see.
+        memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken.
+
+    Raises:
+        NonFiniteScoreError: for a NaN or infinite score, also one of an excluded item.
+        ValueError: when the shape of the scores does not fit the labels.
+    """
+    if scores.shape != (len(query), len(gallery)):
+        raise ValueError(f"scores of shape {scores.shape} do not fit {len(query)} queries x {len(gallery)} items")
+
+    def load(start: int, stop: int, keys: FloatArray) -> None:
+        check_finite(scores[start:stop], first_query=start)
+        np.negative(scores[start:stop], out=keys, dtype=keys.dtype)
+
+    dtype = np.result_type(scores.dtype, np.float32)
+    return _rank_chunks(load, dtype, Relevance(query, gallery, exclusion), len(gallery), memory_budget)
+
+
+def rank_embeddings(
+    query_embeddings: FloatArray,
+    gallery_embeddings: FloatArray,
+    query: Labels,
+    gallery: Labels,
+    exclusion: Exclusion,
+    *,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+) -> Ranking:
+    """Rank by inner products that are computed chunk by chunk and never held together; see ``rank``.
+
+    Args:
+        query_embeddings: ``(nq, E)``.
+        gallery_embeddings: ``(ng, E)``; products are taken in float32.
+        query: labels of the nq queries.
+        gallery: labels of the ng gallery items.
+        exclusion: which gallery items a query must not see.
+        memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken, and the
+            tiles of one matrix product come on top.
+
+    Raises:
+        NonFiniteScoreError: for a NaN or infinite inner product.
+        ValueError: when the shapes do not fit each other or the labels.
+    """
+    check_labelled(query_embeddings, gallery_embeddings, query, gallery)
+
+    def load(start: int, stop: int, keys: FloatArray) -> None:
+        inner_products(query_embeddings[start:stop], gallery_embeddings, out=keys)
+        check_finite(keys, first_query=start)
+        np.negative(keys, out=keys)
+
+    relevance = Relevance(query, gallery, exclusion)
+    return _rank_chunks(load, np.dtype(np.float32), relevance, len(gallery), memory_budget)
+
+
+def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, width: int, memory_budget: int) -> Ranking:
+    """Rank chunk after chunk in one buffer; ``load`` fills it with the negated scores of a range of queries."""
+    cost = width * dtype.itemsize + relevance.same_identity * _PAIR_BYTES
+    chunks = list(_chunks(cost, memory_budget))
+    buffer = np.empty((max((stop - start for start, stop in chunks), default=0), width), dtype=dtype)
+    parts = []
+    for start, stop in chunks:
+        keys = buffer[: stop - start]
+        load(start, stop, keys)
+        parts.append(_rank_keys(keys, relevance.pairs(start, stop), relevance.items[start:stop]))
+    return Ranking.concatenate(parts)
+
+
+def _chunks(cost: Counts, budget: int) -> Iterator[tuple[int, int]]:
+    """Cut queries of given costs in bytes into ranges within the budget."""
+    total = np.concatenate([[0], np.cumsum(cost)])
+    start = 0
+    while start < len(cost):
+        fitting = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
+        stop = max(min(fitting, start + _CHUNK_QUERIES), start + 1)
+        yield start, stop
+        start = stop
+
+
+def _rank_keys(keys: FloatArray, pairs: Pairs, items: Counts) -> Ranking:
+    """Rank a chunk of queries by their negated scores, which are overwritten."""
+    hidden = pairs.excluded
+    seen = ~hidden
+    query = pairs.query[seen]
+    wanted = keys[query, pairs.gallery[seen]]
+    keys[pairs.query[hidden], pairs.gallery[hidden]] = np.inf
+    keys.sort(axis=1)
+    borders = np.searchsorted(query, np.arange(len(keys) + 1)).tolist()
+    above = np.empty(len(query), dtype=np.int64)
+    for row, (first, last) in enumerate(pairwise(borders)):
+        values = wanted[first:last]
+        values.sort()
+        above[first:last] = keys[row].searchsorted(values)
+    return Ranking.from_positives(items, query, above, _at_least(keys, query, wanted, above, borders))
+
+
+def _at_least(keys: FloatArray, query: Counts, wanted: FloatArray, above: Counts, borders: list[int]) -> Counts:
+    """Count the items not worse than each positive; only rows in which the next key is equal are searched again."""
+    at_least = above + 1
+    following = np.minimum(at_least, keys.shape[1] - 1)
+    tied = keys[query, following] == wanted
+    for row in np.unique(query[tied]).tolist():
+        chosen = slice(borders[row], borders[row + 1])
+        at_least[chosen] = keys[row].searchsorted(wanted[chosen], side="right")
+    return at_least

@@ -1,0 +1,168 @@
+"""Time of ranking and metrics, against the time of sorting the same scores in the same run.
+
+``pytest tests/benchmarks/bench_ranking.py --benchmark-only`` runs them; with ``MDREID_BENCH_FULL=1`` the streamed
+gallery has 1,000,000 x 2,048 values (4 GB in the temporary folder) in place of 100,000 x 512. All data are random.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from protocols.bootstrap import interval
+from protocols.evaluation import PerQuery, evaluate
+from protocols.exclusion import Exclusion, Labels
+from protocols.ranking import rank, rank_embeddings
+from protocols.streaming import search_and_rank
+from tests.protocols.cases import labels
+
+QUERIES, ITEMS, IDENTITIES, CAMERAS = 1715, 8575, 50, 8
+FULL = bool(os.environ.get("MDREID_BENCH_FULL"))
+MEBIBYTE = 2**20
+Benchmark: TypeAlias = Any
+"""The fixture of pytest-benchmark, whose methods have no types."""
+
+
+class Problem:
+    """The shape of RGBNT100 with normally distributed scores."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.scores = rng.standard_normal((QUERIES, ITEMS), dtype=np.float32)
+        self.query = labels(rng, QUERIES, IDENTITIES, CAMERAS)
+        self.gallery = labels(rng, ITEMS, IDENTITIES, CAMERAS)
+
+    def sort(self) -> NDArray[np.float32]:
+        return np.sort(self.scores, axis=1)
+
+    def metrics(self, scores: NDArray[Any]) -> PerQuery:
+        return evaluate(rank(scores, self.query, self.gallery, Exclusion.CAMERA))
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return Problem()
+
+
+def ratio(work: Callable[[], object], reference: Callable[[], object], rounds: int = 7) -> float:
+    """Divide the fastest times of two pieces of work that take turns, so that a busy machine slows down both."""
+    fastest = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        for number, call in enumerate((work, reference)):
+            start = time.perf_counter()
+            call()
+            fastest[number] = min(fastest[number], time.perf_counter() - start)
+    return round(fastest[0] / fastest[1], 2)
+
+
+def reference_loop(problem: Problem, rows: int) -> list[float]:
+    """Average precision as evaluation scripts of the field compute it: sort all indices, then loop over queries."""
+    order = np.argsort(-problem.scores[:rows], axis=1)
+    matches = (problem.gallery.identity[order] == problem.query.identity[:rows, None]).astype(np.int32)
+    result = []
+    for row in range(rows):
+        same_camera = problem.gallery.camera[order[row]] == problem.query.camera[row]
+        hits = matches[row][~(same_camera & (matches[row] == 1))]
+        running = hits.cumsum() / np.arange(1, len(hits) + 1.0)
+        result.append(float((running * hits).sum() / hits.sum()))
+    return result
+
+
+def test_sort_of_the_score_matrix(benchmark: Benchmark, problem: Problem) -> None:
+    benchmark(problem.sort)
+
+
+@pytest.mark.parametrize("decimals", [None, 1, 0], ids=["no ties", "some ties", "ties everywhere"])
+def test_metrics_from_the_score_matrix(benchmark: Benchmark, problem: Problem, decimals: int | None) -> None:
+    scores = problem.scores if decimals is None else problem.scores.round(decimals)
+    benchmark(problem.metrics, scores)
+    times = ratio(lambda: problem.metrics(scores), problem.sort)
+    benchmark.extra_info["times of one sort"] = times
+    assert times <= 4
+
+
+def test_reference_loop(benchmark: Benchmark, problem: Problem) -> None:
+    values = benchmark.pedantic(reference_loop, args=(problem, QUERIES), rounds=2)
+    exact = problem.metrics(problem.scores)
+    untied = exact.tied_positives == 0
+    np.testing.assert_allclose(np.array(values)[untied], exact.ap[untied], rtol=1e-9)
+    times = ratio(lambda: reference_loop(problem, QUERIES), problem.sort, rounds=2)
+    benchmark.extra_info["times of one sort"] = times
+
+
+def test_ranking_from_embeddings(benchmark: Benchmark, problem: Problem) -> None:
+    rng = np.random.default_rng(1)
+    left = rng.standard_normal((QUERIES, 2048), dtype=np.float32)
+    right = rng.standard_normal((ITEMS, 2048), dtype=np.float32)
+    arguments = (left, right, problem.query, problem.gallery, Exclusion.CAMERA)
+    benchmark.pedantic(rank_embeddings, args=arguments, rounds=3)
+    times = ratio(lambda: rank_embeddings(*arguments), lambda: left @ right.T, rounds=3)
+    benchmark.extra_info["times of one matrix product"] = times
+
+
+def test_bootstrap_interval(benchmark: Benchmark, problem: Problem) -> None:
+    values = np.random.default_rng(2).random(QUERIES)
+    benchmark(interval, values, problem.query.identity)
+    assert benchmark.stats["median"] < 0.02
+
+
+@contextmanager
+def resident_growth() -> Iterator[Callable[[], int]]:
+    """Watch the memory of this process; the yielded function returns its largest growth so far in bytes."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("resident memory is read from /proc")
+
+    def resident() -> int:
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    start, peak, done = resident(), [resident()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], resident())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: peak[0] - start
+    finally:
+        done.set()
+        thread.join()
+
+
+def gallery_on_disk(path: Path, items: int, width: int) -> NDArray[np.float16]:
+    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(items, width))
+    rng = np.random.default_rng(3)
+    for start in range(0, items, 20_000):
+        stop = min(start + 20_000, items)
+        stored[start:stop] = rng.standard_normal((stop - start, width), dtype=np.float32)
+    stored.flush()
+    del stored
+    mapped: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return mapped
+
+
+def test_streaming_a_gallery_from_disk(benchmark: Benchmark, tmp_path: Path) -> None:
+    items, width = (1_000_000, 2048) if FULL else (100_000, 512)
+    rng = np.random.default_rng(4)
+    gallery = gallery_on_disk(tmp_path / "gallery.npy", items, width)
+    query = rng.standard_normal((1000, width), dtype=np.float32)
+    known, others = labels(rng, items // 10, 500, CAMERAS), labels(rng, items - items // 10, 1, CAMERAS)
+    identity = np.concatenate([known.identity, others.identity - 1])
+    gallery_labels = Labels(identity, np.concatenate([known.camera, others.camera]), np.zeros(items, dtype=np.int64))
+    arguments = (query, gallery, labels(rng, 1000, 500, CAMERAS), gallery_labels, Exclusion.CAMERA, 100)
+    with resident_growth() as growth:
+        best, ranking = benchmark.pedantic(search_and_rank, args=arguments, rounds=1)
+        grown = growth()
+    benchmark.extra_info["MiB of memory added"] = grown // MEBIBYTE
+    assert best.indices.shape == (1000, 100)
+    assert evaluate(ranking).summary().queries == 1000
+    assert grown <= 2048 * MEBIBYTE
