@@ -1,0 +1,82 @@
+"""The command line: which commands there are, and the options that come before them."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.lazy import LazyCommand, LazyGroup
+
+COMMANDS = {
+    "run": LazyCommand(
+        "mdreid_bench.cli.run_command:run",
+        "Train methods or reuse them, evaluate them and print the table.",
+    ),
+    "list": LazyCommand(
+        "mdreid_bench.cli.list_command:list_names",
+        "List the methods, datasets, protocols, suites or presets.",
+    ),
+    "synth": LazyCommand(
+        "mdreid_bench.cli.synth_command:synth",
+        "Write synthetic images in the layout of the real datasets.",
+    ),
+}
+
+
+class Commands(LazyGroup):
+    """The commands of ``mdreid-bench``."""
+
+    lazy = COMMANDS
+
+
+app = typer.Typer(
+    name="mdreid-bench",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Console().result(f"mdreid-bench {version('mdreid-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="MDREID_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Benchmark any-to-any multi-modal object re-identification.
+
+    A query photographed in some of RGB (R), near infrared (N) and thermal (T)
+    must find the same person or vehicle in a gallery photographed in some
+    others: R-to-NT is one of 49 protocols.
+
+    Examples:
+
+      mdreid-bench run --dataset msvr310 --protocol R-to-NT
+
+      mdreid-bench list protocols
+    """
+
+
+def _stand_in() -> None:
+    """Hold the place of a command in the list; the group loads the real one."""
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.summary)(_stand_in)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app(prog_name="mdreid-bench")

@@ -1,0 +1,136 @@
+"""The only place that prints: results to stdout, everything else to stderr."""
+
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.console import Group
+from rich.measure import Measurement, measure_renderables
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mdreid_bench.cli.sparse import LINE_SECONDS, SparseTask
+from mdreid_bench.progress import Step
+from mdreid_bench.report.render_rich import render_rich
+from mdreid_bench.report.table import Table
+from mdreid_bench.report.text import printable
+
+PIPE_WIDTH = 120
+"""Columns of text assumed where there is no terminal to ask; tables take as many as they need."""
+
+
+class Console:
+    """Shows messages, progress, tables and results; implements :class:`mdreid_bench.progress.Reporter`.
+
+    On a terminal, running tasks have a bar with the time left. Elsewhere a task prints a line now and then, and
+    there are no colours.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = RichConsole(highlight=False, markup=False, emoji=False)
+        self._err = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+        for console in (self._out, self._err):
+            if not console.is_terminal:
+                console.width = max(console.width, PIPE_WIDTH)
+        self._clock = clock
+        self._progress: Progress | None = None
+
+    def message(self, text: str) -> None:
+        """Show one line of plain text on stderr."""
+        self._line(text)
+
+    def warn(self, text: str) -> None:
+        """Show a warning on stderr."""
+        self._line(text, "Warning: ", "yellow")
+
+    def error(self, text: str) -> None:
+        """Show an error on stderr."""
+        self._line(text, "Error: ", "bold red")
+
+    def traceback(self) -> None:
+        """Show the traceback of the exception being handled on stderr."""
+        self._err.out(traceback.format_exc(), end="")
+
+    def result(self, text: str | Path) -> None:
+        """Write one line to stdout, never wrapped."""
+        self._out.out(printable(str(text)))
+
+    def json(self, value: Any) -> None:
+        """Write plain values to stdout as indented JSON."""
+        self._out.out(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def table(self, table: Table) -> None:
+        """Write a table to stdout and an empty line after it; nothing in it is cut short.
+
+        Where the output is piped, the lines are as long as it takes; on a narrow terminal, cells wrap.
+        """
+        drawn = render_rich(table)
+        room = self._room(drawn)
+        if not self._out.is_terminal:
+            self._out.width = max(self._out.width, room.maximum)
+        elif room.minimum > self._out.width:
+            drawn = render_rich(table, wrap_numbers=True)
+        self._out.print(drawn)
+        self._out.line()
+
+    def _room(self, drawn: Group) -> Measurement:
+        """Return the columns of text that a table needs when its prose wraps, and when nothing does."""
+        unbounded = self._out.options.update(max_width=10_000)
+        grids = [part for part in drawn.renderables if isinstance(part, RichTable)]
+        return measure_renderables(self._out, unbounded, grids)
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Step]:
+        """Show a task of ``total`` units while the block runs."""
+        bars = self._err.is_terminal
+        lines = SparseTask(description, total, self._line, self._clock, every=math.inf if bars else LINE_SECONDS)
+        if bars:
+            with self._bar(description, total, lines) as step:
+                yield step
+        else:
+            yield lines.step
+        lines.close()
+
+    @contextmanager
+    def _bar(self, description: str, total: int, lines: SparseTask) -> Iterator[Step]:
+        """Draw a bar below those of the tasks around this one; ``lines`` learns of every step too."""
+        outermost = self._progress is None
+        progress = self._progress = self._progress or _bars(self._err)
+        progress.start()
+        task = progress.add_task(printable(description), total=total, note="")
+
+        def step(count: int = 1, note: str = "") -> None:
+            lines.step(count, note)
+            progress.advance(task, count)
+            if note:
+                progress.update(task, note=printable(note))
+
+        try:
+            yield step
+        finally:
+            progress.remove_task(task)
+            if outermost:
+                progress.stop()
+                self._progress = None
+
+    def _line(self, text: str, label: str = "", style: str = "") -> None:
+        self._err.print(Text.assemble((label, style), printable(text)), soft_wrap=True)
+
+
+def _bars(console: RichConsole) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        transient=True,
+    )

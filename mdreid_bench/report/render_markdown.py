@@ -1,0 +1,42 @@
+"""Tables as Markdown, as GitHub draws it."""
+
+import re
+
+from tabulate import tabulate
+
+from mdreid_bench.report.table import Cell, Emphasis, Missing, Number, Table
+from mdreid_bench.report.text import printable
+
+_MARKS = {Emphasis.NONE: "{}", Emphasis.BEST: "**{}**", Emphasis.SECOND: "<u>{}</u>"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
+
+
+def render_markdown(table: Table) -> str:
+    """Return the table under its title, with the caption above and the notes below; ends with a newline."""
+    markers = table.missing()
+    body = tabulate(
+        [[_cell(cell, markers) for cell in row] for row in table.rows],
+        headers=[escape(column.heading) for column in table.columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["right" if column.numeric else "left" for column in table.columns],
+    )
+    parts = [f"### {escape(table.title)}"]
+    if table.caption:
+        parts.append(escape(table.caption))
+    parts.append(body)
+    parts.extend(escape(note) for note in table.notes())
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return the text so that Markdown and HTML in it are shown, not obeyed."""
+    return _SPECIAL.sub(r"\\\1", printable(text))
+
+
+def _cell(cell: Cell, markers: dict[str, str]) -> str:
+    if isinstance(cell, Number):
+        return _MARKS[cell.emphasis].format(cell.text) + cell.suffix
+    if isinstance(cell, Missing):
+        return f"— ({markers[cell.reason]})"
+    return escape(cell)

@@ -1,0 +1,125 @@
+"""A table as an object: what is shown, apart from how it is drawn."""
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+
+class Emphasis(enum.Enum):
+    """How a number stands out among those it is compared with."""
+
+    NONE = enum.auto()
+    BEST = enum.auto()
+    SECOND = enum.auto()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured value, kept unrounded.
+
+    Attributes:
+        value: in the unit of its column.
+        interval: 95 % interval (low, high), same unit.
+        spread: standard deviation over seeds, same unit.
+        decimals: digits shown after the point.
+        emphasis: set by :func:`emphasise`.
+    """
+
+    value: float
+    interval: tuple[float, float] | None = None
+    spread: float | None = None
+    decimals: int = 1
+    emphasis: Emphasis = Emphasis.NONE
+
+    @property
+    def text(self) -> str:
+        """The value as shown, without interval and spread."""
+        return f"{self.value:.{self.decimals}f}"
+
+    @property
+    def suffix(self) -> str:
+        """Spread and interval as shown after the value, each with a space before it; may be empty."""
+        parts = []
+        if self.spread is not None:
+            parts.append(f" ± {self.spread:.{self.decimals}f}")
+        if self.interval is not None:
+            low, high = self.interval
+            parts.append(f" [{low:.{self.decimals}f}, {high:.{self.decimals}f}]")
+        return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell without a value; renderers draw a dash and give the reason below the table."""
+
+    reason: str
+
+
+Cell = str | Number | Missing
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading of a column; columns of numbers are aligned right, and may share a ``group`` heading."""
+
+    title: str
+    group: str = ""
+    numeric: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The heading on one line."""
+        return f"{self.group} {self.title}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Title, caption, headings, rows of as many cells, and notes.
+
+    Attributes:
+        rules: indices of the rows that a line sets off from the row above.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+    footnotes: tuple[str, ...] = ()
+    rules: frozenset[int] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row has {len(row)} cells, the table {len(self.columns)} columns")
+
+    def missing(self) -> dict[str, str]:
+        """Return reason -> marker (``a``, ``b``, ...) for the missing cells' reasons, in reading order."""
+        reasons = dict.fromkeys(cell.reason for row in self.rows for cell in row if isinstance(cell, Missing))
+        return dict(zip(reasons, _markers(), strict=False))
+
+    def notes(self) -> list[str]:
+        """Return what stands below the table: the reasons of missing cells, then the footnotes."""
+        return [f"({marker}) {reason}" for reason, marker in self.missing().items()] + list(self.footnotes)
+
+
+def emphasise(cells: Sequence[Cell]) -> list[Cell]:
+    """Mark the best number and the second best, where larger is better.
+
+    Numbers that are shown alike are tied, and ties are marked alike. A number without another to compare it with
+    stays unmarked.
+    """
+    shown = [float(cell.text) for cell in cells if isinstance(cell, Number)]
+    if len(shown) < 2:
+        return list(cells)
+    ranking = sorted(set(shown), reverse=True)
+    marks = dict(zip(ranking, (Emphasis.BEST, Emphasis.SECOND), strict=False))
+    return [
+        replace(cell, emphasis=marks.get(float(cell.text), Emphasis.NONE)) if isinstance(cell, Number) else cell
+        for cell in cells
+    ]
+
+
+def _markers() -> Iterator[str]:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    yield from letters
+    yield from (first + second for first in letters for second in letters)

@@ -1,0 +1,109 @@
+"""Records of one method brought together over protocols and seeds."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from mdreid_bench.report.table import Number
+from mdreid_bench.results.schema import Record
+
+PERCENT = 100.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One method in one configuration: all its seeds, which are averaged, on all its protocols.
+
+    Attributes:
+        label: the method's name and, where one method comes in several variants, what sets this one apart.
+        records: protocol -> its records, one for each seed, in the order of the seeds.
+        superseded: how many records were left out because a newer one has the same seed.
+    """
+
+    label: str
+    method: str
+    records: Mapping[str, tuple[Record, ...]]
+    superseded: int
+
+    @property
+    def example(self) -> Record:
+        """Any of the records; what all of them share can be read from it."""
+        return next(iter(self.records.values()))[0]
+
+    def seeds(self, protocol: str) -> tuple[int, ...]:
+        """Return the seeds behind the numbers of a protocol."""
+        return tuple(record.seed for record in self.records[protocol])
+
+    def number(self, protocol: str, metric: str) -> Number:
+        """Return a metric in percent: the mean and sample standard deviation when there are several seeds."""
+        records = self.records[protocol]
+        values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
+        if len(values) > 1:
+            return Number(statistics.fmean(values), spread=statistics.stdev(values))
+        interval = records[0].interval
+        if metric != "mAP" or interval is None:
+            return Number(values[0])
+        return Number(values[0], interval=(PERCENT * interval.mAP[0], PERCENT * interval.mAP[1]))
+
+
+def group_variants(records: Iterable[Record]) -> list[Variant]:
+    """Group records that differ only in protocol and seed, in the order in which they first appear."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.method, record.selection, record.config_key), []).append(record)
+    facts = {key: _facts(group[0]) for key, group in groups.items()}
+    labels = {key: _label(key, facts) for key in groups}
+    variants = []
+    for key, group in groups.items():
+        kept = _newest(group)
+        unique = list(labels.values()).count(labels[key]) == 1
+        label = labels[key] if unique else f"{labels[key]} #{group[0].config_key[:8]}"
+        variants.append(Variant(label, group[0].method, kept, len(group) - sum(map(len, kept.values()))))
+    return variants
+
+
+def _facts(record: Record) -> dict[str, str]:
+    """Return what may set variants of one method apart, as short texts."""
+    facts = {
+        "preset": record.preset,
+        "trunk": record.trunk,
+        "version": str(record.method_version),
+        "training data": (record.train_fingerprint or "none")[:10],
+    }
+    return facts | _flat(record.options) | _flat(record.config_overrides)
+
+
+def _flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
+    """Return dotted key -> value as text."""
+    flat: dict[str, str] = {}
+    for key, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def _label(key: tuple[str, ...], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:
+    """Name a variant by its method and the facts in which variants of that method differ."""
+    method, selection, _ = key
+    others = [rest for other, rest in facts.items() if other[0] == method]
+    marks = [
+        f"{name} {value}" for name, value in facts[key].items() if any(rest.get(name) != value for rest in others)
+    ]
+    if selection == "best-test":
+        marks.append("epoch chosen on test data")
+    return f"{method} ({', '.join(marks)})" if marks else method
+
+
+def _newest(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
+    newest: dict[str, dict[int, Record]] = {}
+    for record in records:
+        seeds = newest.setdefault(record.protocol, {})
+        other = seeds.get(record.seed)
+        if other is None or record.provenance.created >= other.provenance.created:
+            seeds[record.seed] = record
+    return {protocol: tuple(seeds[seed] for seed in sorted(seeds)) for protocol, seeds in newest.items()}

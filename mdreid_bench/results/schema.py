@@ -1,0 +1,168 @@
+"""The record of one evaluated cell: what was measured, on what, by what, and where it came from."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from mdreid_bench.results.keys import canonical_json
+from protocols.evaluation import Metrics as Means
+
+SCHEMA_VERSION: Literal[1] = 1
+"""Raised whenever a field is added, removed or changes its meaning."""
+
+_ROUNDING = 1e-9
+
+
+def _snap(value: Any) -> Any:
+    """Undo the rounding that takes the mean of perfect scores a hair beyond 0 or 1."""
+    if isinstance(value, float) and -_ROUNDING < value < 1 + _ROUNDING:
+        return min(max(value, 0.0), 1.0)
+    return value
+
+
+Fraction = Annotated[float, BeforeValidator(_snap), Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
+"""A name that is safe as a part of a file name on every system."""
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
+"""Text without control characters, so that no record can steer a terminal."""
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10,64}$")]
+
+
+class Part(BaseModel):
+    """Base of the record and its parts: unknown fields, NaN and infinity are errors; fields are read-only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Metrics(Part):
+    """Means over the queries that have a positive; fractions, not percentages."""
+
+    mAP: Fraction  # noqa: N815 - the field's spelling
+    rank1: Fraction
+    rank5: Fraction
+    rank10: Fraction
+    mINP: Fraction  # noqa: N815 - the field's spelling
+
+    @classmethod
+    def of(cls, means: Means) -> Self:
+        """Take the metrics from the summary of an evaluation."""
+        return cls(mAP=means.mAP, rank1=means.rank1, rank5=means.rank5, rank10=means.rank10, mINP=means.mINP)
+
+
+class Interval(Part):
+    """95 % bootstrap intervals (low, high) over queries clustered by identity; fractions."""
+
+    mAP: tuple[Fraction, Fraction]  # noqa: N815 - the field's spelling
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.mAP[0] > self.mAP[1]:
+            raise ValueError(f"the interval {self.mAP} ends before it starts")
+        return self
+
+
+class Counts(Part):
+    """Sizes of the evaluated cell.
+
+    Attributes:
+        queries: queries that entered the means.
+        queries_without_positive: queries left out because no valid gallery item has their identity.
+        gallery: gallery items before exclusion.
+        identities: identities among the queries that entered the means.
+        tied_positives: positives whose score equals that of another valid item, summed over queries.
+    """
+
+    queries: Count
+    queries_without_positive: Count
+    gallery: Count
+    identities: Count
+    tied_positives: Count
+
+
+class Provenance(Part):
+    """Where and when a record was made; never part of a key.
+
+    Attributes:
+        commit: git commit of the installed source tree; None when it is not a checkout.
+        dirty: whether the code differed from that commit; None when it is not a checkout.
+        versions: library name -> version.
+        cores: CPU cores this process was allowed to use.
+        gpu: name of the accelerator, None on a CPU.
+        created: time of writing, UTC.
+        phase_seconds: phase, such as ``"train"``, -> seconds.
+    """
+
+    commit: Hash | None
+    dirty: bool | None
+    versions: dict[Name, Line]
+    python: Line
+    platform: Line
+    cpu: Line
+    cores: Annotated[int, Field(gt=0)]
+    gpu: Line | None
+    created: AwareDatetime
+    phase_seconds: dict[Line, Annotated[float, Field(ge=0)]]
+
+
+class Record(Part):
+    """One method on one dataset with one protocol and one seed.
+
+    Attributes:
+        data_kind: ``synthetic`` when the images were generated.
+        train_fingerprint: content hash of the training data; None for methods that do not train.
+        test_fingerprint: content hash of the test data in use, ``limit`` applied.
+        method_version: the method's declared code version.
+        average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
+        limit: the ``--limit`` in force, None for the full test set.
+        selection: how the reported epoch was chosen; ``none`` for methods that do not train.
+        trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
+        run_key: hash of all that determines the numbers, apart from the protocol and the limit.
+        config_key: hash of the same without the seed; records that share it are averaged over their seeds.
+        options: the method's options in force.
+        chance: what a random order of the same gallery scores for the same queries, in expectation.
+        interval: 95 % intervals, when they were computed.
+        per_query: file name of the per-query values, in the record's own folder.
+        config_overrides: configuration keys that the user gave, as given; the seed is not among them.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    dataset: Name
+    data_kind: Literal["real", "synthetic"]
+    train_fingerprint: Hash | None
+    test_fingerprint: Hash
+    method: Name
+    method_version: Count
+    preset: Name
+    seed: Count
+    protocol: Name
+    average_precision: Literal["standard", "trapezoid"] = "standard"
+    limit: Annotated[int, Field(gt=0)] | None
+    selection: Literal["last-epoch", "best-test", "none"]
+    trunk: Line
+    run_key: Hash
+    config_key: Hash
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    metrics: Metrics
+    interval: Interval | None = None
+    chance: Metrics
+    counts: Counts
+    per_query: Name | None = None
+    config_overrides: dict[str, JsonValue] = Field(default_factory=dict)
+    provenance: Provenance
+
+    @field_validator("options", "config_overrides")
+    @classmethod
+    def _plain(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        canonical_json(value)  # raises ValueError for NaN and infinity at any depth
+        return value

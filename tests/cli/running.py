@@ -1,0 +1,28 @@
+"""Running the command line inside the tests, as a user's shell would see it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+START = "from mdreid_bench.cli.app import main; main()"
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return this environment without what changes the look of the output, 80 columns wide."""
+    looks = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "NO_COLOR", "TERMINAL_WIDTH")
+    kept = {name: value for name, value in os.environ.items() if name not in looks and not name.startswith("MDREID_")}
+    return kept | {"COLUMNS": "80", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"} | extra
+
+
+def mdreid_bench(*arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run ``mdreid-bench`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", START, *arguments],
+        env=dict(env or environment()),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )

@@ -1,0 +1,137 @@
+"""The frame of the command line: help, errors, exit codes."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mdreid_bench.cli import app as application
+from mdreid_bench.cli import list_command
+from mdreid_bench.cli.errors import describe
+from mdreid_bench.errors import DataError, MdreidError, UsageError
+from mdreid_bench.results.schema import Metrics
+from protocols.names import UnknownNameError
+from tests.cli.running import START, environment, mdreid_bench
+
+GOLDEN = Path(__file__).parent / "golden" / "help.txt"
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Make ``mdreid-bench list suites`` raise."""
+
+    def failing() -> None:
+        raise error
+
+    monkeypatch.setitem(list_command._SOURCES, "suites", failing)
+
+
+def listed_commands(text: str) -> list[str]:
+    """Return the words of the commands panel, without the frame and however it was wrapped."""
+    panel = text[text.index("Commands") :]
+    return re.sub(r"[^\w.,' -]", " ", panel).split()
+
+
+def test_help_lists_the_commands_as_in_the_golden_file() -> None:
+    expected = GOLDEN.read_text(encoding="utf-8").split()
+    for columns in ("60", "80", "200"):
+        done = mdreid_bench("--help", env=environment(COLUMNS=columns))
+        assert done.returncode == 0
+        assert listed_commands(done.stdout) == expected
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    done = mdreid_bench()
+    assert "Commands" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", application.COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    shown = CliRunner(env=environment()).invoke(application.app, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"  mdreid-bench {command}" in shown.output
+    assert f"mdreid-bench {command} [OPTIONS]" in shown.output.replace("\n", "")
+
+
+def test_version() -> None:
+    done = mdreid_bench("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"mdreid-bench {version('mdreid-bench')}\n", "")
+
+
+def test_an_unknown_command_exits_2_and_names_the_nearest() -> None:
+    done = mdreid_bench("lst")
+    assert done.returncode == 2
+    assert "lst" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_option_exits_2() -> None:
+    assert mdreid_bench("list", "suites", "--colour").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("Batch size 5 is odd."), 2),
+        (DataError("There is no folder."), 3),
+        (MdreidError("It failed."), 1),
+        (UnknownNameError("protocol", "x", ["R-to-N"]), 2),
+        (PermissionError(13, "Permission denied", "/data/x"), 3),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_expected_errors_are_one_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    fail_with(monkeypatch, error)
+    done = CliRunner(env=environment()).invoke(application.app, ["list", "suites"])
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_bug_is_one_line_that_tells_how_to_see_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, ZeroDivisionError("division by zero"))
+    done = CliRunner(env=environment()).invoke(application.app, ["list", "suites"])
+    assert done.exit_code == 1
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert "MDREID_DEBUG=1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "extra"), [(["--debug"], {}), ([], {"MDREID_DEBUG": "1"})])
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], extra: dict[str, str]
+) -> None:
+    fail_with(monkeypatch, DataError("There is no folder."))
+    done = CliRunner(env=environment(**extra)).invoke(application.app, [*arguments, "list", "suites"])
+    assert done.exit_code == 3
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("Error: There is no folder.\n")
+
+
+def test_an_invalid_value_names_its_field() -> None:
+    with pytest.raises(ValueError, match="mAP") as caught:
+        Metrics(mAP=2, rank1=0, rank5=0, rank10=0, mINP=0)
+    failure = describe(caught.value)
+    assert failure is not None
+    assert failure.exit_code == 2
+    assert failure.message.startswith("Invalid value for Metrics mAP: ")
+
+
+@pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), typer.BadParameter("x"), BrokenPipeError()])
+def test_errors_of_the_command_line_library_are_left_to_it(error: BaseException) -> None:
+    assert describe(error) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell with pipes")
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f'"{sys.executable}" -c "{START}" list protocols --json | head -c 1'
+    done = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[", "")

@@ -1,0 +1,168 @@
+"""The tables that a run prints, from hand-made records."""
+
+from datetime import timedelta
+
+import pytest
+
+from mdreid_bench.report.run_table import MANY_PROTOCOLS, Absent, run_tables
+from mdreid_bench.report.table import Emphasis, Missing, Number
+from mdreid_bench.results.schema import Counts
+from protocols.protocol import ALL_PROTOCOLS
+from tests.results.factory import PROVENANCE, make_record, metrics
+
+OTHER = {"method": "single-classifier", "config_key": "d" * 64}
+
+
+def number(cell: object) -> Number:
+    assert isinstance(cell, Number)
+    return cell
+
+
+def test_no_records_no_tables() -> None:
+    assert run_tables([]) == []
+
+
+def test_one_row_for_each_method_then_chance() -> None:
+    (table,) = run_tables([make_record(), make_record(**OTHER, metrics=metrics(0.3, 0.6))])
+    assert [column.title for column in table.columns] == ["method", "mAP", "Rank-1", "Rank-5", "Rank-10"]
+    assert [row[0] for row in table.rows] == ["mdreid", "single-classifier", "chance"]
+    assert [number(cell).text for cell in table.rows[0][1:]] == ["40.0", "50.0", "75.0", "87.5"]
+    assert number(table.rows[0][1]).emphasis is Emphasis.BEST
+    assert number(table.rows[1][1]).emphasis is Emphasis.SECOND
+    assert number(table.rows[2][1]).emphasis is Emphasis.NONE
+    assert table.rules == {2}
+
+
+def test_the_interval_stands_beside_the_map_of_a_single_seed() -> None:
+    (table,) = run_tables([make_record()])
+    assert number(table.rows[0][1]).interval == pytest.approx((35.0, 45.0))
+    assert number(table.rows[0][2]).interval is None
+    assert any("bootstrap" in note for note in table.footnotes)
+
+
+def test_seeds_are_averaged_with_their_sample_standard_deviation() -> None:
+    (table,) = run_tables([make_record(seed=seed, metrics=metrics(m)) for seed, m in ((2, 0.1), (0, 0.2), (1, 0.6))])
+    cell = number(table.rows[0][1])
+    assert cell.value == pytest.approx(30.0)
+    assert cell.spread == pytest.approx(26.457513)  # squares of -20, -10, 30 sum to 1400; sqrt(1400 / 2)
+    assert cell.interval is None
+    assert table.footnotes == ("mdreid: mean ± sample standard deviation over seeds 0, 1, 2.",)
+
+
+def test_synthetic_data_and_a_limit_are_said_in_title_and_caption() -> None:
+    (table,) = run_tables([make_record(limit=200)])
+    assert table.title == "msvr310 R-to-NT (synthetic data, limit 200)"
+    assert "SYNTHETIC" in table.caption
+    assert "--limit 200" in table.caption
+
+
+def test_real_data_carry_no_mark() -> None:
+    (table,) = run_tables([make_record(data_kind="real")])
+    assert table.title == "msvr310 R-to-NT"
+    assert "SYNTHETIC" not in table.caption
+
+
+def test_the_caption_counts_queries_left_out() -> None:
+    counts = Counts(queries=10, queries_without_positive=3, gallery=20, identities=4, tied_positives=0)
+    (table,) = run_tables([make_record(counts=counts)])
+    assert "10 queries of 4 identities, 20 gallery items; 3 queries without a positive left out." in table.caption
+
+
+def test_a_set_up_that_differs_between_methods_is_noted_for_each() -> None:
+    (table,) = run_tables([make_record(), make_record(**OTHER, trunk="ViT-B-16/openai")])
+    assert "trunk" not in table.caption
+    assert "mdreid: preset tiny, trunk mdreid-tiny/synthetic." in table.footnotes
+    assert "single-classifier: preset tiny, trunk ViT-B-16/openai." in table.footnotes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"data_kind": "real"}, {"limit": 5}, {"test_fingerprint": "e" * 12}, {"average_precision": "trapezoid"}],
+)
+def test_numbers_that_cannot_be_compared_never_share_a_table(changes: dict[str, object]) -> None:
+    assert len(run_tables([make_record(), make_record(**OTHER, **changes)])) == 2
+
+
+def test_trapezoid_average_precision_is_said() -> None:
+    (table,) = run_tables([make_record(average_precision="trapezoid")])
+    assert "trapezoid" in table.caption
+
+
+def test_variants_of_a_method_are_rows_of_their_own_named_by_what_differs() -> None:
+    released = make_record(config_key="e" * 64, options={"rol": "released"})
+    (table,) = run_tables([make_record(), released])
+    assert [row[0] for row in table.rows] == ["mdreid (rol paper)", "mdreid (rol released)", "chance"]
+
+
+def test_nested_settings_that_differ_are_named_by_their_dotted_key() -> None:
+    short = make_record(config_key="e" * 64, config_overrides={"schedule": {"epochs": 2}})
+    (table,) = run_tables([make_record(), short])
+    assert [row[0] for row in table.rows][:2] == ["mdreid", "mdreid (schedule.epochs 2)"]
+
+
+def test_variants_without_a_known_difference_are_told_apart_by_their_key() -> None:
+    (table,) = run_tables([make_record(), make_record(config_key="e" * 64)])
+    assert [row[0] for row in table.rows][:2] == ["mdreid #cccccccc", "mdreid #eeeeeeee"]
+
+
+def test_incidental_arguments_do_not_split_a_method() -> None:
+    (table,) = run_tables([make_record(), make_record(seed=1, config_overrides={"device": "cpu"})])
+    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+
+
+def test_selection_on_test_data_is_marked_in_the_row() -> None:
+    (table,) = run_tables([make_record(selection="best-test")])
+    assert table.rows[0][0] == "mdreid (epoch chosen on test data)"
+
+
+def test_of_two_records_of_one_seed_the_newer_counts_and_the_other_is_noted() -> None:
+    newer = PROVENANCE.model_copy(update={"created": PROVENANCE.created + timedelta(hours=1)})
+    records = [
+        make_record(metrics=metrics(0.6), provenance=newer, run_key="f" * 64),
+        make_record(metrics=metrics(0.1)),
+    ]
+    for order in (records, records[::-1]):
+        (table,) = run_tables(order)
+        assert number(table.rows[0][1]).text == "60.0"
+        assert "mdreid: 1 older records of the same seeds left out." in table.footnotes
+
+
+def test_a_cell_without_a_record_is_a_dash_with_its_reason() -> None:
+    records = [make_record(), make_record(protocol="N-to-N"), make_record(**OTHER)]
+    gaps = [Absent("msvr310", "top-reid", "R-to-NT", "failed: no weights")]
+    first, second = run_tables(records, gaps)
+    assert first.rows[2] == ("top-reid", *[Missing("failed: no weights")] * 4)
+    assert second.rows[1] == ("single-classifier", *[Missing("not run")] * 4)
+    assert second.rows[2] == ("top-reid", *[Missing("not run")] * 4)
+
+
+def test_many_protocols_make_one_table_with_a_row_for_each() -> None:
+    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[: MANY_PROTOCOLS + 1]]
+    records = [make_record(protocol=protocol) for protocol in protocols]
+    records += [make_record(**OTHER, protocol=protocol, metrics=metrics(0.3, 0.6)) for protocol in protocols[1:]]
+    (table,) = run_tables(records)
+    assert [row[0] for row in table.rows] == protocols
+    assert [column.heading for column in table.columns][1:] == [
+        f"{method} {metric}" for method in ("mdreid", "single-classifier", "chance") for metric in ("mAP", "Rank-1")
+    ]
+    assert table.rows[0][3:5] == (Missing("not run"),) * 2
+    values = [number(cell) for cell in table.rows[1][1:]]
+    assert [cell.text for cell in values] == ["40.0", "50.0", "30.0", "60.0", "3.0", "2.0"]
+    assert [cell.emphasis for cell in values[:4]] == [Emphasis.BEST, Emphasis.SECOND, Emphasis.SECOND, Emphasis.BEST]
+
+
+def test_few_protocols_make_a_table_each() -> None:
+    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[:MANY_PROTOCOLS]]
+    tables = run_tables([make_record(protocol=protocol) for protocol in protocols])
+    assert [table.title.split()[1] for table in tables] == protocols
+
+
+def test_a_method_that_ran_seeds_unevenly_says_so() -> None:
+    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[: MANY_PROTOCOLS + 1]]
+    records = [make_record(protocol=protocol) for protocol in protocols]
+    records += [make_record(protocol=protocol, seed=1) for protocol in protocols[:2]]
+    (table,) = run_tables(records)
+    assert set(table.footnotes) == {
+        "mdreid (2 protocols): mean ± sample standard deviation over seeds 0, 1.",
+        "mdreid (7 protocols): seed 0.",
+    }

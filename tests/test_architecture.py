@@ -1,0 +1,134 @@
+"""The shape of the code: who imports whom, what the command line loads, how long files are."""
+
+import ast
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import START, environment
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ("protocols", "mdreid_bench", "baselines")
+"""Each package may import those before it."""
+WITHOUT_TORCH = ("protocols", *(f"mdreid_bench/{part}" for part in ("cli", "config", "report", "results")))
+LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FILE = 300, 60, 150
+HELP_SECONDS = 1.0
+
+SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+NAMES = [path.relative_to(ROOT).as_posix() for path in SOURCES]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Yield the full names of all modules that the nodes below ``tree`` import."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module_name(path).split(".") + (["__init__"] if path.name == "__init__.py" else [])
+            base = ".".join(package[: -node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def at_import(tree: ast.Module) -> ast.Module:
+    """Return the tree without the bodies of functions, which run later."""
+
+    class Hollow(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+            return None
+
+    hollow = Hollow().visit(tree)
+    assert isinstance(hollow, ast.Module)
+    return hollow
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def test_the_packages_are_found() -> None:
+    assert {name.split("/")[0] for name in NAMES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_imports_point_one_way(path: Path) -> None:
+    own = LAYERS.index(path.relative_to(ROOT).parts[0])
+    used = {name.split(".")[0] for name in imports(parse(path), path)}
+    assert not used & set(LAYERS[own + 1 :])
+    assert "tests" not in used
+
+
+def test_protocols_import_numpy_and_the_standard_library_alone() -> None:
+    allowed = {"protocols", "numpy", *sys.stdlib_module_names}
+    for path in SOURCES:
+        if module_name(path).startswith("protocols"):
+            assert {name.split(".")[0] for name in imports(parse(path), path)} <= allowed, path
+
+
+@pytest.mark.parametrize("part", WITHOUT_TORCH)
+def test_light_parts_do_not_import_torch_at_module_level(part: str) -> None:
+    heavy = {"torch", "torchvision", "open_clip", "timm"}
+    for path in sorted((ROOT / part).rglob("*.py")):
+        assert not {name.split(".")[0] for name in imports(at_import(parse(path)), path)} & heavy, path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_only_the_console_prints(path: Path) -> None:
+    calls = [node.func for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+    prints = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    streams = [
+        node
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("sys", "stdout"), ("sys", "stderr"), ("typer", "echo")}
+    ]
+    assert not prints
+    assert not streams or module_name(path) == "mdreid_bench.cli.console"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_files_and_functions_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            # The signature is left out: that of a command is a table of its options.
+            body = node.end_lineno - node.body[0].lineno + 1
+            assert body <= LONGEST_FUNCTION, f"{node.name} has {body} lines"
+
+
+def test_half_of_the_files_are_of_moderate_length() -> None:
+    lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES]
+    assert statistics.median([length for length in lengths if length]) <= MEDIAN_FILE
+
+
+def test_the_command_line_starts_without_heavy_modules() -> None:
+    heavy = "{'torch', 'torchvision', 'open_clip', 'pandas', 'timm'}"
+    code = f"import sys, mdreid_bench.cli.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_help_answers_within_a_second() -> None:
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        command = [sys.executable, "-c", START, "--help"]
+        done = subprocess.run(command, env=environment(), capture_output=True, check=True)
+        taken.append(time.perf_counter() - start)
+        assert b"Commands" in done.stdout
+    assert min(taken) < HELP_SECONDS
