@@ -1,0 +1,77 @@
+"""From preset, method recipe, file and command line to one complete configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from mdreid_bench.config import presets
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.tree import Tree, merge, parse_assignments, read_yaml, validate
+
+Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Preset name -> dataset name, or ``"*"`` for all -> configuration tree."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user set: a file, ``--set`` assignments, and the shorthand flags, strongest last."""
+
+    file: Path | None = None
+    assignments: Sequence[str] = ()
+    flags: Tree = field(default_factory=dict)
+
+    def tree(self) -> Tree:
+        """Return the three layers merged."""
+        base = read_yaml(self.file) if self.file else {}
+        return merge(merge(base, parse_assignments(self.assignments)), self.flags)
+
+
+def scale_warmup(recipe: Tree, user: Tree) -> Tree:
+    """Shorten the warm-up in proportion when the user sets the number of epochs but not the warm-up."""
+    before, after = recipe["schedule"], user.get("schedule")
+    if not isinstance(after, dict) or "warmup" in after or not isinstance(after.get("epochs"), int):
+        return user
+    warmup = before["warmup"] * after["epochs"] // before["epochs"]
+    return merge(user, {"schedule": {"warmup": min(warmup, before["warmup"])}})
+
+
+def resolve(
+    method: str,
+    options_model: type[BaseModel],
+    recipes: Recipes,
+    dataset: str,
+    native_size: tuple[int, int],
+    preset: str,
+    overrides: Overrides,
+) -> RunConfig:
+    """Lay all layers over each other and fill in what depends on the dataset and the method.
+
+    Args:
+        method: registered name of the method.
+        options_model: the method's options, which fill and check ``options``.
+        recipes: the method's own settings by preset and dataset.
+        dataset: registered name of the dataset.
+        native_size: (height, width) that the dataset's papers train with, in pixels.
+        preset: name of the preset to start from.
+        overrides: what the user set; wins over everything else.
+
+    Raises:
+        UnknownNameError: for an unknown preset or key.
+        UsageError: for a value out of range.
+    """
+    tree = presets.load(preset)
+    own = recipes.get(preset, {})
+    for layer in (own.get("*", {}), own.get(dataset, {})):
+        tree = merge(tree, layer)
+    tree = merge(tree, scale_warmup(tree, overrides.tree()))
+    tree |= {"method": method, "dataset": dataset, "preset": preset}
+    options = validate(options_model, tree.get("options", {}), prefix="options.")
+    tree["options"] = options.model_dump(mode="json")
+    config = validate(RunConfig, tree)
+    if config.image.size is None:
+        height, width = (round(side * config.image.scale) for side in native_size)
+        config = config.model_copy(update={"image": config.image.model_copy(update={"size": (height, width)})})
+    return config

@@ -1,0 +1,147 @@
+"""The full configuration of one run, as pydantic models that refuse unknown keys."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of every part of the configuration: frozen, unknown keys are errors, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrunkConfig(Section):
+    """The vision transformer that all methods start from."""
+
+    name: str = Field(description="open_clip model name, or mdreid-tiny")
+    pretrained: str | None = Field(
+        description="open_clip pretrained tag, a weights file, 'synthetic' (mdreid-tiny only) or null for none"
+    )
+
+
+class ImageConfig(Section):
+    """Size and pixel statistics of the images that enter the trunk."""
+
+    size: tuple[Positive, Positive] | None = Field(
+        default=None, description="(height, width); null takes the dataset's size times scale"
+    )
+    scale: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="factor on the dataset's size; used when size is null"
+    )
+    mean: float = Field(default=0.5, description="subtracted from pixels in [0, 1], the same in all channels")
+    std: Annotated[float, Field(gt=0)] = Field(default=0.5, description="divides the pixels after the mean")
+
+
+class AugmentConfig(Section):
+    """Training transforms (specification: training.md section 2)."""
+
+    flip: Fraction = Field(default=0.5, description="probability of a horizontal flip")
+    pad: Annotated[int, Field(ge=0)] = Field(default=10, description="zero padding before the random crop, pixels")
+    erase: Fraction = Field(default=0.5, description="probability of erasing one box with N(0, 1) noise")
+    erase_area: tuple[Fraction, Fraction] = Field(default=(0.02, 1 / 3), description="share of the image erased")
+    erase_aspect: tuple[float, float] = Field(default=(0.3, 3.33), description="aspect ratio range of the box")
+    sync: bool = Field(default=False, description="same flip, crop and box for the three modalities of a triplet")
+
+
+class BatchConfig(Section):
+    """Identity-balanced batches: size = identities x instances."""
+
+    size: Positive = Field(default=64, description="triplets per batch")
+    instances: Positive = Field(default=8, description="triplets per identity in a batch (K)")
+
+    @model_validator(mode="after")
+    def _divides(self) -> "BatchConfig":
+        if self.size % self.instances or self.size == self.instances:
+            raise ValueError(
+                f"batch.size {self.size} must be a multiple of batch.instances {self.instances} "
+                "and hold at least two identities"
+            )
+        return self
+
+
+class OptimizerConfig(Section):
+    """Optimiser and learning rates (training.md section 4)."""
+
+    name: Literal["adam", "sgd"] = Field(default="adam", description="Adam with L2 decay, or SGD without Nesterov")
+    lr: Annotated[float, Field(gt=0)] = Field(default=3.5e-4, description="base learning rate")
+    trunk_lr: Annotated[float, Field(ge=0)] | None = Field(
+        default=5e-6, description="learning rate of the pretrained trunk; null takes the base rate"
+    )
+    bias_factor: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="factor on the base rate for biases outside the trunk"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=1e-4, description="L2 decay, biases included")
+    momentum: Fraction = Field(default=0.9, description="momentum of SGD; unused by Adam")
+
+
+class ScheduleConfig(Section):
+    """Warm-up and cosine per epoch (training.md section 5)."""
+
+    epochs: Positive = Field(
+        default=50, description="number of epochs; shortening it alone shortens the warm-up in proportion"
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(default=10, description="warm-up epochs")
+    warmup_factor: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="warm-up starts at this factor times the base rate, for every group"
+    )
+    floor_factor: Annotated[float, Field(ge=0)] = Field(
+        default=1e-3, description="the cosine ends at this factor times the base rate, for every group"
+    )
+    noise: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.67, description="bound of the multiplicative noise on all rates; 0 switches it off"
+    )
+
+
+class EvaluationConfig(Section):
+    """How features are extracted; does not change the numbers and is not part of the run key."""
+
+    batch_size: Positive = Field(default=128, description="test triplets per forward pass")
+
+
+class DataConfig(Section):
+    """How images are fed; does not change the numbers and is not part of the run key."""
+
+    workers: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="loader processes; null picks from the number of cores and the cache"
+    )
+    cache_mb: Annotated[int, Field(ge=0)] = Field(
+        default=512, description="memory for decoded, resized training images; beyond it they are read again"
+    )
+
+
+class RunConfig(Section):
+    """Everything that determines the numbers of one run, and a little that does not."""
+
+    method: str
+    dataset: str
+    preset: str
+    seed: int = Field(default=1111, description="seed of weights, sampling and augmentation")
+    trunk: TrunkConfig
+    image: ImageConfig = ImageConfig()
+    augment: AugmentConfig = AugmentConfig()
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="training precision; auto is mixed precision on CUDA and fp32 on the CPU"
+    )
+    evaluation: EvaluationConfig = EvaluationConfig()
+    data: DataConfig = DataConfig()
+    options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels; resolved configurations always have them."""
+        if self.image.size is None:
+            raise ValueError("the image size is filled in when a configuration is resolved for a dataset")
+        return self.image.size
+
+    def determining(self) -> dict[str, Any]:
+        """Return the part that determines the trained weights, for the run key."""
+        tree = self.model_dump(mode="json", exclude={"evaluation", "data", "preset"})
+        tree["image"].pop("scale")
+        return tree

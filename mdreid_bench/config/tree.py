@@ -1,0 +1,107 @@
+"""Nested dictionaries of settings: merging layers, dotted overrides, and errors that name the key."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mdreid_bench.errors import UsageError
+from protocols.names import UnknownNameError
+
+Tree = dict[str, Any]
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """Return ``base`` with ``over`` on top; mappings merge key by key, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def parse_assignments(assignments: Sequence[str]) -> Tree:
+    """Turn ``["batch.size=32", "options.rol=paper"]`` into a tree; values are read as YAML scalars.
+
+    Raises:
+        UsageError: for an entry without ``=`` or with a value that is not YAML.
+    """
+    tree: Tree = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise UsageError(f"--set takes key=value with a dotted key, such as batch.size=32, not {text!r}.")
+        try:
+            leaf: Any = _number(yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise UsageError(f"The value of --set {text!r} is not valid YAML.") from None
+        for key in reversed(keys):
+            leaf = {key: leaf}
+        tree = merge(tree, leaf)
+    return tree
+
+
+def _number(value: Any) -> Any:
+    """Read ``1e-4`` as a number, which YAML 1.1 takes for a string because it lacks a decimal point."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def read_yaml(path: Path) -> Tree:
+    """Read a YAML mapping from a file with the safe loader.
+
+    Raises:
+        UsageError: when the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UsageError(f"The configuration file {path} is not valid YAML.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UsageError(f"The configuration file {path} must hold a mapping of keys to values.")
+    return _numbers(content)
+
+
+def _numbers(tree: Mapping[str, Any]) -> Tree:
+    return {k: _numbers(v) if isinstance(v, Mapping) else _number(v) for k, v in tree.items()}
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "") -> M:
+    """Build ``model`` from ``tree``.
+
+    Raises:
+        UnknownNameError: for an unknown key, with the valid keys of its section and the nearest one.
+        UsageError: for a value of the wrong type or range, naming the dotted key.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = [str(part) for part in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            valid = _fields_at(model, path[:-1])
+            raise UnknownNameError("configuration key", prefix + ".".join(path), valid) from None
+        where = prefix + ".".join(path)
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"Configuration{' key ' + where if where else ''}: {reason}.") from None
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    current: Any = model
+    for key in path:
+        current = current.model_fields[key].annotation
+    return [".".join([*path, name]) for name in current.model_fields]

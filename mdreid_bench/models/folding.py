@@ -1,0 +1,45 @@
+"""MDReID's any-to-any similarity as one inner product, and the released concatenation."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from protocols.modality import SINGLES, Modality
+
+
+def fold_paper(specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality) -> Tensor:
+    """Return f(S) with <f(Q), f(G)> = Sim_total(Q, G) of the paper (Eq. 6-10), (B, 4 D).
+
+    With unit vectors, Sim_sp averages <sp_q[m], sp_g[m]> over m in both subsets and Sim_sh averages
+    <sh_q[i], sh_g[j]> over all pairs, both divided by |Q| |G|; the double sum factors, so
+    f(S) = concat(sp_R or 0, sp_N or 0, sp_T or 0, sum of sh_m) / (sqrt(2) |S|).
+
+    Args:
+        specific: (B, D) by modality, of at least the available ones.
+        shared: likewise.
+        available: the subset S.
+    """
+    blocks = [_unit_or_zero(specific, m, available) for m in SINGLES]
+    total = torch.stack([F.normalize(shared[m], dim=-1) for m in available]).sum(0)
+    return torch.cat([*blocks, total], dim=-1) / (2**0.5 * len(available))
+
+
+def fold_released(
+    specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality
+) -> Tensor:
+    """Return the concatenation of all available vectors, zeros elsewhere, normalised as a whole, (B, 6 D).
+
+    For equal subsets on both sides its inner product is the cosine that the released code ranks by. For different
+    subsets only vectors of modalities on both sides meet.
+    """
+    parts = [vectors[m] if m in available else None for vectors in (specific, shared) for m in SINGLES]
+    template = next(part for part in parts if part is not None)
+    return F.normalize(torch.cat([torch.zeros_like(template) if p is None else p for p in parts], dim=-1), dim=-1)
+
+
+def _unit_or_zero(vectors: Mapping[Modality, Tensor], modality: Modality, available: Modality) -> Tensor:
+    if modality in available:
+        return F.normalize(vectors[modality], dim=-1)
+    return torch.zeros_like(next(iter(vectors.values())))

@@ -1,0 +1,135 @@
+"""The contract every method fulfils: images of any modalities in, one vector for any subset out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from mdreid_bench.config.resolve import Recipes
+from mdreid_bench.config.schema import RunConfig
+from protocols.modality import Modality
+
+Images = Mapping[Modality, Tensor]
+"""Normalised images by modality, each (B, 3, H, W) float; only the modalities that are present."""
+
+Encoded = Mapping[str, Tensor]
+"""What ``encode`` passes to ``embed``; names are the method's own, the first dimension of each tensor is B."""
+
+Rate = Literal["trunk", "base"]
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method is and where it comes from.
+
+    Attributes:
+        name: registered name, as typed on the command line.
+        title: name in tables.
+        paper: title of the paper.
+        venue: where and when it appeared.
+        url: of the paper.
+        summary: one sentence on what it does.
+        trains: False for methods that have nothing to train.
+    """
+
+    name: str
+    title: str
+    paper: str
+    venue: str
+    url: str
+    summary: str
+    trains: bool = True
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a method must know of the training data to size its parts.
+
+    Attributes:
+        identities: number of training identities C.
+        cameras: number of cameras, the rows of the camera table.
+    """
+
+    identities: int
+    cameras: int
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """One identity-balanced batch with all three modalities.
+
+    Attributes:
+        images: three tensors (B, 3, H, W).
+        identity: (B,) labels in 0..C-1.
+        camera: (B,) indices of cameras, from 0.
+    """
+
+    images: Images
+    identity: Tensor
+    camera: Tensor
+
+
+class Options(BaseModel):
+    """Base of a method's own options: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Method(nn.Module, ABC):
+    """A re-identification method; similarity of two items is the inner product of their embeddings.
+
+    Class attributes:
+        card: metadata.
+        version: to be raised by one whenever a change of the code changes the numbers; part of the run key.
+        options_model: pydantic model of the method's own options, all with defaults.
+        recipes: settings laid over a preset, by preset and dataset name (``"*"`` for every dataset).
+        evaluation_options: names of options that change embeddings but not the trained weights.
+    """
+
+    card: ClassVar[MethodCard]
+    version: ClassVar[int] = 1
+    options_model: ClassVar[type[Options]] = Options
+    recipes: ClassVar[Recipes] = {}
+    evaluation_options: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: RunConfig, data: DataFacts) -> "Method":
+        """Build the untrained method; the global torch seed is set by the caller."""
+
+    @abstractmethod
+    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Return the named loss terms, already weighted scalars; their sum is minimised."""
+
+    @abstractmethod
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        """Run the trunk, once for each image that is present.
+
+        Args:
+            images: any non-empty set of modalities.
+            camera: (B,) camera indices.
+        """
+
+    @abstractmethod
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        """Fuse into one vector per item, (B, E) float32, E the same for all subsets.
+
+        Args:
+            encoded: result of ``encode``.
+            available: the sensors that may be looked at; a subset of those that were encoded.
+        """
+
+    def rate(self, parameter: str) -> Rate:
+        """Say which learning rate the parameter of this name gets."""
+        trunk = parameter.startswith("trunk.") and not parameter.startswith("trunk.camera")
+        return "trunk" if trunk else "base"
+
+    @torch.inference_mode()
+    def embed_all(self, images: Images, camera: Tensor, subsets: tuple[Modality, ...]) -> dict[Modality, Tensor]:
+        """Return the embedding of every subset, for one pass over the images."""
+        encoded = self.encode(images, camera)
+        return {subset: self.embed(encoded, subset) for subset in subsets}

@@ -1,0 +1,122 @@
+"""What every registered method must do, whoever wrote it."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from mdreid_bench.engine import checkpoint
+from mdreid_bench.errors import DataError
+from mdreid_bench.models import registry
+from mdreid_bench.models.method import Method
+from protocols.modality import ALL_MODALITIES, SUBSETS, Modality
+from tests.support import FACTS, build, images, training_batch
+
+CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+METHODS = registry.names()
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> Method:
+    return build(request.param).eval()
+
+
+def test_card_names_the_entry_point() -> None:
+    for name, card in registry.cards().items():
+        assert card.name == name
+        assert card.title
+        assert card.paper
+        assert card.summary
+
+
+def test_every_subset_embeds_to_one_width(method: Method) -> None:
+    vectors = method.embed_all(images(3), CAMERAS[:3], SUBSETS)
+    assert len({v.shape for v in vectors.values()}) == 1
+    assert all(v.dtype == torch.float32 and torch.isfinite(v).all() for v in vectors.values())
+
+
+@pytest.mark.parametrize("available", SUBSETS, ids=str)
+def test_absent_modalities_are_never_looked_at(method: Method, available: Modality) -> None:
+    clean, scrambled = images(3, seed=0), images(3, seed=1)
+    mixed = {m: clean[m] if m in available else scrambled[m] for m in clean}
+    expected = method.embed_all(clean, CAMERAS[:3], (available,))[available]
+    assert torch.equal(method.embed_all(mixed, CAMERAS[:3], (available,))[available], expected)
+
+
+@pytest.mark.parametrize("available", SUBSETS, ids=str)
+def test_only_present_images_are_needed(method: Method, available: Modality) -> None:
+    everything = images(3)
+    expected = method.embed_all(everything, CAMERAS[:3], (available,))[available]
+    present = {m: everything[m] for m in available}
+    found = method.embed_all(present, CAMERAS[:3], (available,))[available]
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_batch_of_one_equals_batch_of_eight(method: Method) -> None:
+    batch = images(8)
+    together = method.embed_all(batch, CAMERAS, SUBSETS)
+    for row in range(8):
+        alone = method.embed_all({m: x[row : row + 1] for m, x in batch.items()}, CAMERAS[row : row + 1], SUBSETS)
+        assert all(torch.allclose(alone[s][0], together[s][row], atol=1e-6) for s in SUBSETS)
+
+
+def test_losses_and_gradients_are_finite(method: Method) -> None:
+    if not method.card.trains:
+        pytest.skip("nothing to train")
+    method.train()
+    terms = method.training_losses(training_batch())
+    assert terms
+    assert all(term.ndim == 0 and math.isfinite(term.item()) for term in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
+    missing = [n for n, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert missing == []
+
+
+def test_training_reduces_the_loss(method: Method) -> None:
+    if not method.card.trains:
+        pytest.skip("nothing to train")
+    method.train()
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(12):
+        loss = torch.stack(list(method.training_losses(training_batch()).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_numbers(name: str) -> None:
+    first, second = (build(name, seed=3).eval().embed_all(images(2), CAMERAS[:2], SUBSETS) for _ in range(2))
+    assert all(torch.equal(first[s], second[s]) for s in SUBSETS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_weights_round_trip(name: str, tmp_path: Path) -> None:
+    source, target = build(name, seed=1).eval(), build(name, seed=2).eval()
+    before = target.embed_all(images(2), CAMERAS[:2], SUBSETS)
+    checkpoint.save_weights(tmp_path / "w.safetensors", source, {})
+    checkpoint.load_weights(tmp_path / "w.safetensors", target)
+    wanted = source.embed_all(images(2), CAMERAS[:2], SUBSETS)
+    found = target.embed_all(images(2), CAMERAS[:2], SUBSETS)
+    assert all(torch.equal(found[s], wanted[s]) for s in SUBSETS)
+    if source.card.trains:
+        assert not torch.equal(before[ALL_MODALITIES], found[ALL_MODALITIES])
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if registry.get(n).card.trains])
+def test_weights_of_another_shape_are_refused(name: str, tmp_path: Path) -> None:
+    checkpoint.save_weights(tmp_path / "w.safetensors", build(name), {})
+    other = build(name, {"image": {"size": [48, 48]}})
+    with pytest.raises(DataError, match="does not fit"):
+        checkpoint.load_weights(tmp_path / "w.safetensors", other)
+
+
+def test_facts_are_used(method: Method) -> None:
+    sizes = {tuple(p.shape) for p in method.parameters()}
+    if method.card.trains:
+        assert any(FACTS.identities in shape for shape in sizes)

@@ -1,0 +1,69 @@
+"""The single inner product against the double sums of the paper (Eq. 6-10)."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mdreid_bench.models.folding import fold_paper, fold_released
+from protocols.modality import N, R, SINGLES, SUBSETS, Modality
+from protocols.protocol import ALL_PROTOCOLS, Protocol
+from tests.support import build, images
+
+Vectors = dict[Modality, Tensor]
+
+
+def _vectors(seed: int, count: int) -> tuple[Vectors, Vectors]:
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda: {m: torch.randn(count, 6, generator=generator, dtype=torch.float64) for m in SINGLES}  # noqa: E731
+    return draw(), draw()
+
+
+def _naive(query: tuple[Vectors, Vectors], gallery: tuple[Vectors, Vectors], i: int, j: int, p: Protocol) -> float:
+    """Write Sim_total of one pair out as the paper does, with unit vectors."""
+    unit = lambda vectors, m, row: F.normalize(vectors[m][row], dim=0)  # noqa: E731
+    size = len(p.query) * len(p.gallery)
+    specific = sum(
+        float(unit(query[0], m, i) @ unit(gallery[0], m, j)) for m in SINGLES if m in p.query and m in p.gallery
+    )
+    shared = sum(float(unit(query[1], a, i) @ unit(gallery[1], b, j)) for a in p.query for b in p.gallery)
+    return (specific / size + shared / size) / 2
+
+
+@pytest.mark.parametrize("protocol", ALL_PROTOCOLS, ids=str)
+def test_fold_equals_the_double_sum(protocol: Protocol) -> None:
+    query, gallery = _vectors(0, 3), _vectors(1, 4)
+    scores = fold_paper(*query, protocol.query) @ fold_paper(*gallery, protocol.gallery).T
+    for i in range(3):
+        for j in range(4):
+            assert scores[i, j].item() == pytest.approx(_naive(query, gallery, i, j, protocol), abs=1e-6)
+
+
+def test_mixed_gallery_equals_the_double_sum_item_by_item() -> None:
+    query, gallery = _vectors(2, 7), _vectors(3, 7)
+    folded = [fold_paper(*gallery, s)[j] for j, s in enumerate(SUBSETS)]
+    for i, wanted in enumerate(SUBSETS):
+        for j, offered in enumerate(SUBSETS):
+            found = float(fold_paper(*query, wanted)[i] @ folded[j])
+            assert found == pytest.approx(_naive(query, gallery, i, j, Protocol(wanted, offered)), abs=1e-6)
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=str)
+def test_released_form_is_the_cosine_of_the_concatenation(subset: Modality) -> None:
+    query, gallery = _vectors(4, 3), _vectors(5, 3)
+    joined = [torch.cat([v[m] for v in side for m in subset], dim=1) for side in (query, gallery)]
+    wanted = F.cosine_similarity(joined[0][:, None], joined[1][None], dim=-1)
+    found = fold_released(*query, subset) @ fold_released(*gallery, subset).T
+    assert torch.allclose(found, wanted, atol=1e-9)
+
+
+def test_equal_pixels_make_the_shared_similarity_blind_to_the_sensor() -> None:
+    """When all sensors deliver the same image, R-to-N must score as R-to-R does."""
+    method = build("mdreid").eval()
+    same = images(4)[R]
+    camera = torch.zeros(4, dtype=torch.int64)
+    encoded = method.encode(dict.fromkeys(SINGLES, same), camera)
+    width = encoded["R"].shape[-1]
+    shared = {s: method.embed(encoded, s)[:, 3 * width :] for s in (R, N)}
+    assert torch.equal(shared[R] @ shared[N].T, shared[R] @ shared[R].T)
+    assert not torch.allclose(shared[R] @ shared[R].T, torch.zeros(4, 4))

@@ -1,0 +1,103 @@
+"""MDReID's switches, tokens and parameter groups."""
+
+import pytest
+import torch
+
+from mdreid_bench.engine.optim import build_optimizer
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.single_branch import SingleBranch
+from protocols.modality import SUBSETS
+from tests.support import build, images, small_config, training_batch
+
+CAMERAS = torch.tensor([0, 1])
+
+
+def test_the_losses_follow_the_switches() -> None:
+    full = build("mdreid").training_losses(training_batch())
+    assert set(full) == {
+        "identity",
+        "triplet",
+        "shared_identity",
+        "shared_triplet",
+        "orthogonality",
+        "discrepancy",
+    }
+    without = build("mdreid", {"options": {"orthogonality_weight": 0, "discrepancy_weight": 0}})
+    assert set(without.training_losses(training_batch())) == set(full) - {"orthogonality", "discrepancy"}
+
+
+def test_weights_scale_their_terms() -> None:
+    def terms(w1: float, w2: float) -> tuple[float, float]:
+        options = {"orthogonality_weight": w1, "discrepancy_weight": w2}
+        losses = build("mdreid", {"options": options}).training_losses(training_batch())
+        return losses["orthogonality"].item(), losses["discrepancy"].item()
+
+    once, thrice = terms(1, 1), terms(3, 3)
+    assert thrice == pytest.approx((3 * once[0], 3 * once[1]), rel=1e-5)
+
+
+def test_without_mdl_it_is_the_single_classifier() -> None:
+    off = {"options": {"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}}
+    reduced, single = build("mdreid", off).eval(), build("single-classifier").eval()
+    assert isinstance(reduced, SingleBranch)
+    found, wanted = (m.embed_all(images(2), CAMERAS, SUBSETS) for m in (reduced, single))
+    assert all(torch.equal(found[s], wanted[s]) for s in SUBSETS)
+
+
+def test_losses_without_mdl_are_refused() -> None:
+    with pytest.raises(UsageError, match="nothing to decouple"):
+        build("mdreid", {"options": {"mdl": False}})
+
+
+def test_tied_token_is_one_parameter_and_untied_starts_equal() -> None:
+    tied, untied = build("mdreid"), build("mdreid", {"options": {"tie_shared_token": False}})
+    assert isinstance(tied, MDReID)
+    assert isinstance(untied, MDReID)
+    assert tied.trunk.shared_token is None
+    assert untied.trunk.shared_token is not None
+    assert torch.equal(untied.trunk.shared_token, untied.trunk.class_token)
+    found, wanted = (m.eval().embed_all(images(2), CAMERAS, SUBSETS) for m in (untied, tied))
+    assert all(torch.allclose(found[s], wanted[s]) for s in SUBSETS)
+
+
+def test_camera_moves_the_specific_token_first() -> None:
+    method = build("mdreid").eval()
+    one, other = (method.encode(images(2), torch.tensor([c, c]))["R"] for c in (0, 1))
+    assert not torch.allclose(one[:, 0], other[:, 0])
+
+
+def test_rates_of_the_parameter_groups() -> None:
+    method = build("mdreid")
+    names = {id(p): n for n, p in method.named_parameters()}
+    optimizer = build_optimizer(method, small_config("mdreid", {"optimizer": {"lr": 1e-3, "trunk_lr": 1e-5}}))
+    rate = {names[id(p)]: g["target"] for g in optimizer.param_groups for p in g["params"]}
+    assert rate["trunk.blocks.0.attn.in_proj_bias"] == 1e-5
+    assert rate["trunk.class_token"] == 1e-5
+    assert rate["trunk.position"] == 1e-3
+    assert rate["trunk.camera"] == 1e-3
+    assert rate["shared_head.classifier.weight"] == 1e-3
+    assert "shared_head.norm.bias" not in rate
+
+
+def test_single_classifier_leaves_positions_in_the_trunk_group() -> None:
+    method = build("single-classifier")
+    assert (method.rate("trunk.position"), method.rate("trunk.camera")) == ("trunk", "base")
+
+
+def test_missing_image_is_mid_grey_after_normalisation() -> None:
+    method = build("single-classifier").eval()
+    zeros = {m: torch.zeros_like(x) for m, x in images(2).items()}
+    present = images(2)
+    for subset in SUBSETS:
+        filled = {m: present[m] if m in subset else zeros[m] for m in present}
+        wanted = method.embed_all(filled, CAMERAS, (SUBSETS[-1],))[SUBSETS[-1]]
+        found = method.embed_all({m: present[m] for m in subset}, CAMERAS, (subset,))[subset]
+        assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_missing_features_can_be_zero() -> None:
+    method = build("single-classifier", {"options": {"missing": "zero_feature"}}).eval()
+    vectors = method.embed_all(images(2), CAMERAS, SUBSETS)
+    width = vectors[SUBSETS[0]].shape[1] // 3
+    assert torch.count_nonzero(vectors[SUBSETS[0]][:, width:]) == 0
