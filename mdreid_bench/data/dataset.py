@@ -1,0 +1,132 @@
+"""The contract of a dataset: from file names to labelled triplets, without opening an image."""
+
+import enum
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mdreid_bench.data.card import DatasetCard
+from protocols.modality import SINGLES, Modality
+
+
+class Role(enum.Flag):
+    """What a triplet is used for."""
+
+    TRAIN = 1
+    QUERY = 2
+    GALLERY = 4
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with one file.
+
+    Attributes:
+        path: relative to the folder of the dataset.
+        what: a few words, such as ``"file is missing"``.
+    """
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """Three aligned images of one identity.
+
+    Attributes:
+        name: file name, unique within its split.
+        identity: label as in the file name.
+        camera: 0-based.
+        scene: as in the file name; 0 where names have none.
+        roles: what it is used for.
+        paths: files of R, N, T relative to the folder of the dataset; three times the same one for a strip.
+    """
+
+    name: str
+    identity: int
+    camera: int
+    scene: int
+    roles: Role
+    paths: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The outcome of reading file names: what is usable, sorted by path, and what is wrong."""
+
+    triplets: tuple[Triplet, ...]
+    faults: tuple[Fault, ...]
+
+
+class Dataset(ABC):
+    """One subclass per dataset, registered in the entry-point group ``mdreid_bench.datasets``.
+
+    Attributes:
+        card: the published facts.
+        splits: the folder of each split, relative to the folder of the dataset, and what it is used for.
+        sensors: folder of each sensor, as the group ``sensor`` of the grammar gives it; empty for strips.
+        grammar: the path of an image relative to the folder of the dataset, with the groups ``split``, ``file`` and,
+            unless images are strips, ``sensor``.
+        strip_size: (width, height) of a strip that holds R, N, T side by side, or None for three files.
+    """
+
+    card: ClassVar[DatasetCard]
+    splits: ClassVar[Mapping[str, Role]]
+    sensors: ClassVar[Mapping[str, Modality]] = {}
+    grammar: ClassVar[re.Pattern[str]]
+    strip_size: ClassVar[tuple[int, int] | None] = None
+
+    @abstractmethod
+    def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
+        """Return identity, camera (0-based) and scene of a path that matches the grammar.
+
+        Raises:
+            ValueError: for a label outside its range; the text says which.
+        """
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the folders without which the dataset is not there."""
+        return tuple(self.splits)
+
+    def scan(self, paths: Iterable[str]) -> Scan:
+        """Turn image paths (POSIX, relative to the folder of the dataset) into triplets; collect all faults."""
+        faults: list[Fault] = []
+        found: dict[str, dict[Modality, str]] = {}
+        labelled: dict[str, tuple[re.Match[str], tuple[int, int, int]]] = {}
+        for path in sorted(paths):
+            match = self.grammar.fullmatch(path)
+            if match is None:
+                faults.append(Fault(path, "name outside the grammar"))
+                continue
+            try:
+                labels = self.labels(match)
+            except ValueError as error:
+                faults.append(Fault(path, str(error)))
+                continue
+            key = self._key(match)
+            labelled[key] = (match, labels)
+            group = found.setdefault(key, {})
+            for modality in [self.sensors[match["sensor"]]] if self.sensors else SINGLES:
+                group[modality] = path
+        triplets = []
+        for key, group in found.items():
+            match, labels = labelled[key]
+            missing = [folder for folder, modality in self.sensors.items() if modality not in group]
+            faults += [Fault(self._beside(match, folder), "file is missing") for folder in missing]
+            if not missing:
+                first, second, third = (group[m] for m in SINGLES)
+                roles = self.splits[match["split"]]
+                triplets.append(Triplet(match["file"], *labels, roles, (first, second, third)))
+        return Scan(tuple(triplets), tuple(faults))
+
+    def _key(self, match: re.Match[str]) -> str:
+        """Return what the three paths of a triplet have in common."""
+        return self._beside(match, "*") if self.sensors else match[0]
+
+    @staticmethod
+    def _beside(match: re.Match[str], folder: str) -> str:
+        """Return the path with the folder of the sensor replaced."""
+        return match[0][: match.start("sensor")] + folder + match[0][match.end("sensor") :]

@@ -1,0 +1,81 @@
+"""Finds the files of a dataset below a data root."""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.errors import DataError
+
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+_MAX_DEPTH = 6
+_SHOWN = 8
+
+
+def printable(name: str) -> str:
+    """Return a file name that is safe to show: control and undecodable characters are escaped."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def dataset_folder(dataset: Dataset, root: Path) -> Path:
+    """Return the folder of a dataset: below ``root``, or ``root`` itself.
+
+    Raises:
+        DataError: when the layout is not there; the sentence tells what was expected and what was found.
+    """
+    title = dataset.card.title
+    candidates = (root / title, root)
+    best = max(candidates, key=lambda folder: sum((folder / part).is_dir() for part in dataset.folders()))
+    missing = [part for part in dataset.folders() if not (best / part).is_dir()]
+    if not missing:
+        return best
+    expected = f"expected {dataset.card.layout} in it"
+    if len(missing) < len(dataset.folders()):
+        lacking = ", ".join(missing)
+        raise DataError(f"No complete {title} in {root}: {expected}, but {printable(best.name)} lacks {lacking}.")
+    raise DataError(f"No {title} in {root}: {expected}, found {_content(root)}.")
+
+
+def _content(root: Path) -> str:
+    """Describe in a few words what a folder holds."""
+    if not root.exists():
+        return "no such folder"
+    if not root.is_dir():
+        return "a file instead of a folder"
+    try:
+        with os.scandir(root) as found:
+            entries = sorted(printable(entry.name) for entry in islice(found, 10_000))
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+    if not entries:
+        return "an empty folder"
+    more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+    return ", ".join(entries[:_SHOWN]) + more
+
+
+def image_paths(dataset: Dataset, folder: Path) -> list[str]:
+    """List the images of all splits as sorted POSIX paths relative to ``folder``.
+
+    Hidden files and files without the suffix of an image (notes, thumbnails) are passed over. Links are followed.
+
+    Raises:
+        DataError: when a folder cannot be read.
+    """
+    try:
+        return sorted(path for split in dataset.splits for path in _walk(folder / split, split, _MAX_DEPTH))
+    except OSError as error:
+        raise DataError(f"Cannot read {error.filename} ({error.strerror}); check its permissions.") from error
+
+
+def _walk(folder: Path, prefix: str, depth: int) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = f"{prefix}/{entry.name}"
+            if entry.is_dir():
+                if depth:
+                    yield from _walk(folder / entry.name, path, depth - 1)
+            elif os.path.splitext(entry.name)[1].lower() in _IMAGE_SUFFIXES:
+                yield path

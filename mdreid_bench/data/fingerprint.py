@@ -1,0 +1,118 @@
+"""Content hashes of files, remembered between runs, and of whole splits."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import astuple
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from mdreid_bench.data.dataset import Fault, Triplet
+from mdreid_bench.data.images import BadImageError, ImageFacts, inspect_image
+from mdreid_bench.data.user_cache import cache_dir
+from mdreid_bench.errors import DataError
+from mdreid_bench.progress import Reporter
+from mdreid_bench.results.atomic import write_text
+
+_Stamp = tuple[int, int]
+"""Size and time of the last change (ns): a file with the same stamp is taken to be the same."""
+
+
+class _Remembered(BaseModel, extra="forbid"):
+    """The cache file of one folder: for each path the stamp and the facts of the image it had then."""
+
+    version: Literal[1] = 1
+    files: dict[str, tuple[int, int, str, int, int]] = {}
+
+
+def inspect_files(
+    folder: Path, paths: Sequence[str], reporter: Reporter
+) -> tuple[dict[str, ImageFacts], tuple[Fault, ...]]:
+    """Decode every image once, in parallel; images unchanged since the last time are not read again.
+
+    Args:
+        folder: of the dataset.
+        paths: relative to it.
+        reporter: shows the progress.
+
+    Returns:
+        The facts of the readable images by path, and one fault for each of the others, in the order of ``paths``.
+    """
+    memory = _memory_of(folder)
+    known = _recall(memory)
+    stamps = {path: _stamp(folder / path) for path in paths}
+    facts: dict[str, ImageFacts] = {}
+    for path, stamp in stamps.items():
+        entry = known.get(path)
+        if entry is not None and stamp == entry[:2]:
+            facts[path] = ImageFacts(*entry[2:])
+    faults = _read_new(folder, [path for path in paths if path not in facts], facts, reporter)
+    entries = {p: (*s, *astuple(facts[p])) for p, s in stamps.items() if s is not None and p in facts}
+    if entries != known:
+        # A cache that cannot be written costs time, not correctness.
+        with suppress(DataError):
+            write_text(memory, _Remembered(files=entries).model_dump_json())
+    return facts, tuple(Fault(path, faults[path]) for path in paths if path in faults)
+
+
+def _read_new(folder: Path, paths: list[str], facts: dict[str, ImageFacts], reporter: Reporter) -> dict[str, str]:
+    """Inspect ``paths``, add what is found to ``facts``, and return what is wrong by path."""
+    faults: dict[str, str] = {}
+    if not paths:
+        return faults
+    threads = min(16, os.cpu_count() or 1)
+    with (
+        reporter.track(f"Reading the images of {folder.name}", len(paths)) as step,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        pending = {pool.submit(inspect_image, folder / path): path for path in paths}
+        try:
+            for future in as_completed(pending):
+                path = pending[future]
+                try:
+                    facts[path] = future.result()
+                except BadImageError as error:
+                    faults[path] = str(error)
+                step()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return faults
+
+
+def _memory_of(folder: Path) -> Path:
+    place = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=12).hexdigest()
+    return cache_dir() / "images" / f"{place}.json"
+
+
+def _recall(memory: Path) -> Mapping[str, tuple[int, int, str, int, int]]:
+    """Return what the cache file says, or nothing when there is none or it is damaged."""
+    try:
+        return _Remembered.model_validate_json(memory.read_bytes()).files
+    except (OSError, ValidationError):
+        return {}
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def fingerprint(triplets: Iterable[Triplet], facts: Mapping[str, ImageFacts]) -> str:
+    """Return a hexadecimal hash of names, labels, roles and contents.
+
+    It depends neither on where the files lie nor on their order or times.
+    """
+    lines = sorted(
+        json.dumps([t.name, t.identity, t.camera, t.scene, t.roles.value, [facts[p].digest for p in t.paths]])
+        for t in triplets
+    )
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,134 @@
+"""Writes a synthetic dataset in the layout and with the file names of the real one."""
+
+import multiprocessing
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from mdreid_bench.data import registry
+from mdreid_bench.data.marker import Marker, read_marker, write_marker
+from mdreid_bench.data.synthetic.latents import Kind
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
+from mdreid_bench.data.synthetic.plan_msvr310 import plan_msvr310
+from mdreid_bench.data.synthetic.plan_rgbnt100 import plan_rgbnt100
+from mdreid_bench.data.synthetic.plan_rgbnt201 import plan_rgbnt201
+from mdreid_bench.data.synthetic.write import write_frames
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.progress import Reporter, Step
+from protocols.names import UnknownNameError
+
+PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {
+    "msvr310": plan_msvr310,
+    "rgbnt100": plan_rgbnt100,
+    "rgbnt201": plan_rgbnt201,
+}
+_CHUNK = 32
+_WORTH_PROCESSES = 1000
+"""Fewer triplets are drawn in this process: starting others would take as long."""
+
+
+def generate(
+    root: Path, dataset: str, scale: Scale, seed: int, reporter: Reporter, workers: int | None = None
+) -> Path:
+    """Write a synthetic dataset below ``root`` and return its folder.
+
+    The files appear all at once, when complete. The same seed gives the same bytes with the same versions of the
+    libraries, whatever the number of workers. A folder that already holds this very dataset is left as it is, also
+    when another process puts it there meanwhile.
+
+    Args:
+        root: data root; created when missing.
+        dataset: a registered name.
+        scale: ``tiny``, or ``full`` for the published numbers of images and identities.
+        seed: any integer that is not negative.
+        reporter: shows the progress.
+        workers: processes to draw with; None lets the number of triplets and processors decide. Scripts that ask for
+            more than one need the usual ``if __name__ == "__main__"`` guard.
+
+    Raises:
+        UnknownNameError: for a dataset or scale that is not known.
+        UsageError: when the dataset has no generator, or the folder holds something else.
+        DataError: when files cannot be written.
+    """
+    card = registry.get(dataset).card
+    if dataset not in PLANS:
+        raise UsageError(f"There is no generator for {card.title}; pass real images with --data-root.")
+    if scale not in ("tiny", "full"):
+        raise UnknownNameError("scale", scale, ("tiny", "full"))
+    marker = Marker(dataset=dataset, scale=scale, seed=seed)
+    folder = root / card.title
+    try:
+        if not _holds(folder, marker):
+            _make(folder, card.kind, marker, reporter, workers)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"Cannot write synthetic {card.title} into {root} ({reason}); choose a folder that can be written."
+        raise DataError(message) from error
+    return folder
+
+
+def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers: int | None) -> None:
+    """Write everything beside ``folder``, then move it into place."""
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        frames = PLANS[marker.dataset](marker.scale)
+        _make_folders(temporary, frames)
+        with reporter.track(f"Drawing synthetic {folder.name} ({marker.scale})", len(frames)) as step:
+            _write_all(temporary, kind, marker, frames, workers, step)
+        write_marker(temporary, marker)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not _holds(folder, marker):
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _holds(folder: Path, marker: Marker) -> bool:
+    """Tell whether the folder is exactly what would be generated.
+
+    Raises:
+        UsageError: when it holds something else.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if read_marker(folder) == marker:
+        return True
+    raise UsageError(f"{folder} already holds another dataset; choose another folder or remove it.")
+
+
+def _make_folders(folder: Path, frames: list[PlannedFrame]) -> None:
+    for parent in sorted({Path(path).parent for frame in frames for path in (*frame.paths, *frame.copy)}):
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+
+
+def _write_all(
+    folder: Path,
+    kind: Kind,
+    marker: Marker,
+    frames: list[PlannedFrame],
+    workers: int | None,
+    step: Step,
+) -> None:
+    """Write all frames in chunks, in this process or in several."""
+    if workers is None:
+        workers = min(16, os.cpu_count() or 1) if len(frames) >= _WORTH_PROCESSES else 1
+    chunks = [frames[i : i + _CHUNK] for i in range(0, len(frames), _CHUNK)]
+    if workers <= 1:
+        for chunk in chunks:
+            step(write_frames(folder, kind, marker.dataset, marker.seed, chunk))
+        return
+    # Fresh processes: forking a program that has started threads is not safe.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = [pool.submit(write_frames, folder, kind, marker.dataset, marker.seed, chunk) for chunk in chunks]
+        try:
+            for job in as_completed(jobs):
+                step(job.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

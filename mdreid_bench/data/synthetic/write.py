@@ -1,0 +1,61 @@
+"""Draws planned triplets and writes them as JPEG files."""
+
+import io
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
+from mdreid_bench.data.synthetic.latents import CameraModel, IdentityLatent, Kind, SceneModel
+from mdreid_bench.data.synthetic.plan import PlannedFrame
+from mdreid_bench.data.synthetic.render import render
+from protocols.modality import SINGLES
+
+NAMESPACE = "dataset"
+"""Namespace of all random streams of synthetic datasets; nothing else may use it."""
+_QUALITY = 90
+
+
+@lru_cache(maxsize=256)
+def _identity(kind: Kind, dataset: str, seed: int, number: int) -> IdentityLatent:
+    return draw_identity(kind, stream(NAMESPACE, seed, dataset, "identity", number))
+
+
+@lru_cache(maxsize=64)
+def _camera(kind: Kind, dataset: str, seed: int, number: int) -> CameraModel:
+    return draw_camera(kind, stream(NAMESPACE, seed, dataset, "camera", number))
+
+
+def _scene(kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> SceneModel:
+    return draw_scene(kind, stream(NAMESPACE, seed, dataset, "scene", *frame.scene), place=frame.place)
+
+
+def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> None:
+    """Draw one triplet and write its files; the folders must exist."""
+    images = render(
+        _identity(kind, dataset, seed, frame.identity),
+        _camera(kind, dataset, seed, frame.camera),
+        _scene(kind, dataset, seed, frame),
+        stream(NAMESPACE, seed, dataset, "frame", frame.paths[0]),
+    )
+    pictures = [images[modality] for modality in SINGLES]
+    if len(frame.paths) == 1:
+        pictures = [np.concatenate(pictures, axis=1)]
+    for number, picture in enumerate(pictures):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
+        for paths in (frame.paths, frame.copy):
+            if paths:
+                (folder / paths[number]).write_bytes(buffer.getvalue())
+
+
+def write_frames(folder: Path, kind: Kind, dataset: str, seed: int, frames: Iterable[PlannedFrame]) -> int:
+    """Write several triplets and return their number."""
+    count = 0
+    for frame in frames:
+        write_frame(folder, kind, dataset, seed, frame)
+        count += 1
+    return count

@@ -1,0 +1,151 @@
+"""Writing synthetic datasets: the same bytes each time, all or nothing, never over something else."""
+
+import hashlib
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mdreid_bench.data.marker import MARKER, Marker, read_marker
+from mdreid_bench.data.opening import open_dataset
+from mdreid_bench.data.synthetic import generate as module
+from mdreid_bench.data.synthetic.generate import PLANS, generate
+from mdreid_bench.data.synthetic.plan import marked, spaced, spread
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.progress import Silent
+from protocols.names import UnknownNameError
+from tests.data.trees import DATASETS, Recorder, names
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    ("dataset", "train", "test", "identities", "query", "asked"),
+    [
+        ("rgbnt201", 320, 240, (40, 24), 240, 24),
+        ("rgbnt100", 360, 288, (30, 24), 72, 24),
+        ("msvr310", 320, 240, (40, 30), 192, 24),
+    ],
+)
+def test_tiny_plans(dataset: str, train: int, test: int, identities: tuple[int, int], query: int, asked: int) -> None:
+    plan = PLANS[dataset]("tiny")
+    paths = names(plan)
+    assert len(paths) == len(set(paths))
+    parts = [[f for f in plan if ("train" in f.paths[0]) == wanted] for wanted in (True, False)]
+    assert [len(part) for part in parts] == [train, test]
+    assert tuple(len({f.identity for f in part}) for part in parts) == identities
+    queries = parts[1] if dataset == "rgbnt201" else [f for f in parts[1] if f.copy]
+    assert len(queries) == query
+    assert len({f.identity for f in queries}) == asked
+    if dataset != "msvr310":
+        cameras = Counter(i for i, _ in {(f.identity, f.camera) for f in plan})
+        assert set(cameras.values()) == {2 if dataset == "rgbnt201" else 3}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_generated_set_opens_and_is_the_same_each_time(dataset: str, small: dict[str, int], tmp_path: Path) -> None:
+    recorder = Recorder()
+    folder = generate(tmp_path / "a", dataset, "tiny", 0, recorder)
+    assert recorder.totals == [small[dataset]] == [recorder.done]
+    index = open_dataset(dataset, tmp_path / "a", recorder)
+    assert index.synthetic
+    assert len(index.train) + len(index.test) == small[dataset]
+    assert recorder.messages == []
+    height, width = index.card.image_size
+    assert {image.size for image in index.read(index.test.iloc[0]).values()} == {(width, height)}
+    again = generate(tmp_path / "b", dataset, "tiny", 0, Silent())
+    assert content(folder) == content(again)
+    other = generate(tmp_path / "c", dataset, "tiny", 1, Silent())
+    assert set(content(other)) == set(content(folder))
+    assert not set(content(other).values()) & set(content(folder).values())
+
+
+def test_workers_do_not_change_the_bytes(small: dict[str, int], tmp_path: Path) -> None:
+    one = generate(tmp_path / "one", "rgbnt100", "tiny", 0, Silent(), workers=1)
+    two = generate(tmp_path / "two", "rgbnt100", "tiny", 0, Silent(), workers=2)
+    assert content(one) == content(two)
+
+
+def test_query_copies_are_byte_copies(small: dict[str, int], tmp_path: Path) -> None:
+    folder = generate(tmp_path, "rgbnt100", "tiny", 0, Silent())
+    copies = list((folder / "rgbir/query").iterdir())
+    assert len(copies) == 6
+    for copy in copies:
+        assert copy.read_bytes() == (folder / "rgbir/bounding_box_test" / copy.name).read_bytes()
+        with Image.open(copy) as strip:
+            assert strip.size == (768, 128)
+
+
+@pytest.mark.usefixtures("small")
+def test_existing_folders(tmp_path: Path) -> None:
+    folder = generate(tmp_path, "msvr310", "tiny", 0, Silent())
+    assert read_marker(folder) == Marker(dataset="msvr310", scale="tiny", seed=0)
+    recorder = Recorder()
+    assert generate(tmp_path, "msvr310", "tiny", 0, recorder) == folder
+    assert recorder.totals == []
+    with pytest.raises(UsageError, match="already holds another dataset") as caught:
+        generate(tmp_path, "msvr310", "tiny", 1, Silent())
+    assert caught.value.exit_code == 2
+    (folder / MARKER).unlink()
+    with pytest.raises(UsageError, match="already holds another dataset"):
+        generate(tmp_path, "msvr310", "tiny", 0, Silent())
+
+
+@pytest.mark.usefixtures("small")
+def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write_frames", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path, "msvr310", "tiny", 0, Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small")
+def test_two_at_once_agree(tmp_path: Path) -> None:
+    folders: list[Path] = []
+    both = threading.Barrier(2)
+
+    def run() -> None:
+        both.wait()
+        folders.append(generate(tmp_path, "rgbnt100", "tiny", 0, Silent()))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert folders == [tmp_path / "RGBNT100"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["RGBNT100"]
+    assert len(open_dataset("rgbnt100", tmp_path, Silent()).test) == 24
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="Cannot write synthetic MSVR310 into") as caught:
+        generate(tmp_path / "file", "msvr310", "tiny", 0, Silent())
+    assert caught.value.exit_code == 3
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="dataset"):
+        generate(tmp_path, "market", "tiny", 0, Silent())
+    with pytest.raises(UnknownNameError, match="scale"):
+        generate(tmp_path, "msvr310", "huge", 0, Silent())  # type: ignore[arg-type]
+
+
+def test_sharing_out() -> None:
+    assert spread(10, 4) == [2, 3, 2, 3]
+    assert sum(spread(3951, 171)) == 3951
+    assert spaced(258, 299, 3) == [258, 278, 299]
+    assert marked(5, 2) == [False, False, True, False, True]
+    assert sum(marked(25, 5)) == 5

@@ -1,0 +1,194 @@
+"""Whole folders: what opens, what is refused and how it is said."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mdreid_bench.data import images, registry
+from mdreid_bench.data.opening import open_dataset
+from mdreid_bench.errors import DataError
+from mdreid_bench.progress import Silent
+from protocols.modality import Modality
+from protocols.names import UnknownNameError
+from tests.data.trees import DATASETS, Recorder, paint, plant, small_plan
+
+
+def refusal(dataset: str, root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        open_dataset(dataset, root, Silent())
+    assert caught.value.exit_code == 3
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_opens_the_real_layout_from_both_roots(dataset: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path, dataset)
+    index = open_dataset(dataset, tmp_path, Silent())
+    assert index.root == folder
+    assert not index.synthetic
+    assert index.train["identity"].nunique() == index.test["identity"].nunique() == 2
+    for frame in (index.train, index.test):
+        assert list(frame.columns) == ["name", "identity", "camera", "scene", "R", "N", "T"]
+        assert frame["name"].is_unique
+        assert frame["name"].is_monotonic_increasing
+        assert all(frame[label].dtype == np.int64 for label in ("identity", "camera", "scene"))
+        assert all((folder / path).is_file() for sensor in "RNT" for path in frame[sensor])
+    itself = open_dataset(dataset, folder, Silent())
+    assert itself.test_fingerprint == index.test_fingerprint
+    assert itself.train.equals(index.train)
+
+
+def test_rgbnt201_uses_the_test_set_twice(tmp_path: Path) -> None:
+    plant(tmp_path, "rgbnt201")
+    index = open_dataset("rgbnt201", tmp_path, Silent())
+    assert index.query.tolist() == index.gallery.tolist() == list(range(len(index.test)))
+
+
+@pytest.mark.parametrize("dataset", ["msvr310", "rgbnt100"])
+def test_copies_in_query_and_gallery_are_one_row(dataset: str, tmp_path: Path) -> None:
+    plant(tmp_path, dataset)
+    index = open_dataset(dataset, tmp_path, Silent())
+    planned = [frame for frame in small_plan(dataset) if "bounding_box_test" in frame.paths[0]]
+    assert len(index.test) == len(index.gallery) == len(planned)
+    assert len(index.query) == sum(bool(frame.copy) for frame in planned)
+    asked = set(index.test["name"].iloc[index.query])
+    assert asked == {frame.copy[0].rsplit("/", 1)[1] for frame in planned if frame.copy}
+
+
+def test_same_name_with_other_content_is_another_row(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "rgbnt100")
+    before = open_dataset("rgbnt100", tmp_path, Silent())
+    query = sorted((folder / "rgbir/query").iterdir())[0]
+    paint(query, (768, 128), "something else")
+    index = open_dataset("rgbnt100", tmp_path, Silent())
+    assert len(index.test) == len(before.test) + 1
+    assert len(index.gallery) == len(before.gallery)
+    assert index.test["name"].is_unique
+    assert f"query/{query.name}" in set(index.test["name"].iloc[index.query])
+    assert query.name not in set(index.test["name"].iloc[index.query])
+    assert index.test_fingerprint != before.test_fingerprint
+
+
+def test_unknown_dataset_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'msvr310'\?"):
+        open_dataset("msvr31", Path("."), Silent())
+
+
+def test_layout_errors_say_what_was_expected_and_found(tmp_path: Path) -> None:
+    assert "found no such folder" in refusal("rgbnt201", tmp_path / "nowhere")
+    assert "found an empty folder" in refusal("rgbnt201", tmp_path)
+    (tmp_path / "holiday\x1b[2J").mkdir()
+    message = refusal("rgbnt201", tmp_path)
+    assert "expected RGBNT201/{train_171,test}/{RGB,NI,TI}/*.jpg" in message
+    assert r"found holiday\x1b[2J" in message
+    (tmp_path / "file").touch()
+    assert "a file instead of a folder" in refusal("msvr310", tmp_path / "file")
+    shutil.rmtree(plant(tmp_path, "rgbnt201") / "test" / "NI")
+    assert "lacks test/NI" in refusal("rgbnt201", tmp_path)
+
+
+def test_empty_split_is_refused(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "msvr310")
+    shutil.rmtree(folder / "query3")
+    (folder / "query3").mkdir()
+    assert str(folder / "query3") in refusal("msvr310", tmp_path)
+
+
+def test_all_faults_are_counted_and_ten_named(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "rgbnt201")
+    paths = sorted(folder.rglob("*.jpg"))
+    removed, emptied, cut, text = paths[0], paths[1], paths[2], paths[3]
+    removed.unlink()
+    emptied.write_bytes(b"")
+    cut.write_bytes(cut.read_bytes()[:-6])
+    text.write_text("no image")
+    message = refusal("rgbnt201", tmp_path)
+    assert "4 faults" in message
+    for path, what in (
+        (removed, "file is missing"),
+        (emptied, "empty file"),
+        (cut, "truncated"),
+        (text, "not an image"),
+    ):
+        assert f"{path.relative_to(folder).as_posix()}: {what}" in message
+    for i in range(20):
+        (folder / "test/RGB" / f"odd{i:02d}.jpg").touch()
+    message = refusal("rgbnt201", tmp_path)
+    assert "24 faults" in message
+    assert message.count(".jpg: ") == 10
+    assert message.endswith("and 14 more.")
+
+
+def test_wrong_strip_is_refused(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "rgbnt100")
+    strip = sorted((folder / "rgbir/bounding_box_train").iterdir())[3]
+    paint(strip, (767, 128), "narrow")
+    message = refusal("rgbnt100", tmp_path)
+    assert "1 fault" in message
+    assert f"{strip.name}: strip of 767x128 pixels instead of 768x128" in message
+
+
+def test_huge_images_are_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 12 * 8)
+    folder = plant(tmp_path, "msvr310")
+    big = sorted((folder / "bounding_box_train").rglob("*.jpg"))[0]
+    paint(big, (13, 8), "big")
+    assert "pixels" in refusal("msvr310", tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    assert "pixels" in refusal("msvr310", tmp_path)
+
+
+def test_notes_thumbnails_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "rgbnt201")
+    for name in ("Thumbs.db", ".DS_Store", "readme.txt", "._000001_cam1_0_00.jpg"):
+        (folder / "test/RGB" / name).write_text("x")
+    assert len(open_dataset("rgbnt201", tmp_path, Silent()).test) == 20
+
+
+def test_counts_other_than_the_published_are_reported(tmp_path: Path) -> None:
+    plant(tmp_path, "rgbnt201")
+    recorder = Recorder()
+    open_dataset("rgbnt201", tmp_path, recorder)
+    (message,) = recorder.messages
+    assert "16 training images instead of 3951" in message
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_reading_gives_three_rgb_images(dataset: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path, dataset)
+    if dataset == "rgbnt100":
+        strip = np.zeros((128, 768, 3), dtype=np.uint8)
+        strip[:, :256], strip[:, 256:512], strip[:, 512:] = 40, 120, 200
+        for path in (folder / "rgbir/bounding_box_train").iterdir():
+            Image.fromarray(strip).save(path, quality=95)
+    index = open_dataset(dataset, tmp_path, Silent())
+    read = index.read(index.train.iloc[0])
+    assert list(read) == [Modality.R, Modality.N, Modality.T]
+    assert {image.mode for image in read.values()} == {"RGB"}
+    if dataset == "rgbnt100":
+        assert {image.size for image in read.values()} == {(256, 128)}
+        assert [round(float(np.asarray(image).mean())) for image in read.values()] == [40, 120, 200]
+    again = index.read(dict(index.train.iloc[0]))
+    assert all(np.array_equal(np.asarray(read[m]), np.asarray(again[m])) for m in read)
+
+
+def test_image_that_vanishes_after_opening_is_an_error(tmp_path: Path) -> None:
+    plant(tmp_path, "msvr310")
+    index = open_dataset("msvr310", tmp_path, Silent())
+    row = index.train.iloc[0]
+    os.unlink(index.root / row["N"])
+    with pytest.raises(DataError, match="has changed since MSVR310 was checked"):
+        index.read(row)
+
+
+def test_registry_lists_the_three_datasets() -> None:
+    assert registry.names() == DATASETS
+    for name, card in registry.cards().items():
+        assert card.name == name
+        assert card.layout.startswith(card.title)
+        assert card.bibtex.startswith("@")
