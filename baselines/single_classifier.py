@@ -24,7 +24,7 @@ class SingleClassifier(SingleBranch):
     card: ClassVar[MethodCard] = MethodCard(
         name="single-classifier",
         title="Single classifier",
-        paper="MDReID: Modality-Decoupled Learning for Any-to-Any Multi-Modal Object Re-Identification, ablation row 1",
+        paper="MDReID: Modality-Decoupled Learning for Any-to-Any Multi-Modal Object Re-Identification (ablation)",
         venue="NeurIPS 2025",
         url="https://arxiv.org/abs/2510.23301",
         summary="one trunk, one classifier over the concatenated class vectors, nothing decoupled",

@@ -9,7 +9,11 @@ import typer
 from protocols.names import UnknownNameError
 
 DATA_PANEL = "Data"
+METHOD_PANEL = "Methods"
+TRAINING_PANEL = "Training"
 OUTPUT_PANEL = "Output"
+DEFAULT_PROTOCOLS = ["RNT-to-RNT"]
+DEFAULT_RESULTS = Path("results")
 ALL = "all"
 """Stands for every registered name."""
 
@@ -34,6 +38,92 @@ Results = Annotated[
         help="Folder of records, checkpoints and embeddings.",
         rich_help_panel=OUTPUT_PANEL,
     ),
+]
+Protocols = Annotated[
+    list[str],
+    typer.Option(
+        "--protocol",
+        help="A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated.",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        help="Use at most this many test triplets: whole identities, always the same. Marked everywhere.",
+        rich_help_panel=DATA_PANEL,
+        show_default=False,
+        min=1,
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="A method; may be repeated. Default: all registered.",
+        rich_help_panel=METHOD_PANEL,
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Evaluate these weights instead of training; needs exactly one --method.",
+        rich_help_panel=METHOD_PANEL,
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Recipe to start from. Default: paper on real data with CUDA, otherwise tiny.",
+        rich_help_panel=TRAINING_PANEL,
+        show_default=False,
+    ),
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--seed",
+        help="Seed of the training; may be repeated. Default: the recipe's.",
+        rich_help_panel=TRAINING_PANEL,
+        show_default=False,
+        min=0,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs", help="Short for --set schedule.epochs=N.", rich_help_panel=TRAINING_PANEL, show_default=False
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", help="Short for --set batch.size=N.", rich_help_panel=TRAINING_PANEL, show_default=False
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel=TRAINING_PANEL)]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="YAML file laid over the recipe.", rich_help_panel=TRAINING_PANEL, show_default=False
+    ),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Set one configuration key, key=value; may be repeated and wins over --config.",
+        rich_help_panel=TRAINING_PANEL,
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done and stop.", rich_help_panel=OUTPUT_PANEL)
 ]
 AsJson = Annotated[
     bool,

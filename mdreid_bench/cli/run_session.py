@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import ALL, chosen
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.data import registry as datasets
@@ -16,6 +17,7 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.engine.device import pick_device
 from mdreid_bench.engine.execute import Executor
 from mdreid_bench.engine.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.engine.preflight import check_configurations, check_runs
 from mdreid_bench.errors import MdreidError, UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
@@ -25,7 +27,7 @@ from mdreid_bench.results.store import Store
 from protocols.names import UnknownNameError
 from protocols.suites import Setting, resolve
 
-ALL = "all"
+SMALLEST = "tiny"
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,16 @@ class RunSession:
     def __init__(self, arguments: Arguments, console: Console) -> None:
         self.arguments, self.console = arguments, console
         self.settings: tuple[Setting, ...] = resolve(arguments.protocols)
-        self.dataset_names = _chosen(arguments.datasets, datasets.names(), "dataset")
-        self.method_names = _chosen(arguments.methods or [ALL], methods.names(), "method")
+        self.dataset_names = chosen(arguments.datasets, datasets.names(), "dataset")
+        self.method_names = chosen(arguments.methods or [ALL], methods.names(), "method")
         if arguments.weights and len(self.method_names) != 1:
             raise UsageError("--weights holds the weights of one method; name it with --method.")
         if arguments.device not in ("auto", "cpu", "cuda"):
             raise UnknownNameError("device", arguments.device, ("auto", "cpu", "cuda"))
         self.device = pick_device(arguments.device)
         self.store = Store(arguments.results)
+        cards = [datasets.get(name).card for name in self.dataset_names]
+        check_configurations(self._request(arguments.preset or SMALLEST), cards)
 
     @cached_property
     def indexes(self) -> list[DatasetIndex]:
@@ -87,28 +91,32 @@ class RunSession:
         found = []
         for name in self.dataset_names:
             location = resolve_data_root(self.arguments.data_root, name, self.console)
-            index = open_dataset(name, location.root, self.console)
             self.console.message(f"Data: {location.reason}")
+            index = open_dataset(name, location.root, self.console)
             found.append(index if self.arguments.limit is None else index.limited(self.arguments.limit))
         return found
 
     @cached_property
     def runs(self) -> list[Run]:
         """Every run of the request; what was chosen is said on the way."""
+        indexes = self.indexes
         preset = self.arguments.preset or self._default_preset()
-        request = Request(
+        return plan_runs(self._request(preset), indexes, self.store)
+
+    def _request(self, preset: str) -> Request:
+        given = self.arguments
+        return Request(
             methods=self.method_names,
             preset=preset,
-            seeds=self.arguments.seeds,
+            seeds=given.seeds,
             settings=self.settings,
-            overrides=Overrides(self.arguments.config, self.arguments.assignments, self.arguments.flags()),
-            weights=self.arguments.weights,
+            overrides=Overrides(given.config, given.assignments, given.flags()),
+            weights=given.weights,
         )
-        return plan_runs(request, self.indexes, self.store)
 
     def _default_preset(self) -> str:
         synthetic = any(index.synthetic for index in self.indexes)
-        preset = "paper" if self.device.type == "cuda" and not synthetic else "tiny"
+        preset = "paper" if self.device.type == "cuda" and not synthetic else SMALLEST
         why = "the data are synthetic" if synthetic else f"the device is {self.device.type} and the data are real"
         self.console.message(f"Preset: {preset}, because {why}; choose another with --preset.")
         return preset
@@ -137,27 +145,35 @@ class RunSession:
         titles = ("dataset", "method", "seed", "preset", "cached", "new", "to do", "run")
         self.console.table(Table(title="Plan", columns=tuple(map(Column, titles)), rows=tuple(rows)))
 
-    def carry_out(self) -> bool:
-        """Measure everything that is new, print the tables and the path of the records; False if a run failed."""
+    def carry_out(self) -> int:
+        """Measure everything that is new, print the tables and the path of the records; return the exit code.
+
+        A run that fails does not keep the others from being finished. When all fail alike, so does the command.
+        """
         plan = self.cells()
         self._announce(plan)
+        check_runs(plan)
         executor = Executor(self.device, self.console)
         records: list[Record] = []
         absent: list[Absent] = []
+        failures: list[int] = []
         last: Path | None = None
         for run, cells in plan:
             try:
                 executor.execute(run, cells, lambda _, record: records.append(record))
                 last = run.scope.record_path(str(cells[-1].setting))
             except MdreidError as error:
-                if len(plan) == 1:
-                    raise
                 self.console.error(f"{run.name}: {error}")
+                failures.append(error.exit_code)
                 absent += [_absent(cell, str(error)) for cell in cells if cell.record is None]
+        order = {str(setting): place for place, setting in enumerate(self.settings)}
+        records.sort(key=lambda record: order[record.protocol])
         for table in run_tables(records, absent):
             self.console.table(table)
         self._close(plan, last)
-        return not absent
+        if len(failures) == len(plan) and len(set(failures)) == 1:
+            return failures[0]
+        return MdreidError.exit_code if failures else 0
 
     def _announce(self, plan: Sequence[tuple[Run, list[Cell]]]) -> None:
         new = sum(cell.state == "new" for _, cells in plan for cell in cells)
@@ -184,18 +200,4 @@ def _work(run: Run, new: int) -> str:
         return "nothing"
     if run.embeddings.items_file.exists():
         return "score"
-    trained = run.weights or not run.method.card.trains or run.training_folder.weights.exists()
-    return "extract, score" if trained else "train, extract, score"
-
-
-def _chosen(names: Sequence[str], valid: Sequence[str], kind: str) -> list[str]:
-    """Resolve names in order, each once; ``all`` stands for every valid one."""
-    chosen: dict[str, None] = {}
-    for name in names:
-        if name.lower() == ALL:
-            chosen.update(dict.fromkeys(valid))
-        elif name.lower() in valid:
-            chosen[name.lower()] = None
-        else:
-            raise UnknownNameError(kind, name, [*valid, ALL])
-    return list(chosen)
+    return "train, extract, score" if run.must_train else "extract, score"

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from mdreid_bench.config import presets
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge, parse_assignments, read_yaml, validate
+from mdreid_bench.errors import UsageError
 
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Preset name -> dataset name, or ``"*"`` for all -> configuration tree."""
@@ -66,9 +67,13 @@ def resolve(
     own = recipes.get(preset, {})
     for layer in (own.get("*", {}), own.get(dataset, {})):
         tree = merge(tree, layer)
-    tree = merge(tree, scale_warmup(tree, overrides.tree()))
+    user = overrides.tree()
+    for key in ("method", "dataset", "preset"):
+        if key in user:
+            raise UsageError(f"The configuration key {key!r} is set by --{key}, not by --set or --config.")
+    tree = merge(tree, scale_warmup(tree, user))
     tree |= {"method": method, "dataset": dataset, "preset": preset}
-    options = validate(options_model, tree.get("options", {}), prefix="options.")
+    options = validate(options_model, tree.get("options", {}), prefix="options.", owner=method)
     tree["options"] = options.model_dump(mode="json")
     config = validate(RunConfig, tree)
     if config.image.size is None:

@@ -80,8 +80,14 @@ def _numbers(tree: Mapping[str, Any]) -> Tree:
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "") -> M:
+def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "", owner: str = "") -> M:
     """Build ``model`` from ``tree``.
+
+    Args:
+        model: of the configuration or a part of it.
+        tree: what it is built from.
+        prefix: of the dotted keys in messages.
+        owner: whose keys they are, when they belong to one method.
 
     Raises:
         UnknownNameError: for an unknown key, with the valid keys of its section and the nearest one.
@@ -93,8 +99,9 @@ def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "") -> M:
         first = error.errors(include_url=False)[0]
         path = [str(part) for part in first["loc"]]
         if first["type"] == "extra_forbidden":
-            valid = _fields_at(model, path[:-1])
-            raise UnknownNameError("configuration key", prefix + ".".join(path), valid) from None
+            valid = [prefix + name for name in _fields_at(model, path[:-1])]
+            kind = f"configuration key of {owner}" if owner else "configuration key"
+            raise UnknownNameError(kind, prefix + ".".join(path), valid) from None
         where = prefix + ".".join(path)
         reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"Configuration{' key ' + where if where else ''}: {reason}.") from None

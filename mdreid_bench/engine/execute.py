@@ -10,16 +10,16 @@ import yaml
 from mdreid_bench.engine import checkpoint
 from mdreid_bench.engine.device import device_name
 from mdreid_bench.engine.extract import extract
+from mdreid_bench.engine.facts import facts_of
 from mdreid_bench.engine.plan import Cell, Run
 from mdreid_bench.engine.train import Trainer
-from mdreid_bench.evaluation.embeddings import TestItems
-from mdreid_bench.evaluation.score import Scores, score
+from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.models.method import Method
 from mdreid_bench.progress import Reporter
-from mdreid_bench.results import provenance
 from mdreid_bench.results.atomic import write_text
-from mdreid_bench.results.per_query import QueryValues
-from mdreid_bench.results.schema import Counts, Interval, Metrics, Record
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.schema import Record
+from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 Done = Callable[[Cell, Record], None]
 
@@ -30,10 +30,11 @@ class Executor:
     Args:
         device: to train and extract on.
         reporter: receives messages and progress.
+        memory_budget: bytes for scores.
     """
 
-    def __init__(self, device: torch.device, reporter: Reporter) -> None:
-        self.device, self.reporter = device, reporter
+    def __init__(self, device: torch.device, reporter: Reporter, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> None:
+        self.device, self.reporter, self.memory_budget = device, reporter, memory_budget
         self.seconds: dict[str, float] = {}
 
     def execute(self, run: Run, cells: Sequence[Cell], done: Done) -> None:
@@ -54,13 +55,13 @@ class Executor:
                 done(cell, cell.record)
         if not new:
             return
-        self._write_config(run)
+        facts = self._describe(run)
         if not run.embeddings.items_file.exists():
             self._extract(run)
         items = run.embeddings.read_items()
         with self.reporter.track(f"scoring {run.name}", len(new)) as step:
             for cell in new:
-                done(cell, self._score(cell, items))
+                done(cell, self._scorer(cell, facts)(items, cell.setting))
                 step(note=str(cell.setting))
 
     def _extract(self, run: Run) -> None:
@@ -82,50 +83,23 @@ class Executor:
             checkpoint.load_weights(folder.weights, method)
         return method
 
-    def _score(self, cell: Cell, items: TestItems) -> Record:
-        with self._phase("score"):
-            scores = score(cell.run.embeddings, items, cell.setting)
-        record = self._record(cell, items, scores)
-        identities = items.labels.identity[items.query]
-        values = QueryValues(items.names[items.query], identities, scores.per_query)
-        cell.run.scope.write(record, values)
-        return record
-
-    def _record(self, cell: Cell, items: TestItems, scores: Scores) -> Record:
-        run, trains = cell.run, cell.run.method.card.trains
-        return Record(
-            dataset=run.config.dataset,
-            data_kind="synthetic" if run.index.synthetic else "real",
-            train_fingerprint=run.index.train_fingerprint if trains else None,
-            test_fingerprint=run.index.test_fingerprint,
-            method=run.config.method,
-            method_version=run.method.version,
-            preset=run.config.preset,
-            seed=run.config.seed,
-            protocol=str(cell.setting),
-            limit=run.index.limit,
-            selection="last-epoch" if trains and not run.weights else "none",
-            trunk=run.trunk_label,
-            run_key=run.run_key,
-            config_key=run.config_key,
-            options=run.config.options,
-            metrics=Metrics.of(scores.metrics),
-            interval=Interval(mAP=scores.interval),
-            chance=Metrics.of(scores.chance),
-            counts=Counts(
-                queries=scores.metrics.queries,
-                queries_without_positive=scores.metrics.left_out,
-                gallery=len(items.gallery),
-                identities=scores.identities,
-                tied_positives=int(scores.per_query.tied_positives.sum()),
-            ),
-            config_overrides=run.overrides,
-            provenance=provenance.collect(device_name(self.device), self.seconds),
+    def _scorer(self, cell: Cell, facts: RunFacts) -> CellScorer:
+        return CellScorer(
+            facts=facts,
+            scope=cell.run.scope,
+            average_precision=cell.average_precision,
+            memory_budget=self.memory_budget,
+            gpu=device_name(self.device),
+            seconds=self.seconds,
         )
 
-    def _write_config(self, run: Run) -> None:
+    def _describe(self, run: Run) -> RunFacts:
+        """Store the configuration and the facts of a run beside its evaluations."""
+        folder, facts = run.store.folder(run.id), facts_of(run)
         tree = run.config.model_dump(mode="json")
-        write_text(run.store.folder(run.id).config, yaml.safe_dump(tree, sort_keys=False))
+        write_text(folder.config, yaml.safe_dump(tree, sort_keys=False))
+        facts.write(folder.facts)
+        return facts
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -11,7 +11,6 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.engine.checkpoint import file_digest
-from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.embeddings import EmbeddingFolder
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
@@ -20,6 +19,7 @@ from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
+from protocols.evaluation import AveragePrecision
 from protocols.suites import Setting
 
 State = Literal["new", "cached"]
@@ -97,6 +97,11 @@ class Run:
         return TrainingFolder(self.store.root / "trained" / name)
 
     @property
+    def must_train(self) -> bool:
+        """Whether weights have to be trained because none are given or stored."""
+        return self.method.card.trains and not self.weights and not self.training_folder.weights.exists()
+
+    @property
     def id(self) -> RunId:
         """What names the run's folder."""
         return RunId(
@@ -132,11 +137,13 @@ class Cell:
         run: what is evaluated.
         setting: protocol or mixed availability.
         record: the stored record, if there is one.
+        average_precision: the form of AP to measure.
     """
 
     run: Run
     setting: Setting
     record: Record | None
+    average_precision: AveragePrecision = "standard"
 
     @property
     def state(self) -> State:
@@ -192,13 +199,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
     return runs
 
 
-def plan_cells(run: Run, settings: Iterable[Setting]) -> list[Cell]:
+def plan_cells(run: Run, settings: Iterable[Setting], average_precision: AveragePrecision = "standard") -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
-    return [Cell(run, setting, _stored(run, setting)) for setting in settings]
-
-
-def _stored(run: Run, setting: Setting) -> Record | None:
-    try:
-        return run.scope.read(str(setting))
-    except DataError:
-        return None
+    ap = average_precision
+    return [Cell(run, setting, run.scope.believed(str(setting), ap), ap) for setting in settings]

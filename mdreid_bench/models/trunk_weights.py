@@ -1,8 +1,5 @@
 """Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError
+from mdreid_bench.models.download import download, quiet_logging
 from protocols.names import UnknownNameError
 
 BUNDLED_TAG = "synthetic"
@@ -29,7 +27,7 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
     """
     import open_clip
 
-    with _quiet_logging():
+    with quiet_logging():
         if config.name not in open_clip.list_models():
             for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
                 with resources.as_file(file) as path:
@@ -65,8 +63,7 @@ def weights_file(config: TrunkConfig) -> Path:
     if not known:
         raise UnknownNameError(f"weights tag or file for {config.name}", tag, tags or [BUNDLED_TAG])
     try:
-        with _quiet_logging():
-            return Path(open_clip.download_pretrained(known))
+        return download(known)
     except Exception as error:
         raise DataError(
             f"The weights {config.name}/{tag} are not cached and could not be downloaded "
@@ -145,14 +142,3 @@ def _load_torch(path: Path) -> Any:
     archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     state = archive.state_dict()
     return {name: value for name, value in state.items() if value.ndim or name == "logit_scale"}
-
-
-@contextlib.contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """Silence open_clip's remarks on random weights, which the caller loads or wants."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(previous)

@@ -56,7 +56,7 @@ def test_order_of_the_batch_does_not_matter() -> None:
 
 def test_distance_zero_has_a_finite_gradient() -> None:
     features = torch.zeros(4, 3, requires_grad=True)
-    soft_margin_triplet(features, torch.tensor([0, 0, 1, 1])).backward()
+    soft_margin_triplet(features, torch.tensor([0, 0, 1, 1])).backward()  # type: ignore[no-untyped-call]
     assert features.grad is not None
     assert torch.isfinite(features.grad).all()
 

@@ -68,7 +68,7 @@ def test_losses_and_gradients_are_finite(method: Method) -> None:
     terms = method.training_losses(training_batch())
     assert terms
     assert all(term.ndim == 0 and math.isfinite(term.item()) for term in terms.values())
-    torch.stack(list(terms.values())).sum().backward()
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
     missing = [n for n, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert missing == []
@@ -83,7 +83,7 @@ def test_training_reduces_the_loss(method: Method) -> None:
     for _ in range(12):
         loss = torch.stack(list(method.training_losses(training_batch()).values())).sum()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.models.folding import fold_paper, fold_released
-from protocols.modality import N, R, SINGLES, SUBSETS, Modality
+from protocols.modality import SINGLES, SUBSETS, Modality, N, R
 from protocols.protocol import ALL_PROTOCOLS, Protocol
 from tests.support import build, images
 
@@ -15,18 +15,22 @@ Vectors = dict[Modality, Tensor]
 
 def _vectors(seed: int, count: int) -> tuple[Vectors, Vectors]:
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda: {m: torch.randn(count, 6, generator=generator, dtype=torch.float64) for m in SINGLES}  # noqa: E731
+
+    def draw() -> Vectors:
+        return {m: torch.randn(count, 6, generator=generator, dtype=torch.float64) for m in SINGLES}
+
     return draw(), draw()
 
 
 def _naive(query: tuple[Vectors, Vectors], gallery: tuple[Vectors, Vectors], i: int, j: int, p: Protocol) -> float:
     """Write Sim_total of one pair out as the paper does, with unit vectors."""
-    unit = lambda vectors, m, row: F.normalize(vectors[m][row], dim=0)  # noqa: E731
+
+    def cosine(kind: int, a: Modality, b: Modality) -> float:
+        return float(F.cosine_similarity(query[kind][a][i], gallery[kind][b][j], dim=0))
+
     size = len(p.query) * len(p.gallery)
-    specific = sum(
-        float(unit(query[0], m, i) @ unit(gallery[0], m, j)) for m in SINGLES if m in p.query and m in p.gallery
-    )
-    shared = sum(float(unit(query[1], a, i) @ unit(gallery[1], b, j)) for a in p.query for b in p.gallery)
+    specific = sum(cosine(0, m, m) for m in SINGLES if m in p.query and m in p.gallery)
+    shared = sum(cosine(1, a, b) for a in p.query for b in p.gallery)
     return (specific / size + shared / size) / 2
 
 

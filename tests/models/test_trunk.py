@@ -20,7 +20,7 @@ TINY = TrunkConfig(name="mdreid-tiny", pretrained=None)
 
 def _trunk(**options: bool) -> Trunk:
     torch.manual_seed(0)
-    return Trunk(visual_tower(TINY), SIZE, cameras=3, **options).eval()  # type: ignore[arg-type]
+    return Trunk(visual_tower(TINY), SIZE, cameras=3, **options).eval()
 
 
 def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def test_torchscript_archive_is_read(tmp_path: Path) -> None:
             return result
 
     holder = Holder()
-    torch.jit.save(torch.jit.script(holder), str(tmp_path / "archive.pt"))  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(holder), str(tmp_path / "archive.pt"))
     found = read_state(tmp_path / "archive.pt")
     assert torch.equal(found["visual.weight"], holder.visual.weight)
 

@@ -1,0 +1,36 @@
+"""What is stored with a run; see :class:`mdreid_bench.results.run_facts.RunFacts`."""
+
+from mdreid_bench.engine.checkpoint import file_digest
+from mdreid_bench.engine.plan import Run
+from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
+
+
+def facts_of(run: Run) -> RunFacts:
+    """Return the facts of a planned run.
+
+    Raises:
+        DataError: when weights that the user gave cannot be read.
+    """
+    config, index, trains = run.config, run.index, run.method.card.trains
+    given = run.weights.absolute() if run.weights else None
+    return RunFacts(
+        shared=SharedFacts(
+            dataset=config.dataset,
+            data_kind="synthetic" if index.synthetic else "real",
+            train_fingerprint=index.train_fingerprint if trains else None,
+            method=config.method,
+            method_version=run.method.version,
+            preset=config.preset,
+            seed=config.seed,
+            selection="last-epoch" if trains and not given else "none",
+            trunk=run.trunk_label,
+            run_key=run.run_key,
+            config_key=run.config_key,
+            options=config.options,
+            config_overrides=run.overrides,
+        ),
+        identities=run.facts.identities,
+        cameras=run.facts.cameras,
+        training=run.training_folder.path.name if trains and not given else None,
+        weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
+    )

@@ -1,0 +1,60 @@
+"""Getting open_clip's weights from its hub or its cache, without long waits where there is no network."""
+
+import contextlib
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_PROBE_SECONDS = 5
+
+
+def download(tag: Mapping[str, Any]) -> Path:
+    """Return the local file of an open_clip pretrained tag, downloading it when it is not cached.
+
+    Args:
+        tag: open_clip's description of the tag.
+
+    Raises:
+        Exception: whatever the download fails with.
+    """
+    import open_clip
+
+    with quiet_logging(), _offline_when_unreachable():
+        return Path(open_clip.download_pretrained(tag))
+
+
+@contextlib.contextmanager
+def quiet_logging() -> Iterator[None]:
+    """Silence open_clip's remarks on random weights and failed downloads, which the caller reports itself."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(previous)
+
+
+@contextlib.contextmanager
+def _offline_when_unreachable() -> Iterator[None]:
+    """Tell the hub's client to use its cache alone when the hub does not answer; it would retry for a minute."""
+    from huggingface_hub import constants
+
+    previous = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = previous or not _answers(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = previous
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
