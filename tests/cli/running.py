@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from typer.testing import CliRunner
 
 START = "from mdreid_bench.cli.app import main; main()"
 
@@ -26,3 +29,20 @@ def mdreid_bench(*arguments: str, env: Mapping[str, str] | None = None) -> "subp
         timeout=120,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of the command line left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def in_process(*arguments: str, env: Mapping[str, str]) -> Outcome:
+    """Run ``mdreid-bench`` in this process, which spares the import of torch; ``env`` is laid over ours."""
+    from mdreid_bench.cli.app import app
+
+    result = CliRunner().invoke(app, list(arguments), env=dict(env), prog_name="mdreid-bench")
+    return Outcome(result.exit_code, result.stdout, result.stderr)
