@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from mdreid_bench.report.variants import Variant
+from mdreid_bench.report.origin import SELECTIONS, code, dates, hardware, sizes
+from mdreid_bench.report.table import Cell, Number
+from mdreid_bench.report.variants import Variant, flat
 from mdreid_bench.results.schema import Record
 
 INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by identity."
@@ -16,17 +18,24 @@ def data_mark(record: Record) -> str:
     return f" ({', '.join(marks)})" if marks else ""
 
 
-def caption(variants: Sequence[Variant]) -> str:
-    """Describe the data and what all variants share; the variants must share dataset and limit."""
+def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
+    """Describe the data and what all variants share.
+
+    Args:
+        variants: at least one; they share dataset, kind of data and limit.
+        unit: a sentence on the unit of the numbers; may be empty.
+    """
     record = variants[0].example
-    sentences = ["Values in %."]
+    sentences = [unit] if unit else []
     if record.data_kind == "synthetic":
         sentences.append(f"SYNTHETIC data in the layout of {record.dataset}, not the published images.")
+    else:
+        sentences.append(f"Real images of {record.dataset}.")
     if record.limit is not None:
         sentences.append(f"At most {record.limit} test triplets (--limit {record.limit}).")
     if record.average_precision == "trapezoid":
         sentences.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
-    sentences.append(_sizes(record))
+    sentences.append(_data(variants))
     setups = {_setup(variant) for variant in variants}
     if len(setups) == 1:
         sentences.append(f"All methods: {setups.pop()}.")
@@ -47,12 +56,37 @@ def footnotes(variants: Sequence[Variant], protocols: Sequence[str]) -> list[str
     return notes
 
 
-def _sizes(record: Record) -> str:
-    counts = record.counts
-    text = f"{counts.queries} queries of {counts.identities} identities, {counts.gallery} gallery items"
-    if counts.queries_without_positive:
-        text += f"; {counts.queries_without_positive} queries without a positive left out"
-    return text + "."
+def provenance(variants: Sequence[Variant], protocols: Sequence[str]) -> list[str]:
+    """Return the notes on the choice of the epoch, settings made by hand, code, libraries, machines, dates."""
+    records = [r for variant in variants for protocol in protocols for r in variant.records.get(protocol, ())]
+    selections: dict[str, list[str]] = {}
+    for variant in variants:
+        selections.setdefault(SELECTIONS[variant.example.selection], []).append(variant.label)
+    set_by_hand = {v.label: flat(v.example.config_overrides) for v in variants if v.example.config_overrides}
+    made = {id(record.provenance): record.provenance for record in records}.values()
+    return [
+        *(f"{', '.join(labels)}: {selection}." for selection, labels in selections.items()),
+        *(
+            f"{label}, set by hand: {', '.join(f'{key} {value}' for key, value in settings.items())}."
+            for label, settings in set_by_hand.items()
+        ),
+        f"Measured {dates(made)} with {'; '.join(code(made))}, on {'; '.join(hardware(made))}.",
+    ]
+
+
+def interval_notes(rows: Iterable[Sequence[Cell]]) -> list[str]:
+    """Return the note on intervals, if any number has one."""
+    shown = any(isinstance(cell, Number) and cell.interval for row in rows for cell in row)
+    return [INTERVAL_NOTE] if shown else []
+
+
+def _data(variants: Sequence[Variant]) -> str:
+    """Describe the test data; several versions of it are told apart by their fingerprints."""
+    versions = {variant.example.test_fingerprint: sizes(variant.example) for variant in variants}
+    if len(versions) == 1:
+        return f"{next(iter(versions.values()))}."
+    listed = "; ".join(f"{fingerprint[:10]} ({size})" for fingerprint, size in versions.items())
+    return f"{len(versions)} versions of the test data, which differ in content and are never averaged: {listed}."
 
 
 def _setup(variant: Variant) -> str:

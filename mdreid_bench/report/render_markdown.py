@@ -4,7 +4,7 @@ import re
 
 from tabulate import tabulate
 
-from mdreid_bench.report.table import Cell, Emphasis, Missing, Number, Table
+from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
 from mdreid_bench.report.text import printable
 
 _MARKS = {Emphasis.NONE: "{}", Emphasis.BEST: "**{}**", Emphasis.SECOND: "<u>{}</u>"}
@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
 
 def render_markdown(table: Table) -> str:
     """Return the table under its title, with the caption above and the notes below; ends with a newline."""
-    markers = table.missing()
+    markers = table.marks()
     body = tabulate(
         [[_cell(cell, markers) for cell in row] for row in table.rows],
         headers=[escape(column.heading) for column in table.columns],
@@ -35,8 +35,11 @@ def escape(text: str) -> str:
 
 
 def _cell(cell: Cell, markers: dict[str, str]) -> str:
-    if isinstance(cell, Number):
-        return _MARKS[cell.emphasis].format(cell.text) + cell.suffix
     if isinstance(cell, Missing):
         return f"— ({markers[cell.reason]})"
-    return escape(cell)
+    if isinstance(cell, str):
+        return escape(cell)
+    mark = f" ({markers[cell.note]})" if cell.note else ""
+    if isinstance(cell, Label):
+        return escape(cell.text) + mark
+    return _MARKS[cell.emphasis].format(cell.text) + cell.suffix + mark

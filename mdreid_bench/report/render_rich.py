@@ -5,7 +5,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mdreid_bench.report.table import Cell, Emphasis, Missing, Number, Table
+from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
 from mdreid_bench.report.text import printable
 
 _STYLES = {Emphasis.NONE: "", Emphasis.BEST: "bold", Emphasis.SECOND: "underline"}
@@ -20,7 +20,7 @@ def render_rich(table: Table, wrap_numbers: bool = False) -> Group:
         table: what to draw.
         wrap_numbers: break cells such as ``40.0 [35.0, 45.0]`` over lines where the room is short.
     """
-    markers = table.missing()
+    markers = table.marks()
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column, heading in zip(table.columns, _headings(table), strict=True):
         no_wrap = column.numeric and not wrap_numbers
@@ -47,8 +47,11 @@ def _headings(table: Table) -> list[Text]:
 
 
 def _cell(cell: Cell, markers: dict[str, str]) -> Text:
-    if isinstance(cell, Number):
-        return Text.assemble((cell.text, _STYLES[cell.emphasis]), cell.suffix)
     if isinstance(cell, Missing):
         return Text(f"— ({markers[cell.reason]})")
-    return Text(printable(cell))
+    if isinstance(cell, str):
+        return Text(printable(cell))
+    mark = f" ({markers[cell.note]})" if cell.note else ""
+    if isinstance(cell, Label):
+        return Text(printable(cell.text) + mark)
+    return Text.assemble((cell.text, _STYLES[cell.emphasis]), cell.suffix, mark)

@@ -59,9 +59,7 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
     ]
     marked = zip(*(emphasise(column) for column in zip(*rows, strict=True)), strict=True)
     chance = [_chance(variant.records[protocol][0].chance, METRICS) for variant in known[:1]]
-    notes = remarks.footnotes(known, [protocol])
-    if any(isinstance(cell, Number) and cell.interval for row in rows for cell in row):
-        notes.append(remarks.INTERVAL_NOTE)
+    notes = remarks.footnotes(known, [protocol]) + remarks.interval_notes(rows)
     return Table(
         title=f"{first.dataset} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),

@@ -23,6 +23,9 @@ class Number:
         spread: standard deviation over seeds, same unit.
         decimals: digits shown after the point.
         emphasis: set by :func:`emphasise`.
+        note: what must be known to read the number; renderers mark it and give the note below the table.
+        origin: where the number comes from, for renderers that can show it on demand.
+        signed: show a plus before positive values.
     """
 
     value: float
@@ -30,11 +33,15 @@ class Number:
     spread: float | None = None
     decimals: int = 1
     emphasis: Emphasis = Emphasis.NONE
+    note: str = ""
+    origin: str = ""
+    signed: bool = False
 
     @property
     def text(self) -> str:
         """The value as shown, without interval and spread."""
-        return f"{self.value:.{self.decimals}f}"
+        text = f"{self.value:{'+' if self.signed else ''}.{self.decimals}f}"
+        return text[1:] if text[0] in "+-" and not float(text) else text
 
     @property
     def suffix(self) -> str:
@@ -55,16 +62,32 @@ class Missing:
     reason: str
 
 
-Cell = str | Number | Missing
+@dataclass(frozen=True)
+class Label:
+    """Text with a note, which renderers mark like that of a number."""
+
+    text: str
+    note: str
+
+
+Cell = str | Label | Number | Missing
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading of a column; columns of numbers are aligned right, and may share a ``group`` heading."""
+    """Heading of a column.
+
+    Attributes:
+        title: own heading.
+        group: heading shared with the columns beside it; may be empty.
+        numeric: aligned right.
+        wide: holds text long enough to be broken over lines.
+    """
 
     title: str
     group: str = ""
     numeric: bool = False
+    wide: bool = False
 
     @property
     def heading(self) -> str:
@@ -78,6 +101,8 @@ class Table:
 
     Attributes:
         rules: indices of the rows that a line sets off from the row above.
+        shaded: the numbers are percentages to be shaded by their value, as a heat map.
+        curve: where the table is drawn as a curve too, the place of each of its first rows on the axis.
     """
 
     title: str
@@ -86,20 +111,33 @@ class Table:
     caption: str = ""
     footnotes: tuple[str, ...] = ()
     rules: frozenset[int] = field(default_factory=frozenset)
+    shaded: bool = False
+    curve: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells, the table {len(self.columns)} columns")
 
-    def missing(self) -> dict[str, str]:
-        """Return reason -> marker (``a``, ``b``, ...) for the missing cells' reasons, in reading order."""
-        reasons = dict.fromkeys(cell.reason for row in self.rows for cell in row if isinstance(cell, Missing))
-        return dict(zip(reasons, _markers(), strict=False))
+    def marks(self) -> dict[str, str]:
+        """Return text -> marker (``a``, ``b``, ...) for what the cells refer to below the table, in reading order.
+
+        The texts are the reasons of missing cells and the notes of the others.
+        """
+        texts = dict.fromkeys(remark(cell) for row in self.rows for cell in row)
+        texts.pop("", None)
+        return dict(zip(texts, _markers(), strict=False))
 
     def notes(self) -> list[str]:
-        """Return what stands below the table: the reasons of missing cells, then the footnotes."""
-        return [f"({marker}) {reason}" for reason, marker in self.missing().items()] + list(self.footnotes)
+        """Return what stands below the table: the texts behind the markers, then the footnotes."""
+        return [f"({marker}) {text}" for text, marker in self.marks().items()] + list(self.footnotes)
+
+
+def remark(cell: Cell) -> str:
+    """Return what a cell refers to below the table: the reason why it is missing, or its note; may be empty."""
+    if isinstance(cell, Missing):
+        return cell.reason
+    return "" if isinstance(cell, str) else cell.note
 
 
 def emphasise(cells: Sequence[Cell]) -> list[Cell]:

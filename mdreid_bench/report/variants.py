@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from mdreid_bench.report.origin import origin
 from mdreid_bench.report.table import Number
 from mdreid_bench.results.schema import Record
 
@@ -42,18 +43,21 @@ class Variant:
         records = self.records[protocol]
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
-            return Number(statistics.fmean(values), spread=statistics.stdev(values))
-        interval = records[0].interval
-        if metric != "mAP" or interval is None:
-            return Number(values[0])
-        return Number(values[0], interval=(PERCENT * interval.mAP[0], PERCENT * interval.mAP[1]))
+            return Number(statistics.fmean(values), spread=statistics.stdev(values), origin=origin(records))
+        interval = records[0].interval if metric == "mAP" else None
+        bounds = None if interval is None else (PERCENT * interval.mAP[0], PERCENT * interval.mAP[1])
+        return Number(values[0], interval=bounds, origin=origin(records))
 
 
 def group_variants(records: Iterable[Record]) -> list[Variant]:
-    """Group records that differ only in protocol and seed, in the order in which they first appear."""
+    """Group records that differ only in protocol and seed, in the order in which they first appear.
+
+    Records on different training or test data are never brought together.
+    """
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault((record.method, record.selection, record.config_key), []).append(record)
+        data = (record.train_fingerprint or "", record.test_fingerprint)
+        groups.setdefault((record.method, record.selection, record.config_key, *data), []).append(record)
     facts = {key: _facts(group[0]) for key, group in groups.items()}
     labels = {key: _label(key, facts) for key in groups}
     variants = []
@@ -72,24 +76,25 @@ def _facts(record: Record) -> dict[str, str]:
         "trunk": record.trunk,
         "version": str(record.method_version),
         "training data": (record.train_fingerprint or "none")[:10],
+        "test data": record.test_fingerprint[:10],
     }
-    return facts | _flat(record.options) | _flat(record.config_overrides)
+    return facts | flat(record.options) | flat(record.config_overrides)
 
 
-def _flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
-    """Return dotted key -> value as text."""
-    flat: dict[str, str] = {}
+def flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
+    """Return the leaves of a tree of options: dotted key -> value as text."""
+    found: dict[str, str] = {}
     for key, value in sorted(tree.items()):
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value)
-    return flat
+            found[prefix + key] = value if isinstance(value, str) else json.dumps(value)
+    return found
 
 
 def _label(key: tuple[str, ...], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:
     """Name a variant by its method and the facts in which variants of that method differ."""
-    method, selection, _ = key
+    method, selection, *_ = key
     others = [rest for other, rest in facts.items() if other[0] == method]
     marks = [
         f"{name} {value}" for name, value in facts[key].items() if any(rest.get(name) != value for rest in others)

@@ -48,13 +48,13 @@ def test_reasons_of_missing_cells_are_lettered_once_each() -> None:
         ("z", Missing("failed")),
     )
     table = Table("t", (Column("m"), Column("v")), rows, footnotes=("note",))
-    assert table.missing() == {"failed": "a", "not run": "b"}
+    assert table.marks() == {"failed": "a", "not run": "b"}
     assert table.notes() == ["(a) failed", "(b) not run", "note"]
 
 
 def test_many_reasons_get_different_letters() -> None:
     table = Table("t", (Column("v"),), tuple((Missing(str(i)),) for i in range(60)))
-    markers = list(table.missing().values())
+    markers = list(table.marks().values())
     assert len(set(markers)) == 60
     assert markers[25:28] == ["z", "aa", "ab"]
 

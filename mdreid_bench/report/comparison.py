@@ -1,0 +1,139 @@
+"""Tables that put published figures, our measurements and the difference side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mdreid_bench.report import remarks
+from mdreid_bench.report.groups import Group
+from mdreid_bench.report.printed import NO_FIGURE, Printed
+from mdreid_bench.report.quantities import Quantity
+from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.variants import Variant
+
+NOT_APPLICABLE = "not applicable"
+SYNTHETIC = "not applicable: what synthetic data give has no meaningful difference to a published figure"
+LIMITED = "not applicable: measured on a part of the test set"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in one configuration beside what one source prints about it; either may be missing."""
+
+    label: str
+    variant: Variant | None = None
+    printed: Printed | None = None
+
+
+def comparison(
+    title: str,
+    group: Group,
+    quantities: Sequence[Quantity],
+    rows: Sequence[Row],
+    published: bool,
+    notes: Sequence[str] = (),
+) -> Table | None:
+    """Build a table with a row for each method and source, and chance below; None when nothing was measured.
+
+    The columns for published figures are left out when there are none.
+
+    Args:
+        title: what is shown; dataset and marks are added.
+        group: where the variants of the rows come from.
+        quantities: one column each, or three with the published figures.
+        rows: in order.
+        published: whether to show published figures and differences.
+        notes: further footnotes.
+    """
+    published = published and any(row.printed for row in rows)
+    protocols = list(dict.fromkeys(protocol for quantity in quantities for protocol in quantity.protocols))
+    distinct = {id(row.variant): row.variant for row in rows if row.variant is not None}
+    known = [v for v in distinct.values() if any(protocol in v.records for protocol in protocols)]
+    if not known:
+        return None
+    columns = [column for quantity in quantities for column in _columns(group, quantity, rows, published)]
+    body = [(*_labels(row, published), *cells) for row, cells in zip(rows, zip(*columns, strict=True), strict=True)]
+    return Table(
+        title=f"{title}, {group.title}",
+        caption=remarks.caption(known),
+        columns=_headings(group, quantities, published),
+        rows=(*body, *_chance(known, quantities, published)),
+        footnotes=(
+            *notes,
+            *remarks.interval_notes(body),
+            *remarks.footnotes(known, protocols),
+            *remarks.provenance(known, protocols),
+        ),
+        rules=frozenset({len(body)}),
+    )
+
+
+def _headings(group: Group, quantities: Sequence[Quantity], published: bool) -> tuple[Column, ...]:
+    if not published:
+        return (Column("method"), *(Column(quantity.title, numeric=True) for quantity in quantities))
+    ours = f"ours ({', '.join(group.marks)})" if group.marks else "ours"
+    return (
+        Column("method"),
+        Column("published in", wide=True),
+        *(
+            Column(title, quantity.title, numeric=True)
+            for quantity in quantities
+            for title in ("published", ours, "difference")
+        ),
+    )
+
+
+def _labels(row: Row, published: bool) -> list[Cell]:
+    if not published:
+        return [row.label]
+    return [row.label, row.printed.label if row.printed else Missing(NO_FIGURE)]
+
+
+def _columns(group: Group, quantity: Quantity, rows: Sequence[Row], published: bool) -> list[list[Cell]]:
+    """Return the columns of one quantity: ours, or published, ours and difference."""
+    ours = emphasise([quantity.measured(row.variant) for row in rows])
+    if not published:
+        return [ours]
+    printed = _published([row.printed for row in rows], quantity)
+    differences = [_difference(group, row.printed, quantity, cell) for row, cell in zip(rows, ours, strict=True)]
+    return [printed, ours, differences]
+
+
+def _published(printed: Sequence[Printed | None], quantity: Quantity) -> list[Cell]:
+    """Return the published column; the best are found by the true means, where printed averages are not means."""
+    cells = [one.cell(quantity) if one else Missing(NO_FIGURE) for one in printed]
+    references = [one.reference(quantity) if one else None for one in printed]
+    ranked = emphasise([Missing(NO_FIGURE) if value is None else Number(value) for value in references])
+    return [
+        replace(cell, emphasis=rank.emphasis) if isinstance(cell, Number) and isinstance(rank, Number) else cell
+        for cell, rank in zip(cells, ranked, strict=True)
+    ]
+
+
+def _difference(group: Group, printed: Printed | None, quantity: Quantity, ours: Cell) -> Cell:
+    """Return ours minus published, or why there is none."""
+    reference = printed.reference(quantity) if printed else None
+    if reference is None:
+        return Missing(NO_FIGURE)
+    if not isinstance(ours, Number):
+        return ours
+    if group.synthetic:
+        return Missing(SYNTHETIC)
+    if group.limit is not None:
+        return Missing(LIMITED)
+    return Number(ours.value - reference, signed=True, origin=f"ours {ours.value:.4f} minus {reference:.4f}")
+
+
+def _chance(variants: Sequence[Variant], quantities: Sequence[Quantity], published: bool) -> list[tuple[Cell, ...]]:
+    """Return a row for each version of the test data."""
+    versions: dict[str, list[Variant]] = {}
+    for variant in variants:
+        versions.setdefault(variant.example.test_fingerprint, []).append(variant)
+    rows = []
+    for fingerprint, found in versions.items():
+        label = "chance" if len(versions) == 1 else f"chance (test data {fingerprint[:10]})"
+        row: list[Cell] = [label, *([Missing(NOT_APPLICABLE)] if published else [])]
+        for quantity in quantities:
+            chance = quantity.chance(found)
+            row += [Missing(NOT_APPLICABLE), chance, Missing(NOT_APPLICABLE)] if published else [chance]
+        rows.append(tuple(row))
+    return rows

@@ -1,0 +1,136 @@
+"""What methods cost: parameters, multiply-adds, extraction and retrieval time."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdreid_bench.report import remarks
+from mdreid_bench.report.groups import Group
+from mdreid_bench.report.origin import origin
+from mdreid_bench.report.printed import NO_FIGURE, printed_decimals
+from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
+from mdreid_bench.report.variants import Variant
+from mdreid_bench.results.published import Figure, method_key
+from mdreid_bench.results.schema import Record
+
+FILE = "cost.json"
+"""Beside the configuration of a run: ``{"parameters": int, "multiply_adds": int}``."""
+COUNTING = (
+    "Ours counts every parameter used at inference, and the multiply-adds of one item with all three images, "
+    "attention included. The papers count otherwise: the MDReID paper's figures fit a counter that sees "
+    "convolutions and plain linear layers alone and leaves out attention, normalisation and embeddings of its own "
+    "method, so published and measured costs are not to be subtracted."
+)
+TIMING = (
+    "Extraction: the whole test set, reading images included. Scoring: the quickest protocol of the run, with "
+    "ranking, metrics, chance and bootstrap interval; the papers time retrieval alone, on other hardware."
+)
+NOT_COUNTED = f"not counted: there is no {FILE} beside the run"
+NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
+_TIMED_PROTOCOL = "RNT-to-RNT"
+Locate = Callable[[Record], Path]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of cost: heading, and name among the published figures."""
+
+    title: str
+    printed: str
+
+
+_KINDS = (
+    _Kind("parameters [M]", "parameters_millions"),
+    _Kind("multiply-adds [G]", "flops_billions"),
+    _Kind("extraction [s]", "extraction_seconds"),
+    _Kind("scoring [s]", "retrieval_seconds"),
+)
+
+
+def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder: Locate) -> Table:
+    """Build the table of costs of one group.
+
+    Args:
+        group: what was measured.
+        figures: all published ones.
+        published: whether to show them.
+        folder: gives the folder of the run that a record belongs to.
+    """
+    rows = []
+    for variant in group.variants:
+        records = [record for found in variant.records.values() for record in found]
+        ours: list[Cell] = [*_counted(records, folder), *_timed(records)]
+        printed = [_printed(figures, variant, group, kind) for kind in _KINDS]
+        cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if published else ours
+        rows.append((variant.label, *cells))
+    ours_title = f"ours ({', '.join(group.marks)})" if group.marks else "ours"
+    columns = [
+        Column(title, kind.title, numeric=True)
+        for kind in _KINDS
+        for title in (("published", ours_title) if published else (ours_title,))
+    ]
+    protocols = list(dict.fromkeys(protocol for variant in group.variants for protocol in variant.records))
+    return Table(
+        title=f"Cost, {group.title}",
+        caption=remarks.caption(group.variants, unit=""),
+        columns=(Column("method"), *columns),
+        rows=tuple(rows),
+        footnotes=(COUNTING, TIMING, *remarks.provenance(group.variants, protocols)),
+    )
+
+
+def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
+    """Return parameters in millions and multiply-adds in billions, from the first run that was counted."""
+    for record in {record.run_key: record for record in records}.values():
+        counts = _read(folder(record) / FILE)
+        if counts:
+            source = origin([record])
+            return [Number(counts[0] / 1e6, origin=source), Number(counts[1] / 1e9, origin=source)]
+    return [Missing(NOT_COUNTED)] * 2
+
+
+def _read(path: Path) -> tuple[float, float] | None:
+    """Return both counts; None when the file is absent or holds anything else."""
+    try:
+        content = json.loads(path.read_bytes())
+        counts = float(content["parameters"]), float(content["multiply_adds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return counts if all(0 <= count < math.inf for count in counts) else None
+
+
+def _timed(records: Sequence[Record]) -> list[Cell]:
+    """Return the seconds of the extraction and of the quickest scoring."""
+    return [_least(records, "extract"), _least(records, "score")]
+
+
+def _least(records: Sequence[Record], phase: str) -> Cell:
+    """Return the least seconds of a phase: those of scoring may be summed up over the protocols of a run."""
+    timed = [(r.provenance.phase_seconds[phase], r) for r in records if phase in r.provenance.phase_seconds]
+    if not timed:
+        return Missing(NOT_TIMED)
+    seconds, record = min(timed, key=lambda pair: pair[0])
+    return Number(seconds, decimals=3, origin=origin([record]))
+
+
+def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: _Kind) -> Cell:
+    """Return what the first paper prints; what others print for the same is said in the note."""
+    found = [
+        figure
+        for figure in figures
+        if figure.metric == kind.printed
+        and figure.dataset in ("", group.dataset)
+        and figure.protocol in ("", _TIMED_PROTOCOL)
+        and method_key(figure.method) == method_key(variant.method)
+    ]
+    if not found:
+        return Missing(NO_FIGURE)
+    others = [f"{figure.value:g} in {figure.place}" for figure in found[1:] if figure.value != found[0].value]
+    return Number(
+        found[0].value,
+        decimals=printed_decimals(found[0].value),
+        note=f"{found[0].place}; {', '.join(others)}" if others else found[0].place,
+        origin=f"published in {found[0].place}; {found[0].source}",
+    )

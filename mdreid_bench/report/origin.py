@@ -1,0 +1,73 @@
+"""Where numbers come from, in words: for one cell, and for all of a table."""
+
+from collections.abc import Iterable, Sequence
+
+from mdreid_bench.results.schema import Provenance, Record
+
+SELECTIONS = {
+    "last-epoch": "weights of the last epoch",
+    "best-test": "EPOCH CHOSEN ON TEST DATA",
+    "none": "not trained by this suite",
+}
+"""How the reported epoch was chosen."""
+
+
+def origin(records: Sequence[Record]) -> str:
+    """Describe the measurement behind one number: data, configuration, seeds, queries, code, hardware."""
+    first = records[0]
+    seeds = sorted({record.seed for record in records})
+    protocols = list(dict.fromkeys(record.protocol for record in records))
+    parts = [
+        f"measured on {first.data_kind} data, {first.dataset}",
+        f"{', '.join(protocols)}" if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
+        first.method,
+        f"preset {first.preset}, trunk {first.trunk}",
+        f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}",
+        SELECTIONS[first.selection],
+        sizes(first),
+        *code(record.provenance for record in records),
+        *hardware(record.provenance for record in records),
+    ]
+    if first.limit is not None:
+        parts.insert(1, f"limit {first.limit}")
+    return "; ".join(parts)
+
+
+def sizes(record: Record) -> str:
+    """Return how many queries entered the means, how many were left out, and the size of the gallery."""
+    counts = record.counts
+    text = f"{counts.queries} queries of {counts.identities} identities, {counts.gallery} gallery items"
+    if counts.queries_without_positive:
+        text += f"; {counts.queries_without_positive} queries without a positive left out"
+    return text
+
+
+def code(provenances: Iterable[Provenance]) -> list[str]:
+    """Return the versions of the code and the libraries that made the records, each combination once."""
+    return _unique(
+        f"{_commit(one)}, Python {one.python}, "
+        + ", ".join(f"{name} {version}" for name, version in sorted(one.versions.items()))
+        for one in provenances
+    )
+
+
+def hardware(provenances: Iterable[Provenance]) -> list[str]:
+    """Return the machines that made the records, each once."""
+    return _unique(f"{one.gpu or 'no GPU'}, {one.cpu}, {one.cores} cores, {one.platform}" for one in provenances)
+
+
+def dates(provenances: Iterable[Provenance]) -> str:
+    """Return the day of the measurements, or the first and the last."""
+    days = sorted({one.created.date().isoformat() for one in provenances})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def _commit(provenance: Provenance) -> str:
+    if provenance.commit is None:
+        return "code outside a checkout"
+    changed = " with changes" if provenance.dirty else ""
+    return f"commit {provenance.commit[:10]}{changed}"
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

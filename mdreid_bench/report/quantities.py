@@ -1,0 +1,83 @@
+"""What a column of a comparison shows: one metric under one protocol, or its mean over several."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mdreid_bench.report.origin import origin
+from mdreid_bench.report.table import Cell, Missing, Number
+from mdreid_bench.report.variants import PERCENT, Variant
+from mdreid_bench.results.published import AVERAGE
+from mdreid_bench.results.schema import Record
+
+METRICS = {"mAP": "mAP", "rank1": "R-1", "rank5": "R-5", "rank10": "R-10"}
+"""Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading, as in the paper."""
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One metric under one protocol, or averaged over several.
+
+    Attributes:
+        title: heading.
+        protocols: one, or those whose mean is meant.
+        metric: field of :class:`~mdreid_bench.results.schema.Metrics`.
+        printed: what the published figures call it.
+    """
+
+    title: str
+    protocols: tuple[str, ...]
+    metric: str
+    printed: str
+
+    @property
+    def mean(self) -> bool:
+        """Whether it is a mean over several protocols."""
+        return len(self.protocols) > 1
+
+    def measured(self, variant: Variant | None) -> Cell:
+        """Return what a variant reaches, in percent.
+
+        The mean over protocols is that of the unrounded values. It has a spread when the seeds are the same
+        everywhere.
+        """
+        if variant is None or not any(protocol in variant.records for protocol in self.protocols):
+            return Missing(NOT_RUN)
+        absent = [protocol for protocol in self.protocols if protocol not in variant.records]
+        if absent:
+            return Missing(f"not run under all {len(self.protocols)} protocols: {', '.join(absent)} missing")
+        return self._average(variant) if self.mean else variant.number(self.protocols[0], self.metric)
+
+    def _average(self, variant: Variant) -> Number:
+        columns = [variant.records[protocol] for protocol in self.protocols]
+        source = origin([record for column in columns for record in column])
+        value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
+        seeds = {variant.seeds(protocol) for protocol in self.protocols}
+        if len(seeds) > 1 or len(columns[0]) < 2:
+            return Number(value, origin=source)
+        by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
+        return Number(value, spread=statistics.stdev(by_seed), origin=source)
+
+    def chance(self, variants: Sequence[Variant]) -> Cell:
+        """Return what a random order reaches on the data of these variants, in percent."""
+        values = []
+        for protocol in self.protocols:
+            records = next((v.records[protocol] for v in variants if protocol in v.records), None)
+            if records is None:
+                return Missing(NOT_RUN)
+            values.append(PERCENT * float(getattr(records[0].chance, self.metric)))
+        return Number(statistics.fmean(values), origin="expectation over random orders of the same gallery")
+
+    def _percent(self, record: Record) -> float:
+        return PERCENT * float(getattr(record.metrics, self.metric))
+
+
+def single(protocol: str, metric: str, title: str = "") -> Quantity:
+    """Return a metric under one protocol, titled as both unless a title is given."""
+    return Quantity(title or f"{protocol} {METRICS[metric]}", (protocol,), metric, protocol)
+
+
+def average(suite: str, protocols: tuple[str, ...], metric: str) -> Quantity:
+    """Return the mean of a metric over the protocols of a suite."""
+    return Quantity(f"mean of {len(protocols)} {METRICS[metric]}", protocols, metric, f"{AVERAGE}{suite}")

@@ -1,0 +1,159 @@
+"""Tables as LaTeX with booktabs, in documents that compile as they are."""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from mdreid_bench.report.sections import Section
+from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.report.text import printable
+
+_PREAMBLE = r"""\documentclass[10pt]{article}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\usepackage{array}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\usepackage[table]{xcolor}
+\definecolor{heat}{HTML}{5B9BD5}
+\setlength{\parindent}{0pt}
+\setlength{\parskip}{4pt}
+\setlength{\tabcolsep}{4pt}
+\raggedright
+\newsavebox{\tablebox}
+% Shrinks a table that is wider than the page or leaves no room for its notes.
+\newcommand{\fitpage}[1]{%
+  \sbox{\tablebox}{#1}%
+  \ifdim\wd\tablebox>\linewidth\sbox{\tablebox}{\resizebox{\linewidth}{!}{\usebox{\tablebox}}}\fi
+  \ifdim\dimexpr\ht\tablebox+\dp\tablebox\relax>0.8\textheight
+    \sbox{\tablebox}{\resizebox*{!}{0.8\textheight}{\usebox{\tablebox}}}\fi
+  \usebox{\tablebox}}
+\newcommand{\tabletitle}[1]{\refstepcounter{table}\textbf{Table \thetable. #1}\par}
+\newcommand{\heading}[2]{{\scriptsize\shortstack[#1]{#2}}}
+\begin{document}
+"""
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_\allowbreak{}",
+    "/": r"/\allowbreak{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\`{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{MIDDLE DOT}": r"$\cdot$",
+    "\N{DAGGER}": r"$\dagger$",
+    "\N{EN DASH}": "--",
+    "\N{EM DASH}": "---",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{REPLACEMENT CHARACTER}": "?",
+}
+_MARKS = {Emphasis.NONE: "{}", Emphasis.BEST: r"\textbf{{{}}}", Emphasis.SECOND: r"\underline{{{}}}"}
+_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
+"""Beyond ASCII, what the standard fonts have."""
+
+
+def render_latex(sections: Iterable[Section]) -> str:
+    """Return a document with a page for each table."""
+    tables = [_table(table) for section in sections for table in section.tables]
+    return _PREAMBLE + "\n\\clearpage\n".join(tables) + "\n\\end{document}\n"
+
+
+def escape(text: str) -> str:
+    """Return the text so that LaTeX shows it and obeys nothing in it; characters without a glyph become ``?``."""
+    pieces = re.split("(?<=-)(?=-)", printable(text))  # two hyphens in a row would be drawn as one dash
+    return "{}".join("".join(_ESCAPES.get(char) or _glyph(char) for char in piece) for piece in pieces)
+
+
+def _glyph(char: str) -> str:
+    if char.isascii() or char in _LETTERS:
+        return char
+    plain = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    return "".join(_ESCAPES.get(part, part) for part in plain) or "?"
+
+
+def _table(table: Table) -> str:
+    markers = table.marks()
+    lines = [rf"\tabletitle{{{escape(table.title)}}}"]
+    if table.caption:
+        lines.append(escape(table.caption) + r"\par")
+    lines += [
+        rf"\fitpage{{\begin{{tabular}}{{{''.join(map(_alignment, table.columns))}}}",
+        r"\toprule",
+        *_headings(table.columns),
+        r"\midrule",
+    ]
+    for index, row in enumerate(table.rows):
+        if index in table.rules:
+            lines.append(r"\midrule")
+        lines.append(" & ".join(_cell(cell, markers, table.shaded) for cell in row) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}}\par", r"{\footnotesize\parskip1pt"]
+    lines += [escape(note) + r"\par" for note in table.notes()]
+    return "\n".join([*lines, "}"])
+
+
+def _alignment(column: Column) -> str:
+    if column.numeric:
+        return "r"
+    return r">{\raggedright\arraybackslash}p{45mm}" if column.wide else "l"
+
+
+def _headings(columns: Sequence[Column]) -> list[str]:
+    """Return the row of titles; above it, where there are groups, their names over rules."""
+    titles = " & ".join(_heading(column) for column in columns) + r" \\"
+    if not any(column.group for column in columns):
+        return [titles]
+    spans, rules, start = [], [], 1
+    for group, members in itertools.groupby(columns, key=lambda column: column.group):
+        width = len(list(members))
+        spans.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
+        if group:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return [" & ".join(spans) + r" \\", "".join(rules), titles]
+
+
+def _heading(column: Column) -> str:
+    """Return a title in small print, what it has in brackets on lines of its own."""
+    title, bracket, rest = column.title.partition(" (")
+    lines = [title, *(f"({rest}".replace(", ", ",\n").split("\n") if bracket else ())]
+    stacked = r"\\".join(map(escape, lines))
+    return rf"\heading{{{'r' if column.numeric else 'l'}}}{{{stacked}}}"
+
+
+def _cell(cell: Cell, markers: dict[str, str], shaded: bool) -> str:
+    if isinstance(cell, Missing):
+        return f"---{_superscript(markers[cell.reason])}"
+    if isinstance(cell, str):
+        return escape(cell)
+    mark = _superscript(markers[cell.note]) if cell.note else ""
+    if isinstance(cell, Label):
+        return escape(cell.text) + mark
+    shade = rf"\cellcolor{{heat!{min(max(round(cell.value), 0), 100)}}}" if shaded else ""
+    return shade + _MARKS[cell.emphasis].format(_number(cell.text)) + _suffix(cell) + mark
+
+
+def _number(text: str) -> str:
+    return text.replace("-", "$-$")
+
+
+def _suffix(cell: Number) -> str:
+    return rf"\,{{\scriptsize {escape(cell.suffix.strip())}}}" if cell.suffix else ""
+
+
+def _superscript(marker: str) -> str:
+    return rf"\textsuperscript{{{marker}}}"

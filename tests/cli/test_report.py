@@ -1,0 +1,157 @@
+"""``mdreid-bench report``, from stored records to files."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from mdreid_bench.cli.app import app
+from tests.cli.running import environment
+from tests.report.fakes import ablation, put, study
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with two methods under all protocols on two datasets, and an ablation."""
+    root = tmp_path_factory.mktemp("results")
+    put(root, study(datasets=["rgbnt201", "msvr310"], suites=["all"], seeds=(0,)))
+    put(root, ablation(seeds=(0,)))
+    return root
+
+
+class Written(NamedTuple):
+    """What a call with all forms said, and its folder."""
+
+    done: Any
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("tables")
+    return Written(report(results, "--latex", "--markdown", "--csv", "--html", "--out", str(folder)), folder)
+
+
+def report(results: Path, *arguments: str) -> Any:
+    return CliRunner(env=environment()).invoke(app, ["report", "--results", str(results), *arguments])
+
+
+def test_all_forms(written: Written) -> None:
+    assert written.done.exit_code == 0, written.done.output
+    sections = ("paper-matched", "paper-mismatched", "missing", "ablation", "grid", "cost")
+    expected = {f"{name}.{suffix}" for name in sections for suffix in ("tex", "csv")}
+    expected |= {"main.tex", "report.md", "report.html"}
+    for method in ("mdreid", "single-classifier"):
+        for dataset in ("rgbnt201", "msvr310"):
+            stem = f"heat-map-of-{method}-map-{dataset}-synthetic"
+            expected |= {f"{stem}.svg", f"{stem}.png"}
+    assert {path.name for path in written.folder.iterdir()} == expected
+    lines = written.done.stdout.splitlines()
+    assert {Path(line).name for line in lines} == expected
+    assert lines[-1] == str(written.folder / "report.html")
+
+
+def test_every_form_says_that_the_data_are_synthetic(written: Written) -> None:
+    for name in ("paper-matched.tex", "main.tex", "report.md", "report.html"):
+        text = (written.folder / name).read_text(encoding="utf-8")
+        assert "SYNTHETIC" in text
+        assert "591 queries" in text
+        assert "0123456789" in text
+    assert "measured on synthetic data" in (written.folder / "missing.csv").read_text(encoding="utf-8")
+
+
+def test_pictures_that_markdown_names_are_there(written: Written) -> None:
+    named = re.findall(r"!\[.*\]\((.*)\)", (written.folder / "report.md").read_text(encoding="utf-8"))
+    assert len(named) == 4
+    assert all((written.folder / name).is_file() for name in named)
+
+
+def test_latex_alone_draws_no_pictures(results: Path, tmp_path: Path) -> None:
+    report(results, "--latex", "--out", str(tmp_path))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".tex"}
+
+
+def test_without_a_form_the_tables_are_shown(results: Path) -> None:
+    done = report(results, "--suite", "missing", "--dataset", "msvr310", "--no-published")
+    assert done.exit_code == 0
+    assert "Missing modality: the same sensors on both sides, but not all three, msvr310 (synthetic)" in done.stdout
+    assert "rgbnt201" not in done.stdout
+    assert "published" not in done.stdout.replace("published images", "")
+
+
+def test_a_choice_of_methods(results: Path) -> None:
+    done = report(results, "--suite", "paper-matched", "--method", "MDReID", "--dataset", "rgbnt201")
+    assert "mdreid" in done.stdout
+    assert "single-classifier" not in done.stdout
+    assert "HTT" not in done.stdout
+
+
+def test_no_records(tmp_path: Path) -> None:
+    done = report(tmp_path / "nothing", "--latex", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 3
+    assert "mdreid-bench run --dataset msvr310" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_without_records_names_the_command_that_makes_some(results: Path) -> None:
+    done = report(results, "--dataset", "rgbnt100", "--method", "mdreid")
+    assert done.exit_code == 3
+    assert "mdreid-bench run --dataset rgbnt100 --method mdreid" in done.stderr
+
+
+def test_a_suite_without_records_names_the_command_that_makes_some(tmp_path: Path) -> None:
+    put(tmp_path, study(suites=["paper-matched"]))
+    done = report(tmp_path, "--suite", "missing")
+    assert done.exit_code == 3
+    assert "mdreid-bench run --dataset rgbnt201 --protocol missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--suite", "mising"), "Did you mean 'missing'"),
+        (("--dataset", "rgbnt2001"), "Did you mean 'rgbnt201'"),
+        (("--method", "mdried"), "Did you mean 'mdreid'"),
+    ],
+)
+def test_unknown_names(results: Path, arguments: tuple[str, str], hint: str) -> None:
+    done = report(results, *arguments)
+    assert done.exit_code == 2
+    assert hint in done.stderr
+
+
+def test_bad_records_are_named_and_skipped_and_the_rest_is_reported(tmp_path: Path) -> None:
+    paths = put(tmp_path, study(["mdreid"], seeds=(0,)))
+    cut, edited, newer = paths[0], paths[1], paths[2]
+    cut.write_text(cut.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    content = json.loads(edited.read_text(encoding="utf-8"))
+    content["metrics"]["mAP"] = 0.99
+    edited.write_text(json.dumps(content), encoding="utf-8")
+    content = json.loads(newer.read_text(encoding="utf-8")) | {"schema_version": 99}
+    newer.write_text(json.dumps(content), encoding="utf-8")
+    done = report(tmp_path, "--latex", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 1
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 3
+    for path, reason in ((cut, "is not complete JSON"), (edited, "was changed"), (newer, "newer schema version 99")):
+        assert any(str(path) in line and reason in line and "skipped" in line for line in warnings)
+    assert (tmp_path / "out" / "missing.tex").is_file()
+    assert "0.99" not in (tmp_path / "out" / "main.tex").read_text(encoding="utf-8")
+
+
+def test_with_bad_records_alone_there_is_nothing_to_report(tmp_path: Path) -> None:
+    (path,) = put(tmp_path, study(["mdreid"], suites=["paper-matched"], seeds=(0,)))
+    path.write_text("{", encoding="utf-8")
+    done = report(tmp_path)
+    assert done.exit_code == 3
+    assert "Warning: " in done.stderr
+
+
+def test_a_folder_that_cannot_be_written(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    done = report(results, "--latex", "--out", str(tmp_path / "file" / "out"))
+    assert done.exit_code == 3
+    assert "Cannot write" in done.stderr

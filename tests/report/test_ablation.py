@@ -1,0 +1,126 @@
+"""The ablation tables, from made-up records."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from mdreid_bench.report.ablation import ablation_tables
+from mdreid_bench.report.ablation_options import ROWS, Parts, is_ablated, parts
+from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.table import Missing, Number, Table
+from mdreid_bench.results.published import figures
+from mdreid_bench.results.schema import Record
+from tests.report.fakes import FULL, ablation, cell, study
+
+
+def only(records: Iterable[Record]) -> Group:
+    (group,) = group_records(records)
+    return group
+
+
+def build(records: Iterable[Record], published: bool = True) -> list[Table]:
+    return ablation_tables(only(records), figures(), published)
+
+
+def sweep(**options: float) -> Iterable[Record]:
+    return study(["mdreid"], suites=["ablation"], options=FULL | options, data_kind="real")
+
+
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        ({}, "MDL + ROL + KDL"),
+        ({"discrepancy_weight": 0}, "MDL + ROL"),
+        ({"orthogonality_weight": 0}, "MDL + KDL"),
+        ({"orthogonality_weight": 0, "discrepancy_weight": 0}, "MDL"),
+        ({"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}, "single classifier"),
+        ({"orthogonality_weight": 2}, None),
+        ({"discrepancy_weight": 4.5}, None),
+        ({"components": "shared"}, None),
+    ],
+)
+def test_options_decide_the_row(options: dict[str, object], row: str | None) -> None:
+    record = cell("rgbnt201", "mdreid", 0, "R-to-N", options=FULL | options)
+    found = parts(record)
+    assert found is not None
+    assert found.row == row
+    assert is_ablated(record) == (options != {})
+
+
+def test_options_that_a_record_does_not_name_are_those_of_the_paper() -> None:
+    assert parts(cell("rgbnt201", "mdreid", 0, "R-to-N", options={})) == Parts(True, 1.5, 5.25, "both")
+
+
+def test_other_methods_have_no_parts() -> None:
+    record = cell("rgbnt201", "top-reid", 0, "R-to-N")
+    assert parts(record) is None
+    assert not is_ablated(record)
+
+
+def test_the_five_rows_with_the_mean_over_six_settings_and_every_setting() -> None:
+    mean, every = build(ablation(data_kind="real"))
+    assert [row[0] for row in mean.rows] == [*ROWS, "chance"]
+    assert [row[0] for row in every.rows] == [*ROWS, "chance"]
+    assert len(every.columns) == 1 + 6 * 2
+    printed = [row[2].text for row in mean.rows[:5] if isinstance(row[2], Number)]
+    assert printed == ["27.8", "39.4", "41.2", "39.9", "43.2"]
+    ours = mean.rows[1][3]
+    settings = [cell.value for cell in every.rows[1][1::2] if isinstance(cell, Number)]
+    assert isinstance(ours, Number)
+    assert ours.value == pytest.approx(sum(settings) / 6)
+
+
+def test_the_miscount_in_the_papers_text_is_told() -> None:
+    mean, _ = build(ablation(data_kind="real"))
+    assert any("eight settings and lists six" in note for note in mean.notes())
+
+
+def test_a_row_without_records_is_a_dash() -> None:
+    records = [r for r in ablation(data_kind="real") if parts(r) != Parts(True, 1.5, 0, "both")]
+    mean, _ = build(records)
+    assert mean.rows[2][0] == "MDL + ROL"
+    assert mean.rows[2][3] == Missing("not run")
+
+
+def test_without_ablated_records_there_is_no_ablation() -> None:
+    assert build(study(suites=["ablation"])) == []
+
+
+def test_the_single_classifier_measured_twice_has_two_rows() -> None:
+    off = FULL | {"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}
+    twice = study(["mdreid"], suites=["ablation"], options=off, data_kind="real")
+    mean, _ = build([*ablation(data_kind="real"), *twice])
+    assert [row[0] for row in mean.rows][:2] == ["single classifier: single-classifier", "single classifier: mdreid"]
+
+
+def test_a_sweep_of_w1_is_without_kdl() -> None:
+    records = [r for w in (0.5, 1.0, 1.5) for r in sweep(orthogonality_weight=w, discrepancy_weight=0)]
+    (table,) = [table for table in build(records) if table.curve]
+    assert "w1" in table.title
+    assert [row[0] for row in table.rows] == ["w1 = 0.5", "w1 = 1", "w1 = 1.5", "chance"]
+    assert table.curve == (0.5, 1.0, 1.5)
+    assert [row[2].text for row in table.rows[:3] if isinstance(row[2], Number)] == ["39.6", "40.3", "41.2"]
+
+
+def test_a_sweep_of_w2_is_with_the_papers_w1() -> None:
+    records = [r for w in (4.5, 5.25) for r in sweep(discrepancy_weight=w)]
+    (table,) = [table for table in build(records) if table.curve]
+    assert [row[0] for row in table.rows] == ["w2 = 4.5", "w2 = 5.25", "chance"]
+    assert [row[2].text for row in table.rows[:2] if isinstance(row[2], Number)] == ["41.7", "43.2"]
+
+
+def test_the_ablation_alone_is_no_sweep() -> None:
+    assert not any(table.curve for table in build(ablation()))
+
+
+def test_kinds_of_vectors_beside_the_papers_table_6() -> None:
+    kinds = ("specific", "shared", "both")
+    records = [
+        r
+        for kind in kinds
+        for r in study(["mdreid"], suites=["ablation"], options=FULL | {"components": kind}, data_kind="real")
+    ]
+    one, mean = build(records)
+    assert [row[0] for row in one.rows] == [*(f"{kind} vectors" for kind in kinds), "chance"]
+    assert [row[2].text for row in one.rows[:3] if isinstance(row[2], Number)] == ["52.0", "52.7", "53.1"]
+    assert "mean" in mean.title

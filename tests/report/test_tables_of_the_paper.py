@@ -1,0 +1,195 @@
+"""Matched, mismatched and missing tables from made-up records and the published figures."""
+
+import statistics
+from collections.abc import Iterable
+
+import pytest
+
+from mdreid_bench.report.comparison import LIMITED, SYNTHETIC
+from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.paper_tables import protocol_tables
+from mdreid_bench.report.quantities import average
+from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.results.published import figures
+from mdreid_bench.results.schema import Record
+from protocols.suites import SUITES
+from tests.report.fakes import FULL, cell, study
+
+
+def build(group: Group, suite: str, published: bool = True, methods: Iterable[str] = ()) -> list[Table]:
+    protocols = [str(protocol) for protocol in SUITES[suite]]
+    return protocol_tables(suite, protocols, suite, group, figures(), published, list(methods))
+
+
+def only(records: Iterable[Record]) -> Group:
+    (group,) = group_records(records)
+    return group
+
+
+def number(cell: Cell) -> Number:
+    assert isinstance(cell, Number)
+    return cell
+
+
+def rows(table: Table, label: str) -> list[dict[str, Cell]]:
+    headings = [column.heading for column in table.columns]
+    return [dict(zip(headings, row, strict=True)) for row in table.rows if row[0] == label]
+
+
+def test_real_measurements_stand_beside_the_published_ones_with_their_difference() -> None:
+    (table,) = build(only(study(data_kind="real")), "paper-matched")
+    (row,) = rows(table, "mdreid")
+    assert number(row["mAP published"]).text == "82.1"
+    difference = number(row["mAP difference"])
+    assert difference.value == pytest.approx(number(row["mAP ours"]).value - 82.1)
+    assert difference.text[0] in "+-"
+
+
+def test_synthetic_measurements_are_marked_and_have_no_difference() -> None:
+    (table,) = build(only(study()), "paper-matched")
+    (row,) = rows(table, "mdreid")
+    assert row["mAP difference"] == Missing(SYNTHETIC)
+    number(row["mAP ours (synthetic)"])
+    assert "synthetic" in table.title
+    assert "SYNTHETIC" in table.caption
+
+
+def test_a_part_of_the_test_set_has_no_difference() -> None:
+    (table,) = build(only(study(data_kind="real", limit=50)), "paper-matched")
+    (row,) = rows(table, "mdreid")
+    assert row["mAP difference"] == Missing(LIMITED)
+    number(row["mAP ours (limit 50)"])
+
+
+def test_methods_of_the_paper_that_were_not_run_are_dashes() -> None:
+    (table,) = build(only(study(data_kind="real")), "paper-matched")
+    (row,) = rows(table, "HTT")[:1]
+    assert number(row["mAP published"]).text == "71.1"
+    assert row["mAP ours"] == row["mAP difference"] == Missing("not run")
+
+
+def test_baselines_on_which_papers_disagree_have_a_row_for_each_source() -> None:
+    (table,) = build(only(study(data_kind="real")), "paper-matched")
+    values = [number(row["mAP published"]).text for row in rows(table, "IEEE")]
+    assert values == ["47.5", "49.5", "46.4"]
+    labels = [row["published in"] for row in rows(table, "IEEE")]
+    assert next(label.text for label in labels if isinstance(label, Label)) == "MDReID Table 1a"
+
+
+def test_a_choice_of_methods_leaves_out_those_of_the_paper_alone() -> None:
+    (table,) = build(only(study(["mdreid"])), "paper-matched", methods=["mdreid"])
+    assert {row[0] for row in table.rows} == {"mdreid", "chance"}
+
+
+def test_without_published_figures_all_metrics_share_one_table() -> None:
+    (table,) = build(only(study()), "paper-mismatched", published=False)
+    assert len(table.columns) == 1 + 2 * 5
+    assert [row[0] for row in table.rows] == ["mdreid", "single-classifier", "chance"]
+
+
+def test_where_nothing_is_published_there_are_no_columns_for_it() -> None:
+    (table,) = build(only(study(["mdreid"], datasets=["another"])), "paper-matched")
+    assert [column.heading for column in table.columns] == ["method", "mAP", "R-1", "R-5", "R-10"]
+
+
+def test_the_papers_wrong_average_is_shown_with_the_mean_of_its_columns() -> None:
+    table, _ = build(only(study(data_kind="real")), "paper-mismatched")
+    (row,) = rows(table, "mdreid")
+    printed = number(row["mean of 4 mAP published"])
+    assert printed.text == "21.6"
+    assert "25.38" in printed.note  # (53.1 + 16.7 + 16.6 + 15.1) / 4 = 25.375
+    ours = number(row["mean of 4 mAP ours"]).value
+    assert number(row["mean of 4 mAP difference"]).value == pytest.approx(ours - 25.375)
+    assert printed.emphasis is Emphasis.BEST
+
+
+def test_the_mean_is_that_of_the_unrounded_cells_and_its_spread_that_of_the_seeds() -> None:
+    records = list(study(["mdreid"], suites=["paper-mismatched"], seeds=(0, 1)))
+    group = only(records)
+    protocols = tuple(str(protocol) for protocol in SUITES["paper-mismatched"])
+    mean = number(average("paper-mismatched", protocols, "mAP").measured(group.variants[0]))
+    by_seed = [statistics.fmean(100 * r.metrics.mAP for r in records if r.seed == seed) for seed in (0, 1)]
+    assert mean.value == pytest.approx(statistics.fmean(by_seed))
+    assert mean.spread == pytest.approx(statistics.stdev(by_seed))
+
+
+def test_a_mean_needs_all_its_protocols() -> None:
+    protocols = tuple(str(protocol) for protocol in SUITES["paper-mismatched"])
+    group = only(cell("rgbnt201", "mdreid", 0, protocol) for protocol in protocols[:3])
+    mean = average("paper-mismatched", protocols, "mAP").measured(group.variants[0])
+    assert mean == Missing("not run under all 4 protocols: R-to-NT missing")
+
+
+def test_a_mean_over_uneven_seeds_has_no_spread() -> None:
+    records = [cell("rgbnt201", "mdreid", seed, "R-to-N") for seed in (0, 1)]
+    group = only([*records, cell("rgbnt201", "mdreid", 0, "R-to-NT")])
+    mean = number(average("x", ("R-to-N", "R-to-NT"), "mAP").measured(group.variants[0]))
+    assert mean.spread is None
+
+
+def test_two_versions_of_the_data_are_rows_of_their_own_with_a_chance_each() -> None:
+    records = [*study(["mdreid"]), *study(["mdreid"], test_fingerprint="e" * 12)]
+    (table,) = build(only(records), "paper-matched", published=False)
+    expected = [f"{row} (test data {letter * 10})" for row in ("mdreid", "chance") for letter in "be"]
+    assert [row[0] for row in table.rows] == expected
+    assert "2 versions of the test data" in table.caption
+    assert "never averaged" in table.caption
+
+
+def test_records_alike_but_for_their_images_are_never_averaged() -> None:
+    shared = {"config_key": "c" * 64, "run_key": "d" * 64}
+    records = [
+        cell("rgbnt201", "mdreid", seed, "RNT-to-RNT", **shared, test_fingerprint=letter * 12)
+        for seed, letter in ((0, "a"), (1, "e"))
+    ]
+    (table,) = build(only(records), "paper-matched", published=False)
+    assert [number(row[1]).spread for row in table.rows] == [None] * 4
+
+
+def test_real_and_synthetic_records_are_groups_apart_and_real_ones_come_first() -> None:
+    records = [*study(), *study(data_kind="real"), *study(limit=5), *study(datasets=["msvr310"], data_kind="real")]
+    titles = [group.title for group in group_records(records)]
+    assert titles == ["rgbnt201", "msvr310", "rgbnt201 (synthetic)", "rgbnt201 (synthetic, limit 5)"]
+
+
+def test_ablated_variants_are_left_out_and_that_is_said() -> None:
+    ablated = study(["mdreid"], options=FULL | {"discrepancy_weight": 0})
+    (table,) = build(only([*study(["mdreid"]), *ablated]), "paper-matched", published=False)
+    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+    assert "22 records of ablated variants are left out here; see the ablation." in table.footnotes
+
+
+def test_ablated_variants_are_shown_where_there_is_nothing_else() -> None:
+    (table,) = build(
+        only(study(["mdreid"], options=FULL | {"discrepancy_weight": 0})), "paper-matched", published=False
+    )
+    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+
+
+def test_the_notes_tell_the_whole_provenance() -> None:
+    group = only(study(["mdreid"], config_overrides={"schedule": {"epochs": 1}}))
+    (table,) = build(group, "paper-matched", published=False)
+    told = " ".join([table.caption, *table.footnotes])
+    for part in (
+        "SYNTHETIC",
+        "591 queries of 52 identities, 1055 gallery items",
+        "preset tiny",
+        "trunk mdreid-tiny/synthetic",
+        "seeds 0, 1",
+        "weights of the last epoch",
+        "set by hand: schedule.epochs 1",
+        "commit 0123456789",
+        "torch 2.5.0",
+        "a CPU, 2 cores",
+        "2026-01-02",
+    ):
+        assert part in told
+    origin = number(table.rows[0][1]).origin
+    for part in ("synthetic", "RNT-to-RNT", "seeds 0, 1", "commit 0123456789", "torch 2.5.0", "591 queries"):
+        assert part in origin
+
+
+def test_an_epoch_chosen_on_test_data_is_said_in_row_and_note() -> None:
+    (table,) = build(only(study(["mdreid"], selection="best-test")), "paper-matched", published=False)
+    assert table.rows[0][0] == "mdreid (epoch chosen on test data)"
+    assert any("EPOCH CHOSEN ON TEST DATA" in note for note in table.footnotes)

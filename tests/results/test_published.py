@@ -1,0 +1,129 @@
+"""The published figures: how they were made, how they are read, and some that can be looked up."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mdreid_bench.errors import DataError
+from mdreid_bench.results import published
+from mdreid_bench.results.published import FIELDS, SOURCES, Figure, figures, folder, method_key
+from mdreid_bench.results.published_import import convert, main
+from protocols.protocol import Protocol
+
+NAMED = ("average:missing", "average:paper-mismatched", "average:ablation", "mean:paper-mismatched", "harmonic-mean")
+
+
+def value(method: str, dataset: str, protocol: str, metric: str, paper: str = "MDReID") -> float:
+    (figure,) = {
+        f.value: f
+        for f in figures()
+        if (f.paper, f.method, f.dataset, f.protocol, f.metric) == (paper, method, dataset, protocol, metric)
+    }.values()
+    return figure.value
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    entry = {
+        "paper": "MDReID",
+        "table": "Table 2",
+        "dataset": "RGBNT201",
+        "method": "TOP-ReID",
+        "setting": "M(RGB)",
+        "metric": "mAP",
+        "value": 54.4,
+        "source": "S1",
+    }
+    source = {"paper": "MDReID", "address": "arXiv 2510.23301", "seen_in": "full text\n"}
+    return {"sources": {"S1": source}, "entries": [entry | changes]}
+
+
+def converted(**changes: Any) -> dict[str, str]:
+    (row,) = convert(document(**changes))["mdreid.csv"]
+    return row
+
+
+def test_some_figures_as_printed() -> None:
+    assert value("MDReID", "rgbnt201", "RNT-to-RNT", "mAP") == 82.1
+    assert value("MDReID", "rgbnt201", "RT-to-NT", "rank1") == 51.7
+    assert value("MDReID", "rgbnt201", "NT-to-NT", "mAP") == 67.0  # RGB missing
+    assert value("MDReID", "msvr310", "average:paper-mismatched", "mAP") == 22.1
+    assert value("MDReID", "", "", "parameters_millions") == 57.2
+
+
+def test_every_figure_has_a_known_protocol_and_a_listed_source() -> None:
+    with (folder() / SOURCES).open(encoding="utf-8", newline="") as stream:
+        sources = {row["source"] for row in csv.DictReader(stream)}
+    assert len(figures()) == 1541
+    for figure in figures():
+        assert figure.source in sources
+        assert figure.protocol in ("", *NAMED) or str(Protocol.parse(figure.protocol)) == figure.protocol
+        assert figure.dataset == figure.dataset.lower()
+
+
+def test_the_averages_worked_out_are_the_means_of_the_printed_cells() -> None:
+    names = ("RT-to-NT", "RT-to-N", "R-to-N", "R-to-NT")
+    derived = [figure for figure in figures() if figure.protocol == "mean:paper-mismatched"]
+    assert len(derived) == 18
+    for figure in derived:
+        cells = [value(figure.method, figure.dataset, name, figure.metric) for name in names]
+        assert figure.value == pytest.approx(sum(cells) / 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "protocol"),
+    [
+        ({"setting": "matched RNT->RNT"}, "RNT-to-RNT"),
+        ({"setting": "matched RN->RN"}, "RN-to-RN"),
+        ({"setting": "RT->NT"}, "RT-to-NT"),
+        ({"setting": "M(NIR+TIR)"}, "R-to-R"),
+        ({"setting": "Average"}, "average:missing"),
+        ({"setting": "Average (as printed)"}, "average:paper-mismatched"),
+        ({"setting": "matched (same spectra in query and gallery)"}, "RNT-to-RNT"),
+        (
+            {"setting": "matched (same spectra in query and gallery)", "method": "ViT-B trained/tested on RGB-TIR"},
+            "RT-to-RT",
+        ),
+        ({"setting": "cost", "metric": "Params_M", "dataset": "-"}, ""),
+    ],
+)
+def test_settings_become_protocols(changes: dict[str, str], protocol: str) -> None:
+    assert converted(**changes)["protocol"] == protocol
+
+
+def test_the_miscount_of_the_ablation_becomes_a_note() -> None:
+    setting = "ablation average (6 settings RNT-RNT,RT-RT,RT-NT,RT-N,R-N,R-NT by arithmetic; text says 8)"
+    row = converted(setting=setting)
+    assert row["protocol"] == "average:ablation"
+    assert row["note"] == "the text of the paper says eight settings and lists six"
+
+
+def test_a_setting_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="protocol"):
+        converted(setting="something else")
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = tmp_path / "collection.yaml"
+    collection.write_text(str(document(note="seen, twice")), encoding="utf-8")
+    main(collection, tmp_path)
+    monkeypatch.setattr(published, "folder", lambda: tmp_path)
+    expected = Figure(
+        "MDReID", "Table 2", "rgbnt201", "TOP-ReID", "NT-to-NT", "mAP", 54.4, "arXiv 2510.23301", "seen, twice"
+    )
+    assert figures.__wrapped__() == (expected,)
+    assert expected.place == "MDReID Table 2"
+
+
+@pytest.mark.parametrize("content", ["", "paper,value\nA,1\n", ",".join(FIELDS) + "\na,b,c,d,e,f,x,h,i\n", "\xff"])
+def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    (tmp_path / "odd.csv").write_text(content, encoding="latin-1")
+    monkeypatch.setattr(published, "folder", lambda: tmp_path)
+    with pytest.raises(DataError, match=r"odd\.csv are damaged"):
+        figures.__wrapped__()
+
+
+def test_names_of_one_method_share_a_key() -> None:
+    assert len({method_key(name) for name in ("TOP-ReID", "top-reid", "TOP-ReID*", "TOP-ReID(B)")}) == 1
+    assert method_key("TOP-ReID AL") != method_key("TOP-ReID")
