@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from mdreid_bench.config.recipes import CLIP_RECIPES
+from mdreid_bench.config.recipes import SINGLE_CLASSIFIER_RECIPES
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.models.method import DataFacts, MethodCard, Options
@@ -30,7 +30,7 @@ class SingleClassifier(SingleBranch):
         summary="one trunk, one classifier over the concatenated class vectors, nothing decoupled",
     )
     options_model: ClassVar[type[Options]] = SingleClassifierOptions
-    recipes: ClassVar[Recipes] = CLIP_RECIPES
+    recipes: ClassVar[Recipes] = SINGLE_CLASSIFIER_RECIPES
     evaluation_options: ClassVar[frozenset[str]] = frozenset({"missing"})
 
     @classmethod

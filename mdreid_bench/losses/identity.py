@@ -3,7 +3,10 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdreid_bench.losses.precision import in_full_precision
 
+
+@in_full_precision
 def identity_loss(logits: Tensor, identity: Tensor, smoothing: float = 0.1) -> Tensor:
     """Return the label-smoothed cross entropy, mean over the batch, a scalar.
 
@@ -12,4 +15,4 @@ def identity_loss(logits: Tensor, identity: Tensor, smoothing: float = 0.1) -> T
         identity: (B,) labels in 0..C-1.
         smoothing: share of the target spread over all C classes, the true one included.
     """
-    return F.cross_entropy(logits.float(), identity, label_smoothing=smoothing)
+    return F.cross_entropy(logits, identity, label_smoothing=smoothing)

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor
 
+from mdreid_bench.losses.precision import in_full_precision
 from mdreid_bench.losses.triplet import euclidean_distances, hardest_pairs
 
 
+@in_full_precision
 def knowledge_discrepancy(specific: Tensor, shared: Tensor, identity: Tensor) -> Tensor:
     """Return |D_p - 0| + |D_n - 1| (MDReID, knowledge discrepancy loss), one scalar for the batch.
 
@@ -19,7 +21,6 @@ def knowledge_discrepancy(specific: Tensor, shared: Tensor, identity: Tensor) ->
         shared: (B, M*D), the shared vectors likewise.
         identity: (B,) integer labels.
     """
-    specific, shared = specific.float(), shared.float()
     combined = torch.cat([specific, shared], dim=1)
     positive, negative = _extremes(euclidean_distances(combined), identity)
     alone = [_extremes(euclidean_distances(part.detach()), identity) for part in (specific, shared)]

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdreid_bench.losses.precision import in_full_precision
+
 
 def ideal_similarity(modalities: int, device: torch.device | None = None) -> Tensor:
     """Return A, (2M, 2M): identity for the specific vectors, ones for the shared ones, zeros between the groups."""
@@ -12,6 +14,7 @@ def ideal_similarity(modalities: int, device: torch.device | None = None) -> Ten
     return ideal
 
 
+@in_full_precision
 def orthogonality_paper(vectors: Tensor) -> Tensor:
     """Return the loss as the MDReID paper writes it: sum over all entries of (V_sim - A)^2, a scalar.
 
@@ -20,11 +23,12 @@ def orthogonality_paper(vectors: Tensor) -> Tensor:
     Args:
         vectors: (B, 2M, D), the M specific vectors before the M shared ones.
     """
-    unit = F.normalize(vectors.float(), dim=-1)
+    unit = F.normalize(vectors, dim=-1)
     similarity = unit @ unit.transpose(1, 2)
     return (similarity - ideal_similarity(vectors.shape[1] // 2, vectors.device)).square().sum((1, 2)).mean()
 
 
+@in_full_precision
 def orthogonality_released(vectors: Tensor) -> Tensor:
     """Return the loss as the released code computes it: second-order similarities and a mean over entries.
 
@@ -34,7 +38,7 @@ def orthogonality_released(vectors: Tensor) -> Tensor:
     Args:
         vectors: (B, 2M, D), the M specific vectors before the M shared ones.
     """
-    unit = F.normalize(vectors.float(), dim=-1)
+    unit = F.normalize(vectors, dim=-1)
     cosine = unit @ unit.transpose(1, 2)
     rows = cosine / (cosine.square().sum(-1, keepdim=True) + 1e-6).sqrt()
     second = rows @ rows.transpose(1, 2)

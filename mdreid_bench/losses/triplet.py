@@ -3,6 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdreid_bench.losses.precision import in_full_precision
+
 
 def euclidean_distances(features: Tensor) -> Tensor:
     """Return the (B, B) Euclidean distances between the rows of ``features`` (B, D).
@@ -29,6 +31,7 @@ def hardest_pairs(distances: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
     return positive, negative
 
 
+@in_full_precision
 def soft_margin_triplet(features: Tensor, identity: Tensor) -> Tensor:
     """Return mean over anchors of log(1 + exp(d_ap - d_an)) on un-normalised features, a scalar.
 
@@ -38,5 +41,5 @@ def soft_margin_triplet(features: Tensor, identity: Tensor) -> Tensor:
         features: (B, D), taken before batch normalisation.
         identity: (B,) integer labels.
     """
-    positive, negative = hardest_pairs(euclidean_distances(features.float()), identity)
+    positive, negative = hardest_pairs(euclidean_distances(features), identity)
     return F.softplus(positive - negative).mean()

@@ -1,12 +1,16 @@
 """MDReID's any-to-any similarity as one inner product, and the released concatenation."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from protocols.modality import SINGLES, Modality
+
+Similarity = Literal["paper", "released"]
+Components = Literal["both", "specific", "shared"]
 
 
 def fold_paper(specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality) -> Tensor:
@@ -37,6 +41,29 @@ def fold_released(
     parts = [vectors[m] if m in available else None for vectors in (specific, shared) for m in SINGLES]
     template = next(part for part in parts if part is not None)
     return F.normalize(torch.cat([torch.zeros_like(template) if p is None else p for p in parts], dim=-1), dim=-1)
+
+
+def keep_components(folded: Tensor, components: Components, similarity: Similarity) -> Tensor:
+    """Return of a folded vector what compares the specific or the shared vectors alone (paper, Table 6).
+
+    Of the paper's Sim_total, the summand of the others is left out; the released concatenation is that of the kept
+    vectors, normalised again. Where the sensors of both sides are disjoint, specific vectors never meet, and all
+    similarities are 0.
+
+    Args:
+        folded: (..., 4 D) from :func:`fold_paper`, or (..., 6 D) from :func:`fold_released`.
+        components: what to keep.
+        similarity: the form of ``folded``.
+
+    Returns:
+        (..., 3 D) for the specific vectors; (..., D) or (..., 3 D) for the shared ones.
+    """
+    if components == "both":
+        return folded
+    blocks = 4 if similarity == "paper" else 6
+    border = folded.shape[-1] // blocks * len(SINGLES)
+    kept = folded[..., :border] if components == "specific" else folded[..., border:]
+    return kept if similarity == "paper" else F.normalize(kept, dim=-1)
 
 
 def _unit_or_zero(vectors: Mapping[Modality, Tensor], modality: Modality, available: Modality) -> Tensor:

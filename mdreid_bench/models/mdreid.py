@@ -1,12 +1,13 @@
 """MDReID: modality-decoupled learning for any-to-any multi-modal object re-identification."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from mdreid_bench.config.recipes import CLIP_RECIPES
+from mdreid_bench.config.recipes import MDREID_RECIPES
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
@@ -14,7 +15,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import soft_margin_triplet
-from mdreid_bench.models.folding import fold_paper, fold_released
+from mdreid_bench.models.folding import Components, Similarity, fold_paper, fold_released, keep_components
 from mdreid_bench.models.heads import BottleneckHead
 from mdreid_bench.models.method import (
     DataFacts,
@@ -29,6 +30,8 @@ from mdreid_bench.models.method import (
 from mdreid_bench.models.single_branch import SingleBranch
 from mdreid_bench.models.stacking import run_trunk
 from mdreid_bench.models.trunk import Trunk
+from mdreid_bench.released.format import ReleasedFormat
+from mdreid_bench.released.mdreid import MDReIDRelease
 from protocols.modality import SINGLES, Modality
 
 _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}
@@ -42,11 +45,16 @@ class MDReIDOptions(Options):
     discrepancy_weight: float = Field(default=5.25, ge=0, description="w2, weight of KDL; 0 switches it off")
     rol: Literal["released", "paper"] = Field(default="released", description="form of ROL")
     tie_shared_token: bool = Field(default=True, description="one parameter for both tokens, as released")
-    similarity: Literal["paper", "released"] = Field(
-        default="paper", description="paper: Eq. 6-10; released: normalised concatenation"
-    )
+    similarity: Similarity = Field(default="paper", description="paper: Eq. 6-10; released: normalised concatenation")
+    components: Components = Field(default="both", description="vectors that are compared: both, specific or shared")
     identity_weight: float = Field(default=0.25, ge=0, description="weight of each identity loss (released code)")
     shared_weight: float = Field(default=3.0, ge=0, description="weight of the shared branch (released code)")
+
+    @model_validator(mode="after")
+    def _decoupled(self) -> "MDReIDOptions":
+        if not self.mdl and self.components != "both":
+            raise ValueError(f"options.components={self.components} needs options.mdl=true")
+        return self
 
 
 class MDReID(Method):
@@ -67,8 +75,10 @@ class MDReID(Method):
         summary="splits each modality into a specific and a shared vector; nothing missing is reconstructed",
     )
     options_model: ClassVar[type[Options]] = MDReIDOptions
-    recipes: ClassVar[Recipes] = CLIP_RECIPES
-    evaluation_options: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    recipes: ClassVar[Recipes] = MDREID_RECIPES
+    evaluation_options: ClassVar[frozenset[str]] = frozenset({"similarity", "components"})
+    derived_from: ClassVar[Mapping[str, Any]] = {"components": "both"}
+    released: ClassVar[ReleasedFormat | None] = MDReIDRelease()
 
     def __init__(self, trunk: Trunk, options: MDReIDOptions, identities: int) -> None:
         super().__init__()
@@ -131,8 +141,13 @@ class MDReID(Method):
         return {str(m): tokens for m, tokens in run_trunk(self.trunk, images, camera).items()}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
-        """Return the folded vector of the available modalities: (B, 4 D), or (B, 6 D) in the released form."""
+        """Return the folded vector of the available modalities or a part of it: (B, 4 D), released (B, 6 D)."""
         specific = {m: encoded[str(m)][:, 0].float() for m in available}
         shared = {m: encoded[str(m)][:, 1].float() for m in available}
         fold = fold_paper if self.options.similarity == "paper" else fold_released
-        return fold(specific, shared, available)
+        return keep_components(fold(specific, shared, available), self.options.components, self.options.similarity)
+
+    @classmethod
+    def derive(cls, embeddings: Tensor, options: Mapping[str, Any]) -> Tensor:
+        """Return the specific or the shared part of embeddings of both."""
+        return keep_components(embeddings, options["components"], options["similarity"])

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.released.format import ReleasedFormat
 from protocols.modality import Modality
 
 Images = Mapping[Modality, Tensor]
@@ -88,6 +89,12 @@ class Method(nn.Module, ABC):
         options_model: pydantic model of the method's own options, all with defaults.
         recipes: settings laid over a preset, by preset and dataset name (``"*"`` for every dataset).
         evaluation_options: names of options that change embeddings but not the trained weights.
+        derived_from: values of some of these under which the embeddings hold all that other values need; see
+            ``derive``.
+        released: form of the checkpoints that the method's authors released, if there are any.
+
+    Attributes:
+        config: what the method was built with, where it was loaded from weights; else None.
     """
 
     card: ClassVar[MethodCard]
@@ -95,6 +102,10 @@ class Method(nn.Module, ABC):
     options_model: ClassVar[type[Options]] = Options
     recipes: ClassVar[Recipes] = {}
     evaluation_options: ClassVar[frozenset[str]] = frozenset()
+    derived_from: ClassVar[Mapping[str, Any]] = {}
+    released: ClassVar[ReleasedFormat | None] = None
+
+    config: RunConfig | None = None
 
     @classmethod
     @abstractmethod
@@ -122,6 +133,16 @@ class Method(nn.Module, ABC):
             encoded: result of ``encode``.
             available: the sensors that may be looked at; a subset of those that were encoded.
         """
+
+    @classmethod
+    def derive(cls, embeddings: Tensor, options: Mapping[str, Any]) -> Tensor:
+        """Return the embeddings under some options, which spares another pass over the images.
+
+        Args:
+            embeddings: (n, E) of one subset, under the same options but those in ``derived_from``.
+            options: all of the method's own.
+        """
+        return embeddings
 
     def rate(self, parameter: str) -> Rate:
         """Say which learning rate the parameter of this name gets."""

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.heads import BottleneckHead
 from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
 from mdreid_bench.models.stacking import run_trunk
@@ -53,8 +54,7 @@ class SingleBranch(Method):
         self.trunk = trunk
         self.head = BottleneckHead(len(SINGLES) * trunk.width, identities)
         self.identity_weight, self.missing, self.image_size = identity_weight, missing, image_size
-        self._absent: Tensor | None = None
-        self._absent_state: tuple[int, torch.dtype, torch.device] | None = None
+        self._absent: KeptPerCamera[Tensor] = KeptPerCamera()
 
     @classmethod
     def build_branch(
@@ -86,7 +86,8 @@ class SingleBranch(Method):
     def encode(self, images: Images, camera: Tensor) -> Encoded:
         """Return ``"R"``, ``"N"``, ``"T"`` as present and ``"absent"``, each (B, D)."""
         encoded = {str(m): v[:, 0] for m, v in run_trunk(self.trunk, images, camera).items()}
-        encoded[_ABSENT] = self._absent_vectors()[camera]
+        vectors = self._absent.get(self.trunk.camera, self._absent_vectors, training=self.training)
+        encoded[_ABSENT] = vectors[camera]
         return encoded
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
@@ -95,15 +96,10 @@ class SingleBranch(Method):
         return F.normalize(torch.cat(blocks, dim=1), dim=1)
 
     def _absent_vectors(self) -> Tensor:
-        """Return (cameras, D): what stands in for a missing image of each camera, kept until the weights change."""
+        """Return (cameras, D): what stands in for a missing image of each camera."""
         table = self.trunk.camera
-        state = (table._version, table.dtype, table.device)
-        if self._absent is not None and self._absent_state == state and not self.training:
-            return self._absent
         if self.missing == "zero_feature":
-            vectors = table.new_zeros(len(table), self.trunk.width)
-        else:
-            grey = table.new_zeros(len(table), 3, *self.image_size)
-            vectors = self.trunk(grey, torch.arange(len(table), device=table.device))[:, 0]
-        self._absent, self._absent_state = vectors, state
-        return vectors
+            return table.new_zeros(len(table), self.trunk.width)
+        grey = table.new_zeros(len(table), 3, *self.image_size)
+        tokens: Tensor = self.trunk(grey, torch.arange(len(table), device=table.device))
+        return tokens[:, 0]

@@ -31,6 +31,20 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], extra_tokens: in
     return torch.cat([table[:1].expand(extra_tokens, -1), resized.flatten(2)[0].T])
 
 
+def tower_for(config: RunConfig) -> nn.Module:
+    """Return the visual tower that a configuration asks for.
+
+    Raises:
+        UsageError: when the image size is not a multiple of the patch size.
+    """
+    visual = visual_tower(config.trunk)
+    patch: Any = visual.conv1
+    step = patch.kernel_size
+    if any(side % s for side, s in zip(config.image_size, step, strict=True)):
+        raise UsageError(f"image.size {config.image_size} must be a multiple of the trunk's patch size {step}.")
+    return visual
+
+
 class Trunk(nn.Module):
     """A CLIP vision transformer that puts out one vector for each of its leading tokens.
 
@@ -85,10 +99,7 @@ class Trunk(nn.Module):
         Raises:
             UsageError: when the image size is not a multiple of the patch size.
         """
-        visual: Any = visual_tower(config.trunk)
-        step = visual.conv1.kernel_size
-        if any(side % s for side, s in zip(config.image_size, step, strict=True)):
-            raise UsageError(f"image.size {config.image_size} must be a multiple of the trunk's patch size {step}.")
+        visual = tower_for(config)
         return cls(visual, config.image_size, cameras, shared_token=shared_token, tie_shared_token=tie_shared_token)
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
-from mdreid_bench.errors import DataError
+from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.download import download, quiet_logging
+from mdreid_bench.models.imagenet_weights import is_imagenet, to_open_clip
+from mdreid_bench.released.faults import Faults
 from protocols.names import UnknownNameError
 
 BUNDLED_TAG = "synthetic"
+_QUICK = "-quickgelu"
+_OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
+"""Entries that only OpenAI's own checkpoints have; all of these were trained with QuickGELU."""
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.")
 _SMALL_TEXT = {"context_length": 8, "vocab_size": 16, "width": 32, "heads": 1, "layers": 1}
 
 
@@ -23,6 +30,7 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
 
     Raises:
         UnknownNameError: for a model name or tag that open_clip does not know.
+        UsageError: when the model has fewer blocks than asked for, or another activation than the weights.
         DataError: when the weights cannot be had or do not fit.
     """
     import open_clip
@@ -34,15 +42,31 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
                     open_clip.add_model_config(path)
         if config.name not in open_clip.list_models():
             raise UnknownNameError("trunk", config.name, open_clip.list_models())
-        model = open_clip.create_model(config.name, load_weights=False, text_cfg=_SMALL_TEXT)
+        parts = {"vision_cfg": _vision_settings(config), "text_cfg": _SMALL_TEXT}
+        model = open_clip.create_model(config.name, load_weights=False, **parts)
     visual: nn.Module = model.visual
     if not hasattr(visual, "class_embedding"):
         raise DataError(
             f"The trunk {config.name} is not a vision transformer with a class token; choose a ViT model."
         )
     if config.pretrained is not None:
-        load_visual(visual, weights_file(config))
+        load_visual(visual, weights_file(config), config.name)
     return visual
+
+
+def _vision_settings(config: TrunkConfig) -> dict[str, Any]:
+    """Return open_clip's settings of a visual tower, with as many blocks as are wanted."""
+    import open_clip
+
+    settings: dict[str, Any] = dict((open_clip.get_model_config(config.name) or {})["vision_cfg"])
+    if config.layers is not None:
+        if not isinstance(settings.get("layers"), int) or config.layers > settings["layers"]:
+            raise UsageError(
+                f"trunk.layers={config.layers} cannot be had from {config.name}, which has "
+                f"{settings.get('layers', 'another kind of')} blocks."
+            )
+        settings["layers"] = config.layers
+    return settings
 
 
 def weights_file(config: TrunkConfig) -> Path:
@@ -50,6 +74,7 @@ def weights_file(config: TrunkConfig) -> Path:
 
     Raises:
         UnknownNameError: when ``pretrained`` is neither a file nor a tag of this model.
+        UsageError: when the tag's weights were trained with another activation than the model has.
         DataError: when the download fails.
     """
     import open_clip
@@ -62,6 +87,8 @@ def weights_file(config: TrunkConfig) -> Path:
     known = open_clip.get_pretrained_cfg(config.name, tag)
     if not known:
         raise UnknownNameError(f"weights tag or file for {config.name}", tag, tags or [BUNDLED_TAG])
+    if known.get("quick_gelu", False) != (open_clip.get_model_config(config.name) or {}).get("quick_gelu", False):
+        raise _other_activation(f"{config.name}/{tag}", config.name, quick=known.get("quick_gelu", False))
     try:
         return download(known)
     except Exception as error:
@@ -86,44 +113,69 @@ def local_weights(config: TrunkConfig) -> Path | None:
         return path
 
 
-def load_visual(visual: nn.Module, path: Path) -> None:
-    """Load a CLIP checkpoint or a bare visual tower into ``visual``, every name and shape checked.
+def load_visual(visual: nn.Module, path: Path, name: str) -> None:
+    """Load a CLIP checkpoint, a visual tower or timm's ImageNet ViT into ``visual``, all names and shapes checked.
+
+    Args:
+        visual: vision transformer of open_clip.
+        path: the file.
+        name: of the model, for messages.
 
     Raises:
+        UsageError: for a checkpoint of OpenAI's and a model without QuickGELU, which would run and be wrong.
         DataError: when the file is unreadable, or lists what is missing, unexpected or misshapen.
     """
-    state = read_state(path)
-    if any(name.startswith("visual.") for name in state):
-        state = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
-    own = visual.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    misshapen = sorted(n for n in own.keys() & state.keys() if own[n].shape != state[n].shape)
-    if missing or unexpected or misshapen:
-        faults = [
-            f"{kind}: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}"
-            for kind, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
-            if names
-        ]
-        raise DataError(f"The weights {path} do not fit the trunk ({'; '.join(faults)}).")
-    visual.load_state_dict({name: value.float() for name, value in state.items()})
+    import open_clip
+
+    state = read_state(path, archives=True)
+    if is_imagenet(state):
+        state = to_open_clip(state)
+    if state.keys() >= _OPENAI_MARKS and not any(isinstance(m, open_clip.model.QuickGELU) for m in visual.modules()):
+        raise _other_activation(str(path), name, quick=True)
+    if any(key.startswith("visual.") for key in state):
+        state = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+    wanted = {key: tuple(value.shape) for key, value in visual.state_dict().items()}
+    state = {key: value for key, value in state.items() if not _beyond(key, visual)}
+    faults = Faults.between(wanted, {key: tuple(value.shape) for key, value in state.items()})
+    if faults:
+        raise DataError(f"The weights {path} do not fit the trunk {name} ({faults}).")
+    visual.load_state_dict({key: value.float() for key, value in state.items()})
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from safetensors, a TorchScript archive or a pickle of tensors, without running code in it.
+def _beyond(name: str, visual: nn.Module) -> bool:
+    """Tell whether a parameter belongs to a block that was cut off."""
+    block = _BLOCK.match(name)
+    kept: Any = visual.transformer
+    return block is not None and int(block[1]) >= len(kept.resblocks)
+
+
+def _other_activation(weights: str, model: str, *, quick: bool) -> UsageError:
+    plain = model.removesuffix(_QUICK)
+    found, right = ("QuickGELU", plain + _QUICK) if quick else ("GELU", plain)
+    return UsageError(
+        f"The weights {weights} were trained with {found}, which the trunk {model} has not; "
+        f"choose the one that has with --set trunk.name={right}."
+    )
+
+
+def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
+    """Read a state dict from safetensors or from a pickle of tensors alone, without running code in it.
+
+    Args:
+        path: a file written by safetensors, or by ``torch.save``.
+        archives: accept TorchScript archives too, as OpenAI publishes them; these bring code of their own, in a
+            language that knows tensors alone.
 
     Raises:
         DataError: when the file cannot be read that way.
     """
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content: Any = _load_torch(path)
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path, archives)
     except (OSError, RuntimeError, SafetensorError, ValueError, KeyError, EOFError) as error:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
     except Exception as error:
         raise DataError(
-            f"The weights file {path} is refused: it holds more than tensors ({type(error).__name__})."
+            f"The weights file {path} is refused: it is damaged or holds more than tensors ({type(error).__name__})."
         ) from None
     if isinstance(content, dict):
         for key in ("state_dict", "model"):
@@ -133,12 +185,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _load_torch(path: Path) -> Any:
+def _load_torch(path: Path, archives: bool) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except RuntimeError as error:
-        if "TorchScript" not in str(error):
+        if "TorchScript" not in str(error) or not archives:
             raise
     archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    state = archive.state_dict()
-    return {name: value for name, value in state.items() if value.ndim or name == "logit_scale"}
+    return archive.state_dict()

@@ -45,8 +45,8 @@ def _naive_released(vectors: Tensor) -> float:
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(2, 9))
 def test_both_forms_equal_their_transcription(seed: int, batch: int, width: int) -> None:
     vectors = _random(seed, batch, 6, width)
-    assert math.isclose(orthogonality_paper(vectors).item(), _naive_paper(vectors), rel_tol=1e-4)
-    assert math.isclose(orthogonality_released(vectors).item(), _naive_released(vectors), rel_tol=1e-3, abs_tol=1e-6)
+    assert math.isclose(orthogonality_paper(vectors).item(), _naive_paper(vectors), rel_tol=1e-9)
+    assert math.isclose(orthogonality_released(vectors).item(), _naive_released(vectors), rel_tol=1e-9)
 
 
 def test_ideal_configuration_costs_nothing() -> None:
@@ -85,40 +85,5 @@ def test_kdl_equals_its_transcription_within_its_bounds(seed: int, identities: i
     specific, shared = _random(seed, identities * instances, 5), _random(seed + 1, identities * instances, 5)
     identity = torch.arange(identities).repeat_interleave(instances)
     loss = knowledge_discrepancy(specific, shared, identity).item()
-    assert math.isclose(loss, _naive_kdl(specific, shared, identity), rel_tol=1e-3)
-    assert 1 / 3 - 1e-4 <= loss <= 0.5 + (2 - math.sqrt(2)) + 1e-4
-
-
-def test_kdl_gradient_flows_through_the_combined_features_only() -> None:
-    specific = _random(3, 4, 5).float().requires_grad_()
-    shared = _random(4, 4, 5).float()
-    identity = torch.tensor([0, 0, 1, 1])
-    (gradient,) = torch.autograd.grad(knowledge_discrepancy(specific, shared, identity), specific)
-
-    frozen = [x.detach() for x in (specific, shared)]
-    step = 1e-2
-    numeric = torch.zeros_like(gradient)
-    for i in range(4):
-        for j in range(5):
-            values = []
-            for sign in (1, -1):
-                moved = specific.detach().clone()
-                moved[i, j] += sign * step
-                values.append(_kdl_with_fixed_parts(moved, frozen[1], frozen[0], identity))
-            numeric[i, j] = (values[0] - values[1]) / (2 * step)
-    assert torch.allclose(gradient, numeric, atol=2e-3)
-
-
-def _kdl_with_fixed_parts(specific: Tensor, shared: Tensor, fixed: Tensor, identity: Tensor) -> float:
-    """Move only the combined features: the single-kind distances stay those of ``fixed``."""
-    from mdreid_bench.losses.triplet import euclidean_distances, hardest_pairs
-
-    def extremes(x: Tensor) -> tuple[Tensor, Tensor]:
-        positive, negative = hardest_pairs(euclidean_distances(x), identity)
-        return positive.amax(), negative.amin()
-
-    p, n = extremes(torch.cat([specific, shared], 1))
-    parts = [extremes(fixed), extremes(shared)]
-    d_p = p / (p + sum(q for q, _ in parts))
-    d_n = n / (n + sum(q for _, q in parts))
-    return float(d_p + (1 - d_n))
+    assert math.isclose(loss, _naive_kdl(specific, shared, identity), rel_tol=1e-9)
+    assert 1 / 3 - 1e-9 <= loss <= 0.5 + (2 - math.sqrt(2)) + 1e-9

@@ -1,0 +1,59 @@
+"""Zero-shot CLIP: the trunk's image embedding as it was pretrained."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
+from mdreid_bench.models.stacking import run_trunk
+from mdreid_bench.models.trunk import Trunk
+from protocols.modality import Modality
+
+
+class CLIPZeroShot(Method):
+    """Mean of the unit image embeddings of the available modalities; nothing is trained.
+
+    The embedding is the projected class token. There is no camera embedding, and the pixels are normalised as for
+    the other methods, not by CLIP's own statistics.
+
+    Args:
+        trunk: with one camera, whose embedding is set to zero.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="clip-zero-shot",
+        title="CLIP zero-shot",
+        paper="Learning Transferable Visual Models From Natural Language Supervision",
+        venue="ICML 2021",
+        url="https://arxiv.org/abs/2103.00020",
+        summary="mean of the pretrained trunk's image embeddings; nothing is trained",
+        trains=False,
+    )
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        nn.init.zeros_(trunk.camera)
+        self.requires_grad_(False)
+
+    @classmethod
+    def build(cls, config: RunConfig, data: DataFacts) -> "CLIPZeroShot":
+        """Build from a configuration."""
+        return cls(Trunk.build(config, cameras=1, shared_token=False))
+
+    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Refuse, because there is nothing to train."""
+        raise UsageError("clip-zero-shot has nothing to train; evaluate it as it is.")
+
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        """Return ``"R"``, ``"N"``, ``"T"`` as present, (B, D) of unit length."""
+        vectors = run_trunk(self.trunk, images, torch.zeros_like(camera))
+        return {str(m): F.normalize(v[:, 0].float(), dim=1) for m, v in vectors.items()}
+
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        """Return the mean over the available modalities, of unit length, (B, D)."""
+        return F.normalize(torch.stack([encoded[str(m)] for m in available]).mean(0), dim=1)

@@ -1,0 +1,182 @@
+"""EDITOR: selects object-centric tokens in all modalities together and aggregates only those."""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from baselines.editor.aggregation import HierarchicalAggregation
+from baselines.editor.background_consistency import background_consistency
+from baselines.editor.object_centric import ObjectCentres
+from baselines.editor.recipes import RECIPES
+from baselines.editor.released import EDITORRelease
+from baselines.editor.selection import Ties, frequency_mask, spatial_mask
+from baselines.supervision import ClassVectorSupervision, Supervision, bottleneck
+from mdreid_bench.config.resolve import Recipes
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.losses.identity import identity_loss
+from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.absent import KeptPerCamera
+from mdreid_bench.models.method import (
+    DataFacts,
+    Encoded,
+    Images,
+    Method,
+    MethodCard,
+    Options,
+    Rate,
+    TrainingBatch,
+)
+from mdreid_bench.models.token_trunk import TokenTrunk
+from mdreid_bench.released.format import ReleasedFormat
+from protocols.modality import SINGLES, Modality
+
+_ABSENT = "absent"
+_SPATIAL, _BRIGHT = ".spatial", ".bright"
+
+
+class EDITOROptions(Options):
+    """Options of EDITOR; what no source states is marked so."""
+
+    supervision: Supervision = Field(
+        default="joint", description="of the trunk's class vectors: joint (AL, better for persons) or separate (BL)"
+    )
+    head_keep: int = Field(default=2, gt=0, description="patches kept for each attention head")
+    frequency_keep: int = Field(default=10, gt=0, description="patches kept for their brightness")
+    ties: Ties = Field(default="first", description="which of equal patches are kept: first or all (not stated)")
+    missing: Literal["zero_image", "zero_feature"] = Field(
+        default="zero_image", description="what stands in for a missing modality (not stated)"
+    )
+    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
+    background_weight: float = Field(default=1.0, ge=0, description="weight of BCC")
+    object_weight: float = Field(default=1.0, ge=0, description="weight of OCFR")
+
+
+class EDITOR(Method):
+    """Shared trunk, token selection, hierarchical masked aggregation (specification: editor.md).
+
+    The selection looks at all modalities of a subset together, so it and the aggregation are repeated for every
+    subset; the trunk is not. No source says what stands in for a missing modality. Here it is an image of zeros
+    after normalisation, mid-grey, from the same camera, which the whole network sees: its rollout takes part in the
+    selection. With ``missing=zero_feature`` its tokens are zeros and it selects nothing.
+
+    Args:
+        trunk: shared by the modalities.
+        options: see ``EDITOROptions``.
+        identities: number of training identities C.
+        uniform_rate: train the trunk at the base rate, biases at their own, as the paper does.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="editor",
+        title="EDITOR",
+        paper="Magic Tokens: Select Diverse Tokens for Multi-modal Object Re-Identification",
+        venue="CVPR 2024",
+        url="https://arxiv.org/abs/2403.10254",
+        summary="selects object-centric tokens by attention and brightness and aggregates only those",
+    )
+    options_model: ClassVar[type[Options]] = EDITOROptions
+    recipes: ClassVar[Recipes] = RECIPES
+    released: ClassVar[ReleasedFormat | None] = EDITORRelease()
+    evaluation_options: ClassVar[frozenset[str]] = frozenset({"missing"})
+
+    def __init__(self, trunk: TokenTrunk, options: EDITOROptions, identities: int, *, uniform_rate: bool) -> None:
+        super().__init__()
+        self.trunk, self.options, self.uniform_rate = trunk, options, uniform_rate
+        self.aggregation = HierarchicalAggregation(trunk.width, trunk.heads)
+        self.centres = ObjectCentres(identities, trunk.width)
+        self.supervision = ClassVectorSupervision(
+            trunk.width, identities, options.supervision, shared=True, train_bias=True
+        )
+        self.head = bottleneck(len(SINGLES) * trunk.width, identities, train_bias=True)
+        self._absent: KeptPerCamera[tuple[Tensor, Tensor]] = KeptPerCamera()
+
+    @classmethod
+    def build(cls, config: RunConfig, data: DataFacts) -> "EDITOR":
+        """Build from a configuration.
+
+        Raises:
+            UsageError: when more patches are to be kept than there are.
+        """
+        options = EDITOROptions.model_validate(config.options)
+        trunk = TokenTrunk.for_tokens(config, data.cameras, drop_path=options.drop_path)
+        patches = trunk.grid[0] * trunk.grid[1]
+        for name in ("head_keep", "frequency_keep"):
+            if getattr(options, name) > patches:
+                raise UsageError(
+                    f"options.{name} {getattr(options, name)} is more than the {patches} patches of images of "
+                    f"{config.image_size}; lower it or set a larger image.size."
+                )
+        return cls(trunk, options, data.identities, uniform_rate=config.optimizer.trunk_lr is None)
+
+    def rate(self, parameter: str) -> Rate:
+        """Give the trunk its own rate if there is one; otherwise everything has the base rate."""
+        return "base" if self.uniform_rate else super().rate(parameter)
+
+    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Return the terms of the fused feature and of the trunk, BCC and OCFR (editor.md section 8)."""
+        encoded = self._look(batch.images, batch.camera)
+        tokens = {m: encoded[str(m)] for m in SINGLES}
+        selected = self._select(
+            [encoded[str(m) + _SPATIAL] for m in SINGLES], [encoded[str(m) + _BRIGHT] for m in SINGLES]
+        )
+        fused = self.aggregation(tokens, selected)
+        terms = {
+            "identity": identity_loss(self.head(fused.feature), batch.identity),
+            "triplet": soft_margin_triplet(fused.feature, batch.identity),
+        }
+        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, batch.identity)
+        terms["background"] = self.options.background_weight * background_consistency(tokens, selected)
+        terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, batch.identity)
+        return terms
+
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        """Return what the selection and the aggregation need of each image, and of an absent one.
+
+        Names: ``"R"`` tokens (B, 1 + P, W), ``"R.spatial"`` patches that the attention selects (B, P) bool,
+        ``"R.bright"`` mean over channels (B, H, W); likewise N and T; and ``"absent"``, ``"absent.spatial"``.
+        """
+        encoded = self._look(images, camera)
+        tokens, spatial = self._absent.get(self.trunk.camera, self._look_at_nothing, training=self.training)
+        return encoded | {_ABSENT: tokens[camera], _ABSENT + _SPATIAL: spatial[camera]}
+
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        """Select for this subset, aggregate and normalise: (B, 3 W)."""
+        names = {m: str(m) if m in available else _ABSENT for m in SINGLES}
+        spatial = [encoded[name + _SPATIAL] for name in names.values()]
+        selected = self._select(spatial, [encoded[str(m) + _BRIGHT] for m in available])
+        fused = self.aggregation({m: encoded[name] for m, name in names.items()}, selected)
+        return F.normalize(fused.feature.float(), dim=1)
+
+    def _look(self, images: Images, camera: Tensor) -> dict[str, Tensor]:
+        """Run the trunk once over all images, stacked on the batch axis, and take the modalities apart again."""
+        present = list(images)
+        stacked = torch.cat([images[m] for m in present])
+        tokens, rollout = self.trunk.attended(stacked, camera.repeat(len(present)))
+        spatial = spatial_mask(rollout, self.options.head_keep, self.options.ties)
+        parts = {"": tokens, _SPATIAL: spatial, _BRIGHT: stacked.float().mean(1)}
+        return {
+            str(m) + suffix: part
+            for suffix, whole in parts.items()
+            for m, part in zip(present, whole.chunk(len(present)), strict=True)
+        }
+
+    def _select(self, spatial: list[Tensor], bright: list[Tensor]) -> Tensor:
+        """Return the union of the masks of all modalities and of the brightness of all together, (B, P) bool."""
+        total = torch.stack(bright).sum(0)
+        keep, ties = self.options.frequency_keep, self.options.ties
+        return torch.stack(spatial).any(0) | frequency_mask(total, self.trunk.patch_size, keep, ties)
+
+    def _look_at_nothing(self) -> tuple[Tensor, Tensor]:
+        """Return tokens (cameras, 1 + P, W) and attention masks (cameras, P) of an absent image of each camera."""
+        table, (rows, columns), (height, width) = self.trunk.camera, self.trunk.grid, self.trunk.patch_size
+        count, patches = len(table), rows * columns
+        if self.options.missing == "zero_feature":
+            nothing = table.new_zeros(count, patches, dtype=torch.bool)
+            return table.new_zeros(count, 1 + patches, self.trunk.width), nothing
+        grey = table.new_zeros(count, 3, rows * height, columns * width)
+        tokens, rollout = self.trunk.attended(grey, torch.arange(count, device=table.device))
+        return tokens, spatial_mask(rollout, self.options.head_keep, self.options.ties)

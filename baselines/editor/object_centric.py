@@ -1,0 +1,50 @@
+"""Object-centric feature refinement: class tokens stay near the centre of their identity."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdreid_bench.losses.precision import full_precision
+from protocols.modality import SINGLES, Modality
+
+NEW_SHARE = 0.8
+"""Weight of the batch mean in an updated centre."""
+
+
+class ObjectCentres(nn.Module):
+    """Moving centres of unit class tokens by modality and identity (editor.md section 7).
+
+    Args:
+        identities: number of training identities C.
+        width: W, size of a class token.
+    """
+
+    def __init__(self, identities: int, width: int) -> None:
+        super().__init__()
+        self.centres: Tensor
+        self.register_buffer("centres", torch.zeros(len(SINGLES), identities, width))
+
+    def forward(self, classes: Mapping[Modality, Tensor], identity: Tensor) -> Tensor:
+        """Update the centres of the identities in the batch, then return the loss, a scalar.
+
+        The loss is the sum over the modalities of the mean squared distance, over B x W, to the centre of the item's
+        identity. Centres have no gradient and are not normalised again.
+
+        Args:
+            classes: (B, W) by modality.
+            identity: (B,) labels in 0..C-1.
+        """
+        features = F.normalize(torch.stack([full_precision(classes[m]) for m in SINGLES]), dim=2)
+        self._update(features.detach(), identity)
+        return (self.centres[:, identity] - features).square().mean((1, 2)).sum()
+
+    @torch.no_grad()
+    def _update(self, features: Tensor, identity: Tensor) -> None:
+        present = torch.unique(identity)
+        members = (present[:, None] == identity).to(features.dtype)
+        with torch.autocast(features.device.type, enabled=False):
+            means = members @ features / members.sum(1, keepdim=True)
+        means = means.to(self.centres.dtype)
+        self.centres[:, present] = NEW_SHARE * means + (1 - NEW_SHARE) * self.centres[:, present]

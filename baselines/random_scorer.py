@@ -1,0 +1,75 @@
+"""Random scorer: chance level, to check everything else against."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from mdreid_bench.config.resolve import Recipes
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
+from protocols.modality import Modality
+
+WIDTH = 64
+_DIGEST_BYTES = 7  # fits a positive int64
+
+
+class RandomScorer(Method):
+    """A random direction for every item, drawn from a hash of the pixels of its available images.
+
+    A method sees pixels alone, so equal items must get equal vectors; a hash gives similar images unrelated ones.
+    Query and gallery sides of an any-to-any protocol see different sensors, hence unrelated directions even for one
+    item. Scores are continuous: nothing ties but identical images.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="random",
+        title="Random scorer",
+        paper="none; a check",
+        venue="none",
+        url="",
+        summary="a random direction for every item; scores at chance level",
+        trains=False,
+    )
+    recipes: ClassVar[Recipes] = {"paper": {"*": {"trunk": {"pretrained": None}}}}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.salt: Tensor
+        self.register_buffer("salt", torch.randint(2**62, (1,)))
+
+    @classmethod
+    def build(cls, config: RunConfig, data: DataFacts) -> "RandomScorer":
+        """Build; the directions depend on the global torch seed."""
+        return cls()
+
+    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Refuse, because there is nothing to train."""
+        raise UsageError("random has nothing to train; evaluate it as it is.")
+
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        """Return ``"R"``, ``"N"``, ``"T"`` as present: a hash of each image, (B,) int64."""
+        return {str(m): _digests(image) for m, image in images.items()}
+
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        """Return random unit vectors, (B, 64), that depend on the seed, the subset and the available images."""
+        hashes = torch.stack([encoded[str(m)] for m in available], dim=1)
+        start = (int(self.salt), available.value)
+        directions = np.stack([_direction((*start, *row)) for row in hashes.tolist()])
+        return F.normalize(torch.from_numpy(directions).to(hashes.device), dim=1)
+
+
+def _digests(images: Tensor) -> Tensor:
+    rows = images.detach().float().cpu().numpy()
+    values = [int.from_bytes(blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).digest(), "big") for row in rows]
+    return torch.tensor(values, dtype=torch.int64, device=images.device)
+
+
+def _direction(seed: Sequence[int]) -> NDArray[np.float32]:
+    return np.random.default_rng(list(seed)).standard_normal(WIDTH, dtype=np.float32)

@@ -1,0 +1,60 @@
+"""Supervision of the trunk's class vectors by identity and triplet losses, together or one by one."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mdreid_bench.losses.identity import identity_loss
+from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.heads import BottleneckHead
+from protocols.modality import SINGLES, Modality
+
+Supervision = Literal["joint", "separate"]
+"""What TOP-ReID and EDITOR call AL (one loss on the concatenation) and BL (one loss for each modality)."""
+
+
+class ClassVectorSupervision(nn.Module):
+    """Identity and triplet loss on class vectors (top_reid.md section 6, editor.md section 8).
+
+    Args:
+        width: W, size of a class vector.
+        identities: C, number of training identities.
+        kind: ``joint`` concatenates the three vectors and takes each loss once; ``separate`` takes the losses of
+            every modality and adds them up.
+        shared: whether the modalities share one head when they are supervised separately.
+        train_bias: whether the bias of the batch normalisation is trained.
+    """
+
+    def __init__(self, width: int, identities: int, kind: Supervision, *, shared: bool, train_bias: bool) -> None:
+        super().__init__()
+        self.kind = kind
+        size = len(SINGLES) * width if kind == "joint" else width
+        names = ["all"] if kind == "joint" or shared else [str(m) for m in SINGLES]
+        self.heads = nn.ModuleDict({name: bottleneck(size, identities, train_bias=train_bias) for name in names})
+
+    def forward(self, vectors: Mapping[Modality, Tensor], identity: Tensor) -> dict[str, Tensor]:
+        """Return ``trunk_identity`` and ``trunk_triplet``.
+
+        Args:
+            vectors: (B, W) by modality.
+            identity: (B,) labels in 0..C-1.
+        """
+        if self.kind == "joint":
+            features = {"all": torch.cat([vectors[m] for m in SINGLES], dim=1)}
+        else:
+            features = {str(m): vectors[m] for m in SINGLES}
+        classified = [identity_loss(self._head(name)(x), identity) for name, x in features.items()]
+        ranked = [soft_margin_triplet(x, identity) for x in features.values()]
+        return {"trunk_identity": torch.stack(classified).sum(), "trunk_triplet": torch.stack(ranked).sum()}
+
+    def _head(self, name: str) -> nn.Module:
+        return self.heads[name if name in self.heads else "all"]
+
+
+def bottleneck(width: int, identities: int, *, train_bias: bool) -> BottleneckHead:
+    """Return a head whose batch normalisation bias is trained or stays zero."""
+    head = BottleneckHead(width, identities)
+    head.norm.bias.requires_grad_(train_bias)
+    return head

@@ -1,0 +1,132 @@
+"""TOP-ReID: token permutation across spectra, and reconstruction of those that are missing."""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.supervision import ClassVectorSupervision, Supervision, bottleneck
+from baselines.top_reid.permutation import TokenPermutation
+from baselines.top_reid.recipes import RECIPES
+from baselines.top_reid.reconstruction import PAIRS, Reconstruction, pair_name
+from baselines.top_reid.released import TOPReIDRelease
+from mdreid_bench.config.resolve import Recipes
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.losses.identity import identity_loss
+from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.method import (
+    DataFacts,
+    Encoded,
+    Images,
+    Method,
+    MethodCard,
+    Options,
+    Rate,
+    TrainingBatch,
+)
+from mdreid_bench.models.token_trunk import TokenTrunk
+from mdreid_bench.released.format import ReleasedFormat
+from protocols.modality import SINGLES, Modality
+
+
+class TOPReIDOptions(Options):
+    """Options of TOP-ReID."""
+
+    supervision: Supervision = Field(
+        default="joint", description="of the trunks' class vectors: joint (AL, better for persons) or separate (BL)"
+    )
+    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
+    reconstruction_weight: float = Field(default=1.0, ge=0, description="weight of the reconstruction loss")
+
+
+class TOPReID(Method):
+    """Three trunks, token permutation, complementary reconstruction (specification: top_reid.md).
+
+    Args:
+        trunks: one for each spectrum, nothing shared.
+        options: see ``TOPReIDOptions``.
+        identities: number of training identities C.
+        uniform_rate: train the trunks at the base rate, biases at their own, as the paper does.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="top-reid",
+        title="TOP-ReID",
+        paper="TOP-ReID: Multi-spectral Object Re-Identification with Token Permutation",
+        venue="AAAI 2024",
+        url="https://arxiv.org/abs/2312.09612",
+        summary="class tokens read the patches of all spectra; tokens of a missing spectrum are predicted",
+    )
+    options_model: ClassVar[type[Options]] = TOPReIDOptions
+    recipes: ClassVar[Recipes] = RECIPES
+    released: ClassVar[ReleasedFormat | None] = TOPReIDRelease()
+
+    def __init__(
+        self, trunks: dict[Modality, TokenTrunk], options: TOPReIDOptions, identities: int, *, uniform_rate: bool
+    ) -> None:
+        super().__init__()
+        first = trunks[SINGLES[0]]
+        self.trunks = nn.ModuleDict({str(m): trunks[m] for m in SINGLES})
+        self.permutation = TokenPermutation(first.width, first.heads)
+        self.reconstruction = Reconstruction(first.width, first.heads)
+        self.supervision = ClassVectorSupervision(
+            first.width, identities, options.supervision, shared=False, train_bias=False
+        )
+        self.head = bottleneck(len(SINGLES) * first.width, identities, train_bias=False)
+        self.options, self.uniform_rate = options, uniform_rate
+
+    @classmethod
+    def build(cls, config: RunConfig, data: DataFacts) -> "TOPReID":
+        """Build from a configuration."""
+        options = TOPReIDOptions.model_validate(config.options)
+        trunks = {m: TokenTrunk.for_tokens(config, data.cameras, drop_path=options.drop_path) for m in SINGLES}
+        return cls(trunks, options, data.identities, uniform_rate=config.optimizer.trunk_lr is None)
+
+    def rate(self, parameter: str) -> Rate:
+        """Give trunks their own rate if there is one; the camera tables always have the base rate."""
+        in_trunk = parameter.startswith("trunks.") and not parameter.endswith(".camera")
+        return "trunk" if in_trunk and not self.uniform_rate else "base"
+
+    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Return the terms of the fused feature, of the trunks and of the reconstruction (top_reid.md section 6)."""
+        tokens = {m: self.trunks[str(m)](batch.images[m], batch.camera) for m in SINGLES}
+        fused = self.permutation(tokens)
+        terms = {
+            "identity": identity_loss(self.head(fused), batch.identity),
+            "triplet": soft_margin_triplet(fused, batch.identity),
+        }
+        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, batch.identity)
+        terms["reconstruction"] = self.options.reconstruction_weight * self.reconstruction(tokens)
+        return terms
+
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        """Return ``"R"``, ``"N"``, ``"T"`` as present: all tokens (B, 1 + P, W)."""
+        return {str(m): self.trunks[str(m)](image, camera) for m, image in images.items()}
+
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        """Fill in the tokens of missing spectra, permute and normalise: (B, 3 W).
+
+        A missing spectrum is the mean of its predictions from the available ones (top_reid.md section 8), for the
+        query and the gallery each by itself.
+        """
+        tokens = {m: encoded[str(m)] for m in available}
+        for target in SINGLES:
+            if target not in available:
+                predicted = [self._predicted(encoded, source, target) for source in available]
+                tokens[target] = torch.stack(predicted).mean(0)
+        return F.normalize(self.permutation(tokens).float(), dim=1)
+
+    @torch.inference_mode()
+    def embed_all(self, images: Images, camera: Tensor, subsets: tuple[Modality, ...]) -> dict[Modality, Tensor]:
+        """Return the embedding of every subset; a prediction that several subsets need is made once."""
+        encoded = dict(self.encode(images, camera))
+        for source, target in PAIRS:
+            if any(source in subset and target not in subset for subset in subsets):
+                encoded[pair_name(source, target)] = self._predicted(encoded, source, target)
+        return {subset: self.embed(encoded, subset) for subset in subsets}
+
+    def _predicted(self, encoded: Encoded, source: Modality, target: Modality) -> Tensor:
+        made = encoded.get(pair_name(source, target))
+        return self.reconstruction.predict(encoded[str(source)], source, target) if made is None else made

@@ -1,0 +1,74 @@
+"""Complementary reconstruction module: the tokens of one spectrum predicted from those of another."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdreid_bench.losses.precision import full_precision
+from protocols.modality import SINGLES, Modality
+
+PAIRS: tuple[tuple[Modality, Modality], ...] = tuple((s, t) for s in SINGLES for t in SINGLES if s != t)
+"""The six ordered pairs (source, target)."""
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block; queries, keys and values without bias.
+
+    Args:
+        width: W, size of a token.
+        heads: number of attention heads.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.projection = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens of the same shape, (B, L, W)."""
+        heads = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+        tokens = tokens + self.projection(mixed)
+        result: Tensor = tokens + self.mlp(self.norm_mlp(tokens))
+        return result
+
+
+class Reconstruction(nn.Module):
+    """One transformer block for each ordered pair of spectra, over all tokens (top_reid.md section 5).
+
+    Args:
+        width: W, size of a token.
+        heads: number of attention heads.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleDict({pair_name(*pair): TransformerBlock(width, heads) for pair in PAIRS})
+
+    def predict(self, tokens: Tensor, source: Modality, target: Modality) -> Tensor:
+        """Return the tokens of ``target`` as predicted from those of ``source``, (B, 1 + P, W)."""
+        result: Tensor = self.blocks[pair_name(source, target)](tokens)
+        return result
+
+    def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
+        """Return the sum over the six pairs of the mean squared error, a scalar.
+
+        Nothing is detached: the gradient reaches the block and both trunks.
+
+        Args:
+            tokens: (B, 1 + P, W) by spectrum.
+        """
+        errors = [
+            F.mse_loss(full_precision(self.predict(tokens[s], s, t)), full_precision(tokens[t])) for s, t in PAIRS
+        ]
+        return torch.stack(errors).sum()
+
+
+def pair_name(source: Modality, target: Modality) -> str:
+    """Return a name such as ``"R2N"``."""
+    return f"{source}2{target}"
