@@ -1,0 +1,22 @@
+"""Any-to-any multi-modal object re-identification.
+
+From Python, trained or released weights are used through two functions that import torch once they are called for::
+
+    method = mdreid_bench.load_method("weights.safetensors")
+    images = mdreid_bench.read_images(method, {"R": "rgb.jpg", "T": "thermal.jpg"})
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mdreid_bench.inference import load_method, read_images
+
+__all__ = ["load_method", "read_images"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions when they are first used."""
+    if name in __all__:
+        return getattr(import_module("mdreid_bench.inference"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

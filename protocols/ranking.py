@@ -78,7 +78,9 @@ def rank_embeddings(
     *,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Ranking:
-    """Rank by inner products that are computed chunk by chunk and never held together; see ``rank``.
+    """Rank by inner products; see ``rank``.
+
+    They are computed chunk by chunk, or at once where all of them take at most half of the memory budget.
 
     Args:
         query_embeddings: ``(nq, E)``.
@@ -94,6 +96,11 @@ def rank_embeddings(
         ValueError: when the shapes do not fit each other or the labels.
     """
     check_labelled(query_embeddings, gallery_embeddings, query, gallery)
+    total = len(query) * len(gallery) * np.dtype(np.float32).itemsize
+    if 2 * total <= memory_budget:
+        scores = np.empty((len(query), len(gallery)), dtype=np.float32)
+        inner_products(query_embeddings, gallery_embeddings, out=scores)
+        return rank(scores, query, gallery, exclusion, memory_budget=memory_budget - total)
 
     def load(start: int, stop: int, keys: FloatArray) -> None:
         inner_products(query_embeddings[start:stop], gallery_embeddings, out=keys)

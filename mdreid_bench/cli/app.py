@@ -6,12 +6,57 @@ from typing import Annotated
 import typer
 
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.errors import heed_signals
 from mdreid_bench.cli.lazy import LazyCommand, LazyGroup
 
 COMMANDS = {
     "run": LazyCommand(
         "mdreid_bench.cli.run_command:run",
         "Train methods or reuse them, evaluate them and print the table.",
+    ),
+    "ablate": LazyCommand(
+        "mdreid_bench.cli.ablate_command:ablate",
+        "Measure what each part of MDReID contributes.",
+    ),
+    "report": LazyCommand(
+        "mdreid_bench.cli.report_command:report",
+        "Make the tables of the paper from the stored records.",
+    ),
+    "score": LazyCommand(
+        "mdreid_bench.cli.score_command:score",
+        "Score runs again from stored embeddings, without model and images.",
+    ),
+    "compare": LazyCommand(
+        "mdreid_bench.cli.compare_command:compare",
+        "Show the difference between two runs and how sure it is.",
+    ),
+    "index": LazyCommand(
+        "mdreid_bench.cli.index_command:index",
+        "Make a gallery of images searchable with a trained method.",
+    ),
+    "search": LazyCommand(
+        "mdreid_bench.cli.search_command:search",
+        "Search an index for the object on one to three images.",
+    ),
+    "check": LazyCommand(
+        "mdreid_bench.cli.check_command:check",
+        "Read every image of a dataset and list all faults.",
+    ),
+    "merge": LazyCommand(
+        "mdreid_bench.cli.merge_command:merge",
+        "Join results folders, such as those of the shards of one plan.",
+    ),
+    "verify": LazyCommand(
+        "mdreid_bench.cli.verify_command:verify",
+        "Compare given weights with the figures published for them.",
+    ),
+    "convert": LazyCommand(
+        "mdreid_bench.cli.convert_command:convert",
+        "Turn a released PyTorch checkpoint into a weights file.",
+    ),
+    "show-config": LazyCommand(
+        "mdreid_bench.cli.show_config_command:show_config",
+        "Print every setting of a run, with its meaning and source.",
     ),
     "list": LazyCommand(
         "mdreid_bench.cli.list_command:list_names",
@@ -79,4 +124,5 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line and exit."""
+    heed_signals()
     app(prog_name="mdreid-bench")

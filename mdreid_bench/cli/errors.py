@@ -1,6 +1,8 @@
 """What the user is told about an error, and the exit code."""
 
+import signal
 from dataclasses import dataclass
+from types import FrameType
 
 import typer
 
@@ -9,6 +11,29 @@ from protocols.names import UnknownNameError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the process to end, as Ctrl-C does.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def heed_signals() -> None:
+    """Make SIGTERM and SIGHUP end the program as Ctrl-C does, files closed and temporary ones removed."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and means it
+            signal.signal(number, stop)
 
 
 @dataclass(frozen=True)
@@ -21,8 +46,10 @@ class Failure:
 
 def describe(error: BaseException) -> Failure | None:
     """Return what to tell the user, or None for what typer itself deals with (usage errors, exits, closed pipes)."""
+    if isinstance(error, Stopped):
+        return Failure(f"Stopped by {error}; the same command goes on from here.", 128 + error.number)
     if isinstance(error, KeyboardInterrupt):
-        return Failure("Interrupted.", INTERRUPTED)
+        return Failure("Interrupted; the same command goes on from here.", INTERRUPTED)
     if isinstance(error, MdreidError):
         return Failure(str(error), error.exit_code)
     if isinstance(error, UnknownNameError):
@@ -33,6 +60,16 @@ def describe(error: BaseException) -> Failure | None:
     if isinstance(error, OSError) and error.filename is not None:
         return Failure(f"Cannot use {error.filename}: {error.strerror}.", DataError.exit_code)
     return _invalid(error) or _unexpected(error)
+
+
+def expected(error: Exception) -> MdreidError:
+    """Return an error of a run as one that can be shown beside the results of the others."""
+    if isinstance(error, MdreidError):
+        return error
+    failure = describe(error)
+    result = MdreidError(failure.message if failure else str(error))
+    result.exit_code = failure.exit_code if failure else MdreidError.exit_code
+    return result
 
 
 def _invalid(error: BaseException) -> Failure | None:

@@ -70,7 +70,7 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="Evaluate these weights instead of training; needs exactly one --method.",
+        help="Evaluate these weights instead of training: a file of this suite, or a released checkpoint.",
         rich_help_panel=METHOD_PANEL,
         show_default=False,
     ),
@@ -120,6 +120,40 @@ Assignments = Annotated[
         help="Set one configuration key, key=value; may be repeated and wins over --config.",
         rich_help_panel=TRAINING_PANEL,
         show_default=False,
+    ),
+]
+Select = Annotated[
+    str | None,
+    typer.Option(
+        "--select",
+        help="Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
+        rich_help_panel=TRAINING_PANEL,
+        show_default=False,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Part of the plan to carry out, such as 1/4: the first of four. Join the results with 'merge'.",
+        rich_help_panel=OUTPUT_PANEL,
+        show_default=False,
+    ),
+]
+OnNanName = Annotated[
+    str,
+    typer.Option(
+        "--on-nan",
+        help="What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going/--fail-fast",
+        help="Finish the other cells when one fails, or stop at once.",
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 DryRun = Annotated[

@@ -9,11 +9,12 @@ from pydantic import BaseModel
 
 from mdreid_bench.config import presets
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.sources import plain
 from mdreid_bench.config.tree import Tree, merge, parse_assignments, read_yaml, validate
 from mdreid_bench.errors import UsageError
 
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Preset name -> dataset name, or ``"*"`` for all -> configuration tree."""
+"""Preset name -> dataset name, or ``"*"`` for all -> configuration tree, whose values may be ``Cited``."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def resolve(
     tree = presets.load(preset)
     own = recipes.get(preset, {})
     for layer in (own.get("*", {}), own.get(dataset, {})):
-        tree = merge(tree, layer)
+        tree = merge(tree, plain(layer))
     user = overrides.tree()
     for key in ("method", "dataset", "preset"):
         if key in user:

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+EpochChoice = Literal["last-epoch", "best-test"]
+"""Which epoch of a training is kept: the last one, or the one with the best mAP on the test data."""
 
 
 class Section(BaseModel):
@@ -20,6 +22,9 @@ class TrunkConfig(Section):
     name: str = Field(description="open_clip model name, or mdreid-tiny")
     pretrained: str | None = Field(
         description="open_clip pretrained tag, a weights file, 'synthetic' (mdreid-tiny only) or null for none"
+    )
+    layers: Positive | None = Field(
+        default=None, description="number of transformer blocks, counted from the first; null takes all of the model"
     )
 
 
@@ -120,6 +125,11 @@ class RunConfig(Section):
     dataset: str
     preset: str
     seed: int = Field(default=1111, description="seed of weights, sampling and augmentation")
+    selection: EpochChoice = Field(
+        default="last-epoch",
+        description="epoch that is reported; best-test looks at the test data, as the released code does, and is "
+        "marked everywhere",
+    )
     trunk: TrunkConfig
     image: ImageConfig = ImageConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mdreid_bench.config import plain_yaml
 from mdreid_bench.errors import UsageError
 from protocols.names import UnknownNameError
 
+_DEEPEST = 10
 Tree = dict[str, Any]
 
 
@@ -32,10 +34,10 @@ def parse_assignments(assignments: Sequence[str]) -> Tree:
     for text in assignments:
         path, equals, value = text.partition("=")
         keys = path.strip().split(".")
-        if not equals or not all(keys):
+        if not equals or not all(keys) or len(keys) > _DEEPEST:
             raise UsageError(f"--set takes key=value with a dotted key, such as batch.size=32, not {text!r}.")
         try:
-            leaf: Any = _number(yaml.safe_load(value))
+            leaf: Any = _number(plain_yaml.load(value))
         except yaml.YAMLError:
             raise UsageError(f"The value of --set {text!r} is not valid YAML.") from None
         for key in reversed(keys):
@@ -61,7 +63,7 @@ def read_yaml(path: Path) -> Tree:
         UsageError: when the file is missing, not YAML, or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = plain_yaml.load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError):

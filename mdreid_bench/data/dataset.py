@@ -54,11 +54,44 @@ class Triplet:
 
 
 @dataclass(frozen=True)
+class Incomplete:
+    """What there is of a triplet that lacks one or two files.
+
+    Attributes:
+        name: as in ``Triplet``, like the labels and the roles.
+        present: files that are there, by sensor.
+        missing: files that are not.
+    """
+
+    name: str
+    identity: int
+    camera: int
+    scene: int
+    roles: Role
+    present: Mapping[Modality, str]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Scan:
-    """The outcome of reading file names: what is usable, sorted by path, and what is wrong."""
+    """The outcome of reading file names.
+
+    Attributes:
+        triplets: what is usable, sorted by path.
+        faults: everything that is wrong.
+        misnamed: those of the faults that are in the names of files, not in the lack of them.
+        incomplete: the triplets that lack files.
+    """
 
     triplets: tuple[Triplet, ...]
     faults: tuple[Fault, ...]
+    misnamed: tuple[Fault, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+
+    @property
+    def labelled(self) -> "list[Triplet | Incomplete]":
+        """All triplets, complete or not."""
+        return [*self.triplets, *self.incomplete]
 
 
 class Dataset(ABC):
@@ -93,34 +126,38 @@ class Dataset(ABC):
 
     def scan(self, paths: Iterable[str]) -> Scan:
         """Turn image paths (POSIX, relative to the folder of the dataset) into triplets; collect all faults."""
-        faults: list[Fault] = []
+        misnamed: list[Fault] = []
         found: dict[str, dict[Modality, str]] = {}
         labelled: dict[str, tuple[re.Match[str], tuple[int, int, int]]] = {}
         for path in sorted(paths):
             match = self.grammar.fullmatch(path)
             if match is None:
-                faults.append(Fault(path, "name outside the grammar"))
+                misnamed.append(Fault(path, "name outside the grammar"))
                 continue
             try:
                 labels = self.labels(match)
             except ValueError as error:
-                faults.append(Fault(path, str(error)))
+                misnamed.append(Fault(path, str(error)))
                 continue
             key = self._key(match)
             labelled[key] = (match, labels)
             group = found.setdefault(key, {})
             for modality in [self.sensors[match["sensor"]]] if self.sensors else SINGLES:
                 group[modality] = path
-        triplets = []
+        triplets, incomplete = [], []
         for key, group in found.items():
             match, labels = labelled[key]
-            missing = [folder for folder, modality in self.sensors.items() if modality not in group]
-            faults += [Fault(self._beside(match, folder), "file is missing") for folder in missing]
-            if not missing:
+            named = (match["file"], *labels, self.splits[match["split"]])
+            folders = [folder for folder, modality in self.sensors.items() if modality not in group]
+            if folders:
+                missing = tuple(self._beside(match, folder) for folder in folders)
+                present = {m: group[m] for m in SINGLES if m in group}
+                incomplete.append(Incomplete(*named, present, missing))
+            else:
                 first, second, third = (group[m] for m in SINGLES)
-                roles = self.splits[match["split"]]
-                triplets.append(Triplet(match["file"], *labels, roles, (first, second, third)))
-        return Scan(tuple(triplets), tuple(faults))
+                triplets.append(Triplet(*named, (first, second, third)))
+        absent = [Fault(path, "file is missing") for part in incomplete for path in part.missing]
+        return Scan(tuple(triplets), (*misnamed, *absent), tuple(misnamed), tuple(incomplete))
 
     def _key(self, match: re.Match[str]) -> str:
         """Return what the three paths of a triplet have in common."""

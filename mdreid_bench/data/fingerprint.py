@@ -31,7 +31,7 @@ class _Remembered(BaseModel, extra="forbid"):
 
 
 def inspect_files(
-    folder: Path, paths: Sequence[str], reporter: Reporter
+    folder: Path, paths: Sequence[str], reporter: Reporter, *, anew: bool = False
 ) -> tuple[dict[str, ImageFacts], tuple[Fault, ...]]:
     """Decode every image once, in parallel; images unchanged since the last time are not read again.
 
@@ -39,12 +39,13 @@ def inspect_files(
         folder: of the dataset.
         paths: relative to it.
         reporter: shows the progress.
+        anew: read the unchanged ones too, because damage on the disk need not change size and time.
 
     Returns:
         The facts of the readable images by path, and one fault for each of the others, in the order of ``paths``.
     """
     memory = _memory_of(folder)
-    known = _recall(memory)
+    known = {} if anew else _recall(memory)
     stamps = {path: _stamp(folder / path) for path in paths}
     facts: dict[str, ImageFacts] = {}
     for path, stamp in stamps.items():

@@ -1,5 +1,6 @@
 """Weights and training state as safetensors, written atomically; nothing is ever unpickled."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,14 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.atomic import write_bytes
+from mdreid_bench.results.atomic import replacing
 
 _MODEL, _SLOT = "model.", "optimizer."
+_FACTS, _DIGEST = "facts", "digest"
 
 
 def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> None:
     """Write all parameters and buffers of ``method`` and a JSON-able description."""
-    _write(path, _contiguous(method.state_dict()), facts)
+    write(path, _contiguous(method.state_dict()), facts)
 
 
 def load_weights(path: Path, method: nn.Module) -> None:
@@ -38,7 +40,7 @@ def save_state(path: Path, method: nn.Module, optimizer: Optimizer, facts: Mappi
     tensors = {_MODEL + name: value for name, value in method.state_dict().items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"{_SLOT}{number}.{name}": torch.as_tensor(v) for name, v in slots.items() if v is not None}
-    _write(path, _contiguous(tensors), facts)
+    write(path, _contiguous(tensors), facts)
 
 
 def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
@@ -61,23 +63,55 @@ def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str,
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and facts of a file.
+    """Return tensors and facts of a file; the digest in a file of ours must match.
 
     Raises:
-        DataError: when it is missing, truncated or not safetensors.
+        DataError: when it is missing, truncated, changed or not safetensors.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts = json.loads(metadata.get(_FACTS, "{}"))
+    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(
             f"The checkpoint {path} cannot be read ({type(error).__name__}); remove it to train anew."
         ) from None
+    if _DIGEST in metadata and metadata[_DIGEST] != digest(tensors, metadata.get(_FACTS, "")):
+        raise DataError(f"The checkpoint {path} was changed after it was written; remove it to train anew.")
+    return tensors, facts
 
 
-def _write(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> None:
-    write_bytes(path, save(tensors, metadata={"facts": json.dumps(dict(facts), sort_keys=True)}))
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors on the CPU, none sharing memory, with a JSON-able description and a digest of both.
+
+    Raises:
+        DataError: when the file system refuses.
+    """
+    text = json.dumps(dict(facts), sort_keys=True)
+    data = save(dict(tensors), metadata={_FACTS: text, _DIGEST: digest(tensors, text)})
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = _header(data[8:start])
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(memoryview(data)[start:])
+
+
+def _header(text: bytes) -> bytes:
+    """Return the header with its metadata in the order of their names; safetensors writes them in any order."""
+    tree = json.loads(text)
+    tree["__metadata__"] = dict(sorted(tree["__metadata__"].items()))
+    header = json.dumps(tree, separators=(",", ":"), ensure_ascii=False).encode()
+    return header + b" " * (-len(header) % 8)
+
+
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Return a hexadecimal hash of names, types, shapes and values, and of a text."""
+    state = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, value in sorted(tensors.items()):
+        state.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        state.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,8 +135,6 @@ def file_digest(path: Path) -> str:
     Raises:
         DataError: when the file cannot be read.
     """
-    import hashlib
-
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

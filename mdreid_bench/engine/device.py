@@ -5,7 +5,9 @@ from typing import Literal
 import torch
 
 from mdreid_bench.errors import UsageError
+from protocols.names import UnknownNameError
 
+DEVICES = ("auto", "cpu", "cuda")
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -13,8 +15,11 @@ def pick_device(name: str) -> torch.device:
     """Return the device for ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
+        UnknownNameError: for another name.
         UsageError: when CUDA is asked for and absent.
     """
+    if name not in DEVICES:
+        raise UnknownNameError("device", name, DEVICES)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UsageError("--device cuda was asked for but this machine has no usable CUDA device; use --device cpu.")

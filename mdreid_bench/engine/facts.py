@@ -2,6 +2,8 @@
 
 from mdreid_bench.engine.checkpoint import file_digest
 from mdreid_bench.engine.plan import Run
+from mdreid_bench.engine.weights_facts import Selection
+from mdreid_bench.engine.weights_file import recognise
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
 
 
@@ -22,7 +24,7 @@ def facts_of(run: Run) -> RunFacts:
             method_version=run.method.version,
             preset=config.preset,
             seed=config.seed,
-            selection="last-epoch" if trains and not given else "none",
+            selection=_selection(run),
             trunk=run.trunk_label,
             run_key=run.run_key,
             config_key=run.config_key,
@@ -34,3 +36,10 @@ def facts_of(run: Run) -> RunFacts:
         training=run.training_folder.path.name if trains and not given else None,
         weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
     )
+
+
+def _selection(run: Run) -> Selection:
+    """Return how the evaluated epoch was chosen, by this suite or by whoever made the weights."""
+    if run.weights:
+        return recognise(run.weights).selection
+    return run.config.selection if run.method.card.trains else "none"

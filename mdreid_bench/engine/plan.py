@@ -1,7 +1,7 @@
 """What a command will do: one run per dataset, method and seed, one cell per run and setting."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.engine.checkpoint import file_digest
+from mdreid_bench.engine.weights_file import recognise
 from mdreid_bench.evaluation.embeddings import EmbeddingFolder
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
@@ -52,7 +53,9 @@ class Run:
 
     @property
     def facts(self) -> DataFacts:
-        """What the method must know of the training data."""
+        """What the method must know of the training data; of those behind the weights, where they are given."""
+        if self.weights:
+            return recognise(self.weights).data
         return DataFacts(self.index.train["identity"].nunique(), self.index.card.cameras)
 
     @cached_property
@@ -76,8 +79,12 @@ class Run:
         if self.weights:
             return facts | {"weights": file_digest(self.weights)}
         tree = config.determining()
-        for name in self.method.evaluation_options:
-            tree["options"].pop(name, None)
+        if config.selection == "best-test":
+            # What is looked at after every epoch decides which weights are kept.
+            facts |= {"selected_on": self.index.test_fingerprint}
+        else:
+            for name in self.method.evaluation_options:
+                tree["options"].pop(name, None)
         file = local_weights(config.trunk)
         if file is not None:
             tree["trunk"]["pretrained"] = file_digest(file)
@@ -123,10 +130,34 @@ class Run:
         return EmbeddingFolder(self.scope.embeddings)
 
     @property
+    def embedding_lock(self) -> Path:
+        """Lock of the process that provides the embeddings."""
+        return self.embeddings.path / ".lock"
+
+    @cached_property
+    def source(self) -> "Run | None":
+        """The run with the same weights from whose embeddings those of this one are derived, if there is one."""
+        defining = self.method.derived_from
+        options = merge(self.config.options, defining)
+        if options == self.config.options:
+            return None
+        given = dict(self.overrides)
+        if "options" in given:
+            given["options"] = {name: value for name, value in given["options"].items() if name not in defining}
+        found = replace(self, config=self.config.model_copy(update={"options": options}), overrides=given)
+        return found if found.training_key == self.training_key else None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether no image has to be embedded any more."""
+        return self.embeddings.items_file.exists() or (self.source is not None and self.source.embedded)
+
+    @property
     def trunk_label(self) -> str:
         """Name of the trunk and its weights, without folders."""
         trunk = self.config.trunk
-        return f"{trunk.name}/{Path(trunk.pretrained).name if trunk.pretrained else 'random'}"
+        source = self.weights or (Path(trunk.pretrained) if trunk.pretrained else Path("random"))
+        return f"{trunk.name}/{source.name}"
 
 
 @dataclass(frozen=True)
@@ -177,7 +208,8 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
 
     Raises:
         UnknownNameError: for an unknown method, preset or key.
-        UsageError: for a value out of range.
+        UsageError: for a value out of range, or one that given weights contradict.
+        DataError: for given weights that cannot be used.
     """
     runs = []
     user = request.overrides.tree()
@@ -195,6 +227,10 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
                     request.preset,
                     Overrides(request.overrides.file, request.overrides.assignments, flags),
                 )
+                if request.weights:
+                    given = recognise(request.weights)
+                    given.check_cameras(int(index.test["camera"].max()), index.card.title)
+                    config = given.fit(config, user)
                 runs.append(Run(method, index, config, user, request.weights, store))
     return runs
 

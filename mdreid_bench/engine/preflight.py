@@ -32,7 +32,7 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> None:
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
     for run, cells in plan:
-        if all(cell.record is not None for cell in cells) or run.embeddings.items_file.exists():
+        if all(cell.record is not None for cell in cells) or run.embedded:
             continue
         if run.config.trunk.pretrained is not None and not run.weights:
             weights_file(run.config.trunk)

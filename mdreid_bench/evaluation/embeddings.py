@@ -1,8 +1,7 @@
 """Stored test embeddings and the labels needed to score them, with neither model nor images."""
 
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,16 @@ from numpy.typing import NDArray
 
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import DataError
+from mdreid_bench.results.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.atomic import write_npz
+from mdreid_bench.results.content import content_hash
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import Modality
+from protocols.modality import SUBSETS, Modality
 from protocols.protocol import Side
 from protocols.suites import Setting
 
 _LABELS = ("identity", "camera", "scene")
+_HASH = "hash_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,9 @@ class TestItems:
         query: rows of the queries.
         gallery: rows of the gallery items.
         exclusion: which gallery items a query must not see.
+        test_fingerprint: content hash of the test set that they are.
+        limit: the limit that made it smaller than the full one, else None.
+        hashes: of the files of the matrices that were written with the table, by subset.
     """
 
     names: NDArray[np.str_]
@@ -36,13 +41,17 @@ class TestItems:
     query: NDArray[np.int64]
     gallery: NDArray[np.int64]
     exclusion: Exclusion
+    test_fingerprint: str
+    limit: int | None
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, index: DatasetIndex) -> "TestItems":
         """Take what scoring needs from an index."""
         columns = (index.test[name].to_numpy(np.int64, copy=True) for name in _LABELS)
         names = index.test["name"].to_numpy(object).astype(np.str_)
-        return cls(names, Labels(*columns), index.query, index.gallery, index.card.exclusion)
+        sides = (index.query, index.gallery)
+        return cls(names, Labels(*columns), *sides, index.card.exclusion, index.test_fingerprint, index.limit)
 
     def rows(self, side: Side) -> NDArray[np.int64]:
         """Return the rows of one side."""
@@ -69,10 +78,19 @@ class EmbeddingFolder:
         return self.path / "items.npz"
 
     def write_items(self, items: TestItems) -> None:
-        """Write the table of items, atomically."""
+        """Write the table of items and the hashes of the matrices, atomically.
+
+        Raises:
+            DataError: when the file system refuses.
+        """
         arrays = {name: getattr(items.labels, name) for name in _LABELS}
         arrays |= {"names": items.names, "query": items.query, "gallery": items.gallery}
-        write_npz(self.items_file, arrays | {"exclusion": np.array(str(items.exclusion))})
+        arrays |= {"exclusion": np.array(str(items.exclusion)), "limit": np.array(items.limit or 0)}
+        arrays |= {"test_fingerprint": np.array(items.test_fingerprint)}
+        for subset in SUBSETS:
+            if self.matrix(subset).exists():
+                arrays[f"{_HASH}{subset}"] = np.array(content_hash(self.matrix(subset)))
+        write_npz(self.items_file, arrays)
 
     def read_items(self) -> TestItems:
         """Read the table of items.
@@ -81,13 +99,20 @@ class EmbeddingFolder:
             DataError: when it is missing or damaged.
         """
         try:
-            with np.load(self.items_file, allow_pickle=False) as stored:
-                labels = Labels(*(stored[name] for name in _LABELS))
-                exclusion = Exclusion(str(stored["exclusion"]))
-                return TestItems(stored["names"], labels, stored["query"], stored["gallery"], exclusion)
+            stored = read_npz(self.items_file)
+            return TestItems(
+                stored["names"].astype(np.str_),
+                Labels(*(stored[name] for name in _LABELS)),
+                stored["query"].astype(np.int64),
+                stored["gallery"].astype(np.int64),
+                Exclusion(str(stored["exclusion"])),
+                str(stored["test_fingerprint"]),
+                int(stored["limit"]) or None,
+                {name.removeprefix(_HASH): str(value) for name, value in stored.items() if name.startswith(_HASH)},
+            )
         except FileNotFoundError:
             raise DataError(f"There are no stored embeddings in {self.path}; run the cell first.") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (DamagedArchiveError, ValueError, KeyError, TypeError):
             raise self._damaged(self.items_file) from None
 
     def vectors(self, items: TestItems, setting: Setting, side: Side) -> NDArray[np.float32]:
@@ -104,23 +129,37 @@ class EmbeddingFolder:
         codes = setting.subsets(side, names)
         present = np.unique(codes)
         if len(present) == 1:
-            return self._load(Modality(int(present[0])), len(items.names))[rows]
-        width = self._load(Modality(int(present[0])), len(items.names)).shape[1]
+            return _take(self.load(Modality(int(present[0])), items), rows)
+        width = self.load(Modality(int(present[0])), items).shape[1]
         result = np.empty((len(rows), width), dtype=np.float32)
         for code in present:
             chosen = codes == code
-            result[chosen] = self._load(Modality(int(code)), len(items.names))[rows[chosen]]
+            result[chosen] = self.load(Modality(int(code)), items)[rows[chosen]]
         return result
 
-    def _load(self, subset: Modality, count: int) -> NDArray[np.float32]:
+    def load(self, subset: Modality, items: TestItems) -> NDArray[np.float32]:
+        """Return the matrix of a subset, (n, E), mapped from its file; a file that was changed is refused.
+
+        Raises:
+            DataError: when it is missing or damaged.
+        """
         path = self.matrix(subset)
         try:
+            if items.hashes.get(str(subset)) not in (None, content_hash(path)):
+                raise self._damaged(path)
             matrix: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise self._damaged(path) from None
-        if matrix.ndim != 2 or len(matrix) != count or matrix.dtype != np.float32:
+        if matrix.ndim != 2 or len(matrix) != len(items.names) or matrix.dtype != np.float32:
             raise self._damaged(path)
         return matrix
 
     def _damaged(self, path: Path) -> DataError:
         return DataError(f"The stored embeddings {path} are missing or damaged; delete {self.path} and run again.")
+
+
+def _take(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return rows of a memory-mapped matrix; those that follow each other, as in a whole gallery, are not copied."""
+    if len(rows) and np.all(np.diff(rows) == 1):
+        return matrix[rows[0] : rows[-1] + 1]
+    return matrix[rows]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.released.pairing import ReleasedPairing
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, Metrics, NoValidQueryError, PerQuery, evaluate
@@ -21,6 +22,7 @@ class Scores:
         chance: what a random order scores for the same queries, gallery and exclusion.
         per_query: every query's values.
         identities: number of identities among the queries in the means.
+        average_precision: the form of AP in all of them.
     """
 
     metrics: Metrics
@@ -28,6 +30,7 @@ class Scores:
     chance: Metrics
     per_query: PerQuery
     identities: int
+    average_precision: AveragePrecision
 
 
 def score(
@@ -37,6 +40,7 @@ def score(
     *,
     average_precision: AveragePrecision = "standard",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    pairing: ReleasedPairing | None = None,
 ) -> Scores:
     """Score one setting.
 
@@ -46,15 +50,19 @@ def score(
         setting: protocol, or mixed availability.
         average_precision: standard, or the trapezoid form of older tables.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
+        pairing: lays out both sides before they are compared, for MDReID in the released form.
 
     Raises:
+        UsageError: for a setting that the pairing does not know.
         DataError: when embeddings are damaged or not finite, or no query has a valid positive.
     """
+    vectors = folder.vectors(items, setting, "query"), folder.vectors(items, setting, "gallery")
+    if pairing is not None:
+        vectors = pairing(setting, *vectors)
     query, gallery = (items.labels.take(items.rows(side)) for side in ("query", "gallery"))
     try:
         ranking = rank_embeddings(
-            folder.vectors(items, setting, "query"),
-            folder.vectors(items, setting, "gallery"),
+            *vectors,
             query,
             gallery,
             items.exclusion,
@@ -62,7 +70,13 @@ def score(
         )
         per_query = evaluate(ranking, average_precision)
         metrics = per_query.summary()
-    except (NonFiniteScoreError, NoValidQueryError) as error:
+    except NonFiniteScoreError as error:
+        asked, offered = items.names[items.query[error.query]], items.names[items.gallery[error.gallery]]
+        raise DataError(
+            f"{setting} cannot be scored from {folder.path}: the score of query {asked} with gallery item {offered} "
+            f"is {error.score}; delete the folder and run again, or train anew."
+        ) from None
+    except NoValidQueryError as error:
         raise DataError(f"{setting} cannot be scored from {folder.path}: {error}") from None
     expected = chance(per_query.positives, per_query.items, average_precision)
     return Scores(
@@ -71,4 +85,5 @@ def score(
         chance=expected.summary(),
         per_query=per_query,
         identities=len(set(query.identity[per_query.valid].tolist())),
+        average_precision=average_precision,
     )

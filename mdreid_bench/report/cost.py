@@ -14,9 +14,8 @@ from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.variants import Variant
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import RunFolder
 
-FILE = "cost.json"
-"""Beside the configuration of a run: ``{"parameters": int, "multiply_adds": int}``."""
 COUNTING = (
     "Ours counts every parameter used at inference, and the multiply-adds of one item with all three images, "
     "attention included. The papers count otherwise: the MDReID paper's figures fit a counter that sees "
@@ -27,7 +26,7 @@ TIMING = (
     "Extraction: the whole test set, reading images included. Scoring: the quickest protocol of the run, with "
     "ranking, metrics, chance and bootstrap interval; the papers time retrieval alone, on other hardware."
 )
-NOT_COUNTED = f"not counted: there is no {FILE} beside the run"
+NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
 _TIMED_PROTOCOL = "RNT-to-RNT"
 Locate = Callable[[Record], Path]
@@ -84,7 +83,7 @@ def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder:
 def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
     """Return parameters in millions and multiply-adds in billions, from the first run that was counted."""
     for record in {record.run_key: record for record in records}.values():
-        counts = _read(folder(record) / FILE)
+        counts = _read(RunFolder(folder(record)).cost)
         if counts:
             source = origin([record])
             return [Number(counts[0] / 1e6, origin=source), Number(counts[1] / 1e9, origin=source)]

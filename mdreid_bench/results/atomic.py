@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdreid_bench.errors import DataError
+from mdreid_bench.results.leftovers import temporary_beside
 
 
 @contextmanager
@@ -19,14 +19,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is synced to disk and takes its place.
 
     The temporary name starts with a dot and ends with ``.tmp``. When the block raises, ``path`` keeps its old
-    content and the temporary file is removed. Missing parent folders are made.
+    content and the temporary file is removed. Missing parent folders are made. What a killed process leaves is
+    cleared away by :func:`mdreid_bench.results.leftovers.clear`.
 
     Raises:
         DataError: when the file system refuses, for example because it is full or read-only.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = temporary_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
@@ -38,6 +39,21 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, each synced to disk, so that a power cut cannot lose what lies in it.
+
+    Raises:
+        OSError: when the file system refuses.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,22 +1,18 @@
 """The values of every query of a cell, in one compressed file."""
 
-import struct
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results import atomic
+from mdreid_bench.results.archive import read_npz
 from protocols.evaluation import PerQuery
 
 _METRICS = tuple(field.name for field in fields(PerQuery))
 _NAMES, _IDENTITIES = "names", "identities"
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, struct.error, zlib.error, BadZipFile)
-"""What the readers of zip and of arrays raise, depending on the byte that is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +49,12 @@ class QueryValues:
             DataError: when the file is missing, damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in (*_METRICS, _NAMES, _IDENTITIES)}
+            stored = read_npz(path)
+            arrays = {name: stored[name] for name in (*_METRICS, _NAMES, _IDENTITIES)}
             _check_lengths(arrays)
         except FileNotFoundError:
             raise DataError(f"There are no per-query values at {path}; run or score the cell again.") from None
-        except _DAMAGE:
+        except (ValueError, KeyError):
             raise DataError(f"The per-query values {path} are damaged; delete them and run the cell again.") from None
         return cls(
             names=arrays[_NAMES],

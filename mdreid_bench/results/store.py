@@ -4,9 +4,12 @@
 
     results/runs/<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the run key>/
         config.yaml
+        run.json              what it takes to score again, or to build the method, without the data set
+        run.log               what was said and done, when, and by which process
         full/ or limit-200/
             <protocol>.json   the record; <protocol>.trapezoid.json for the other average precision
             <protocol>.npz    the per-query values, likewise
+            .<protocol>.lock  who measures it, while somebody does
             embeddings/
 """
 
@@ -67,6 +70,10 @@ class Scope:
         """Return where the per-query values of a protocol lie."""
         return self.path / f"{_stem(protocol, average_precision)}.npz"
 
+    def lock_path(self, protocol: str, average_precision: AveragePrecision = "standard") -> Path:
+        """Return the lock of the process that measures a protocol."""
+        return self.path / f".{_stem(protocol, average_precision)}.lock"
+
     def write(self, record: Record, per_query: QueryValues) -> Path:
         """Write both files atomically, the record last and naming the other; return the record's path.
 
@@ -90,6 +97,13 @@ class Scope:
         path = self.record_path(protocol, average_precision)
         return load_record(path) if path.exists() else None
 
+    def believed(self, protocol: str, average_precision: AveragePrecision = "standard") -> Record | None:
+        """Return the record of a protocol, or None when there is none that can be believed."""
+        try:
+            return self.read(protocol, average_precision)
+        except DataError:
+            return None
+
     def read_per_query(self, protocol: str, average_precision: AveragePrecision = "standard") -> QueryValues:
         """Return the per-query values of a protocol.
 
@@ -109,6 +123,21 @@ class RunFolder:
     def config(self) -> Path:
         """The full configuration in force, YAML."""
         return self.path / "config.yaml"
+
+    @property
+    def facts(self) -> Path:
+        """What the records of the run share; see :class:`mdreid_bench.results.run_facts.RunFacts`."""
+        return self.path / "run.json"
+
+    @property
+    def log(self) -> Path:
+        """What was said and done; see :class:`mdreid_bench.results.run_log.RunLog`."""
+        return self.path / "run.log"
+
+    @property
+    def cost(self) -> Path:
+        """What one item costs: ``{"parameters": int, "multiply_adds": int}``."""
+        return self.path / "cost.json"
 
     def scope(self, limit: int | None) -> Scope:
         """Return the evaluations with at most ``limit`` test triplets, or with all of them."""

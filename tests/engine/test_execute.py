@@ -99,7 +99,7 @@ def test_weights_are_evaluated_without_training(planted: DatasetIndex, folder: P
     given = replace(trained, weights=trained.training_folder.weights, store=Store(tmp_path / "other"))
     (found,) = _execute(given, "RNT-to-RNT")
     assert found.metrics == wanted.metrics
-    assert found.selection == "none"
+    assert found.selection == "last-epoch"
     assert not given.training_folder.path.exists()
 
 

@@ -87,7 +87,7 @@ def test_log_names_every_loss(planted: DatasetIndex, config: RunConfig, tmp_path
     assert set(entry["losses"]) >= {"identity", "triplet", "orthogonality", "discrepancy"}
     assert entry["steps"] >= 1
     _, facts = read(TrainingFolder(tmp_path).weights)
-    assert facts == {"epoch": 3}
+    assert (facts["epoch"], facts["selection"], facts["synthetic"]) == (3, "last-epoch", planted.synthetic)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(

@@ -1,5 +1,6 @@
 """Named presets: YAML files in this folder."""
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,10 +31,42 @@ def load(name: str) -> Tree:
     return dict(_load(name)["config"])
 
 
+def sources(name: str) -> dict[str, str]:
+    """Return dotted key -> source for every value of a preset: the comment behind it in the file.
+
+    Raises:
+        UnknownNameError: when there is no preset of that name.
+    """
+    text = _text(name)
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert root is not None
+    return dict(_comments(root, text.splitlines(), ("config",)))
+
+
+def _comments(
+    node: yaml.Node, lines: list[str], path: tuple[str, ...], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the dotted keys below a path and what is written behind their values."""
+    for key, value in node.value:
+        if path:
+            if key.value == path[0]:
+                yield from _comments(value, lines, path[1:])
+        elif isinstance(value, yaml.MappingNode):
+            yield from _comments(value, lines, (), f"{prefix}{key.value}.")
+        else:
+            end = value.end_mark
+            comment = lines[end.line][end.column :].partition("#")[2].strip()
+            if comment:
+                yield prefix + key.value, comment
+
+
 @cache
 def _load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(_text(name))
+    return content
+
+
+def _text(name: str) -> str:
     if name not in names():
         raise UnknownNameError("preset", name, names())
-    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
-    return content
+    return resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")

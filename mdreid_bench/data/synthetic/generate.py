@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,6 +17,7 @@ from mdreid_bench.data.synthetic.plan_rgbnt201 import plan_rgbnt201
 from mdreid_bench.data.synthetic.write import write_frames
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Step
+from mdreid_bench.results.leftovers import clear, temporary_beside
 from protocols.names import UnknownNameError
 
 PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {
@@ -71,8 +71,9 @@ def generate(
 
 
 def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers: int | None) -> None:
-    """Write everything beside ``folder``, then move it into place."""
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    """Write everything beside ``folder``, then move it into place; what killed processes left there is cleared."""
+    clear(folder.parent)
+    temporary = temporary_beside(folder)
     try:
         frames = PLANS[marker.dataset](marker.scale)
         _make_folders(temporary, frames)

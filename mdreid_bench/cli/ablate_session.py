@@ -1,0 +1,157 @@
+"""The steps behind ``ablate``: rows to runs, each run once, one table for each study and dataset."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from mdreid_bench.cli.ablate_table import TableRow, study_table
+from mdreid_bench.cli.carrying_out import Outcome, carry_out, plan_table
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
+from mdreid_bench.config.resolve import Overrides
+from mdreid_bench.engine import ablation
+from mdreid_bench.engine.ablation import Row, Study
+from mdreid_bench.engine.execute import Executor
+from mdreid_bench.engine.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.engine.preflight import check_configurations
+from mdreid_bench.errors import UsageError
+from mdreid_bench.report.table import Table
+
+
+def studies(*, rows: bool, sweeps: Sequence[str], values: str | None, components: bool) -> list[Study]:
+    """Return the studies that the command line asks for.
+
+    Args:
+        rows: whether the five rows are among them.
+        sweeps: names of weights to vary.
+        values: of the one sweep, separated by commas; None for the paper's.
+        components: whether specific and shared vectors are compared by themselves.
+
+    Raises:
+        UnknownNameError: for an unknown sweep.
+        UsageError: for values that are not numbers or go with no sweep, or when nothing is asked for.
+    """
+    if values is not None and len(set(sweeps)) != 1:
+        raise UsageError("--values holds the values of one sweep; name it with --sweep.")
+    chosen = _numbers(values) if values is not None else ()
+    found = [ablation.ROWS] if rows else []
+    found += [ablation.sweep(name, chosen) for name in dict.fromkeys(map(str.lower, sweeps))]
+    found += [ablation.COMPONENTS] if components else []
+    if not found:
+        raise UsageError("--no-rows leaves nothing to measure; add --sweep or --components.")
+    return found
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    numbers = []
+    for part in text.split(","):
+        try:
+            numbers.append(float(part))
+        except ValueError:
+            raise UsageError(f"--values takes numbers separated by commas, such as 0.5,1,2, not {text!r}.") from None
+        if not (math.isfinite(numbers[-1]) and numbers[-1] >= 0):
+            raise UsageError(f"--values takes weights of 0 or more, not {part.strip()!r}.")
+    return tuple(numbers)
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row of a study on one dataset: one run per seed."""
+
+    row: Row
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study on one dataset."""
+
+    study: Study
+    rows: Sequence[PlannedRow]
+
+
+class AblateSession:
+    """One call of ``ablate``; everything that can be refused is refused before data are read.
+
+    Args:
+        arguments: as typed.
+        studies: at least one.
+        console: to show things on.
+
+    Raises:
+        UnknownNameError: for an unknown dataset, preset or key.
+        UsageError: for values out of range, options that a study sets itself, or CUDA where there is none.
+    """
+
+    def __init__(self, arguments: Arguments, studies: Sequence[Study], console: Console) -> None:
+        self.arguments, self.studies, self.console = arguments, studies, console
+        self.workspace = Workspace(arguments, console)
+        self.user = arguments.overrides().tree()
+        for study in studies:
+            ablation.check_study(study, self.user)
+            for row in study.rows:
+                check_configurations(self._request(row, arguments.preset or SMALLEST), self.workspace.cards)
+
+    def _request(self, row: Row, preset: str) -> Request:
+        """Return what ``run`` would be asked for."""
+        return Request(
+            methods=(row.method,),
+            preset=preset,
+            seeds=self.arguments.seeds,
+            settings=self.workspace.settings,
+            overrides=Overrides(flags=ablation.row_overrides(row, self.user)),
+        )
+
+    @cached_property
+    def planned(self) -> list[PlannedStudy]:
+        """Every study on every dataset, datasets outermost."""
+        indexes, preset, store = self.workspace.indexes, self.workspace.preset, self.workspace.store
+        return [
+            PlannedStudy(
+                study,
+                [PlannedRow(row, plan_runs(self._request(row, preset), [index], store)) for row in study.rows],
+            )
+            for index in indexes
+            for study in self.studies
+        ]
+
+    def cells(self) -> list[tuple[Run, list[Cell]]]:
+        """Return the cells of every distinct run; rows of several studies may share one."""
+        runs = {run.run_key: run for study in self.planned for row in study.rows for run in row.runs}
+        return [(run, plan_cells(run, self.workspace.settings)) for run in runs.values()]
+
+    def show_plan(self) -> None:
+        """Print one row per run: the rows of the tables that it stands for, and what is to be done."""
+        labels: dict[str, list[str]] = {}
+        for study in self.planned:
+            for row in study.rows:
+                for run in row.runs:
+                    labels.setdefault(run.run_key, []).append(row.row.label)
+        self.console.table(plan_table(self.cells(), {key: ", ".join(names) for key, names in labels.items()}))
+
+    def carry_out(self) -> int:
+        """Measure everything that is new, print the tables and the folder of the records; return the exit code."""
+        plan = self.cells()
+        executor = Executor(self.workspace.device, self.console, on_nan=self.arguments.on_nan)
+        outcome = carry_out(plan, executor, self.console, keep_going=self.arguments.keep_going)
+        for study in self.planned:
+            table = self._table(study, outcome)
+            if table is not None:
+                self.console.table(table)
+        if outcome.last is not None:
+            self.console.result(self.workspace.store.runs)
+        return outcome.exit_code(len(plan))
+
+    def _table(self, planned: PlannedStudy, outcome: Outcome) -> Table | None:
+        gaps = [(run.run_key, f"failed: {error}") for run, _, error in outcome.failures]
+        gaps += [(run.run_key, "skipped after a failure") for run, _ in outcome.skipped]
+        rows = []
+        for row in planned.rows:
+            seeds = {run.run_key: run.config.seed for run in row.runs}
+            records = [record for record in outcome.records if record.run_key in seeds]
+            absent = dict.fromkeys((seeds[key], reason) for key, reason in gaps if key in seeds)
+            rows.append(TableRow(row.row.label, records, tuple(absent)))
+        options = planned.rows[-1].runs[0].config.options
+        title = planned.study.title.format(**options)
+        return study_table(title, self.workspace.settings, rows, planned.study.note)

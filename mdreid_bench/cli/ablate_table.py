@@ -1,0 +1,91 @@
+"""The tables that ``ablate`` prints: configuration x metric, over the six settings and in each of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mdreid_bench.report import remarks
+from mdreid_bench.report.quantities import METRICS, Quantity
+from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.variants import Variant, group_variants
+from mdreid_bench.results.schema import Record
+from protocols.suites import Setting
+
+SHOWN = ("mAP", "rank1")
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """What is known of one configuration.
+
+    Attributes:
+        label: name of the row.
+        records: of all its seeds and settings.
+        absent: seeds without records, or not under all settings, each with the reason.
+    """
+
+    label: str
+    records: Sequence[Record]
+    absent: Sequence[tuple[int, str]]
+
+    @cached_property
+    def variant(self) -> Variant | None:
+        """The records brought together over seeds; None when there are none."""
+        variants = group_variants(self.records)
+        return replace(variants[0], label=self.label) if variants else None
+
+    def cell(self, quantity: Quantity) -> Cell:
+        """Return a value without its interval, for which the table has no room."""
+        cell = quantity.measured(self.variant)
+        if isinstance(cell, Number):
+            return replace(cell, interval=None)
+        reasons = dict.fromkeys(reason for _, reason in self.absent)
+        return Missing("; ".join(reasons)) if reasons else cell
+
+
+def study_table(title: str, settings: Sequence[Setting], rows: Sequence[TableRow], note: str = "") -> Table | None:
+    """Build the table of one study on one dataset; None when nothing was measured.
+
+    Args:
+        title: of the study.
+        settings: what was measured; their mean comes first.
+        rows: in order.
+        note: on the study; may be empty.
+    """
+    variants = [row.variant for row in rows if row.variant is not None]
+    if not variants:
+        return None
+    protocols = tuple(map(str, settings))
+    groups = {f"mean of {len(protocols)}": protocols} | {protocol: (protocol,) for protocol in protocols}
+    quantities = [Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in SHOWN]
+    columns = [emphasise([row.cell(quantity) for row in rows]) for quantity in quantities]
+    body = [(row.label, *cells) for row, cells in zip(rows, zip(*columns, strict=True), strict=True)]
+    chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
+    example, provenance = variants[0].example, remarks.provenance(variants, protocols)
+    return Table(
+        title=f"{title}, {example.dataset}{remarks.data_mark(example)}",
+        caption=remarks.caption(variants),
+        columns=(
+            Column("configuration"),
+            *(Column(METRICS[metric], group, numeric=True) for group in groups for metric in SHOWN),
+        ),
+        rows=(*body, chance),
+        footnotes=(
+            *([note] if note else []),
+            *_cautions(rows, variants),
+            *remarks.footnotes(variants, protocols),
+            *provenance,
+        ),
+        rules=frozenset({len(body)}),
+    )
+
+
+def _cautions(rows: Sequence[TableRow], variants: Sequence[Variant]) -> Iterator[str]:
+    """Yield what keeps the differences between the rows from being taken for more than they are."""
+    if variants[0].example.data_kind == "synthetic":
+        yield "SYNTHETIC data: what a part contributes here says nothing about the published images."
+    if all(len(records) == 1 for variant in variants for records in variant.records.values()):
+        yield "One seed: differences between rows include the chance of the training; --seed may be repeated."
+    for row in rows:
+        if row.variant is not None:
+            yield from (f"{row.label}: seed {seed} is missing or incomplete, {reason}" for seed, reason in row.absent)

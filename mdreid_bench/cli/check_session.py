@@ -1,0 +1,58 @@
+"""The steps behind ``check``: locate, read, show."""
+
+from pathlib import Path
+from typing import Any
+
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import chosen
+from mdreid_bench.data import registry
+from mdreid_bench.data.check import CheckReport, check_dataset
+from mdreid_bench.data.files import printable
+from mdreid_bench.data.location import resolve_data_root
+from mdreid_bench.errors import DataError
+from mdreid_bench.report.table import Column, Table
+
+
+def show_check(dataset: str, data_root: Path | None, console: Console, *, as_json: bool) -> None:
+    """Check a dataset and print what was found, as a table or as JSON.
+
+    Raises:
+        UnknownNameError: for an unknown dataset.
+        DataError: when anything is wrong with it.
+    """
+    (name,) = chosen([dataset], registry.names(), "dataset")
+    location = resolve_data_root(data_root, name, console)
+    console.message(f"Data: {location.reason}")
+    report = check_dataset(name, location.root, console)
+    if as_json:
+        console.json(_tree(name, report))
+    elif report.findings:
+        console.table(_table(report))
+    count = "1 fault" if len(report.findings) == 1 else f"{len(report.findings)} faults"
+    if report.findings:
+        raise DataError(f"{report.title} in {report.folder} has {count}; repair the files and check again.")
+    if not as_json:
+        console.result(f"No faults in the {report.files} files of {report.title}, {report.triplets} triplets.")
+
+
+def _table(report: CheckReport) -> Table:
+    mark = " (synthetic)" if report.synthetic else ""
+    return Table(
+        title=f"{report.title}{mark}: what is wrong",
+        columns=(Column("kind"), Column("file", wide=True), Column("fault", wide=True)),
+        rows=tuple((str(f.kind), printable(f.path), printable(f.what)) for f in report.findings),
+        footnotes=(f"{report.files} files were read in {report.folder}, {report.triplets} triplets are complete.",),
+    )
+
+
+def _tree(name: str, report: CheckReport) -> dict[str, Any]:
+    return {
+        "dataset": name,
+        "folder": str(report.folder),
+        "synthetic": report.synthetic,
+        "files": report.files,
+        "triplets": report.triplets,
+        "faults": [
+            {"kind": str(f.kind), "path": printable(f.path), "what": printable(f.what)} for f in report.findings
+        ],
+    }

@@ -1,0 +1,49 @@
+"""``mdreid-bench convert``: a released PyTorch checkpoint as a weights file of this suite."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import METHOD_PANEL
+
+
+def convert(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Released checkpoint, .pth or .pt.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New .safetensors file.", show_default=False)],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Dataset it was trained on, where the file leaves open whether images stand or lie.",
+            rich_help_panel=METHOD_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a released checkpoint as a weights file of this suite.
+
+    The format is recognised by the names of the parameters. A file with a
+    missing, unexpected or misshapen one is refused as a whole. Nothing in
+    the file is executed.
+
+    Examples:
+
+      mdreid-bench convert MDReID_RGBNT201.pth mdreid-rgbnt201.safetensors
+
+      mdreid-bench convert best.pth out.safetensors --dataset msvr310
+    """
+    from mdreid_bench.engine import convert as engine
+
+    facts = engine.convert(file, out, dataset)
+    size = facts.image.size
+    assert size is not None
+    console = Console()
+    console.message(
+        f"Weights of {facts.method} from {facts.source}: {facts.identities} identities, {facts.cameras} cameras, "
+        f"{facts.trunk.layers} blocks, images {size[0]}x{size[1]}."
+    )
+    console.result(out)

@@ -1,0 +1,42 @@
+"""``mdreid-bench show-config``: the complete configuration of one run, every value explained."""
+
+from typing import Annotated
+
+import typer
+
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import DATA_PANEL, METHOD_PANEL, TRAINING_PANEL, Assignments, ConfigFile
+
+
+def show_config(
+    method: Annotated[str, typer.Option("--method", help="A method.", rich_help_panel=METHOD_PANEL)],
+    dataset: Annotated[str, typer.Option("--dataset", help="A dataset.", rich_help_panel=DATA_PANEL)],
+    preset: Annotated[
+        str, typer.Option("--preset", help="Recipe to start from.", rich_help_panel=TRAINING_PANEL)
+    ] = "paper",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Print the complete configuration of a run as YAML, with what each value is for and where it comes from.
+
+    The output can be edited and given to --config.
+
+    Examples:
+
+      mdreid-bench show-config --method mdreid --dataset rgbnt100
+
+      mdreid-bench show-config --method mdreid --dataset msvr310
+      --preset tiny --set schedule.epochs=3
+    """
+    from mdreid_bench.config.explain import explained, origins
+    from mdreid_bench.config.resolve import Overrides, resolve
+    from mdreid_bench.data import registry as datasets
+    from mdreid_bench.models import registry as methods
+
+    chosen, card = methods.get(method), datasets.get(dataset).card
+    overrides = Overrides(config, tuple(assignments or ()))
+    resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)
+    console = Console()
+    origin = origins(method, chosen.recipes, dataset, preset, overrides)
+    for line in explained(resolved, chosen.options_model, origin):
+        console.result(line)

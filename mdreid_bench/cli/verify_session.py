@@ -1,0 +1,116 @@
+"""The steps behind ``verify``: evaluate weights on every protocol that has published figures, and compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdreid_bench.cli.carrying_out import carry_out
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.workspace import Arguments, Workspace
+from mdreid_bench.engine.execute import Executor
+from mdreid_bench.engine.given_weights import GivenWeights
+from mdreid_bench.engine.plan import Request, plan_cells, plan_runs
+from mdreid_bench.engine.weights_file import recognise
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models import registry
+from mdreid_bench.released.verification import check_table, compare, protocols_of, published
+from mdreid_bench.report.table import Table
+from mdreid_bench.results.published import Figure
+
+SIMILARITY = "similarity"
+DEFAULT_SIMILARITY = "released"
+"""The published matched figures are those of the released comparison: another evaluation of the released RGBNT201
+checkpoint with it gave 82.09 mAP where the paper prints 82.1."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of a verification: its table, and whether every figure agrees."""
+
+    table: Table
+    agrees: bool
+
+
+def verify(
+    dataset: str,
+    weights: Path,
+    similarity: str | None,
+    data_root: Path | None,
+    device: str,
+    assignments: Sequence[str],
+    results: Path,
+    console: Console,
+) -> Verification:
+    """Evaluate weights and compare them with the published figures.
+
+    Args:
+        dataset: registered name.
+        weights: a released checkpoint, or a file of this suite.
+        similarity: ``released`` or ``paper`` for MDReID; None for the default.
+        data_root: folder that holds the dataset; None for the environment's.
+        device: to compute on.
+        assignments: further settings.
+        results: where records and embeddings are kept.
+        console: to show progress on.
+
+    Raises:
+        UsageError: when nothing is published for this method and dataset, or an option does not go with the method.
+        DataError: when data or weights cannot be used.
+    """
+    given = recognise(weights)
+    wanted = published(dataset, given.method)
+    if not wanted:
+        raise UsageError(f"No figures are published for {given.method} on {dataset}; there is nothing to verify.")
+    settings = protocols_of(wanted)
+    arguments = Arguments(
+        datasets=[dataset],
+        protocols=[str(setting) for setting in settings],
+        data_root=data_root,
+        preset=None,
+        seeds=(),
+        epochs=None,
+        device=device,
+        config=None,
+        assignments=[*_similarity(given, similarity), *assignments],
+        limit=None,
+        results=results,
+        weights=weights,
+    )
+    workspace = Workspace(arguments, console)
+    request = Request(
+        methods=[given.method],
+        preset=workspace.preset,
+        seeds=(),
+        settings=settings,
+        overrides=arguments.overrides(),
+        weights=weights,
+    )
+    (run,) = plan_runs(request, workspace.indexes, workspace.store)
+    outcome = carry_out([(run, plan_cells(run, settings))], Executor(workspace.device, console), console)
+    if not outcome.records:
+        raise outcome.failures[0][2]
+    checks = compare(wanted, outcome.records)
+    synthetic = run.index.synthetic
+    notes = _notes(given, run.config.options.get(SIMILARITY), wanted, synthetic=synthetic)
+    table = check_table(f"{given.method} on {dataset}", checks, notes, synthetic=synthetic)
+    return Verification(table, all(check.agrees for check in checks))
+
+
+def _similarity(given: GivenWeights, similarity: str | None) -> list[str]:
+    """Return the setting of the similarity, for a method that has the choice."""
+    has_choice = SIMILARITY in registry.get(given.method).options_model.model_fields
+    if not has_choice and similarity is None:
+        return []
+    return [f"options.{SIMILARITY}={similarity or DEFAULT_SIMILARITY}"]
+
+
+def _notes(given: GivenWeights, similarity: str | None, wanted: Sequence[Figure], *, synthetic: bool) -> list[str]:
+    notes = [f"Weights: {given.path}, from {given.source}."]
+    if similarity is not None:
+        notes.append(f"Similarity: {similarity}.")
+    if synthetic:
+        notes.append(
+            "SYNTHETIC images: the published figures are for the real ones, so no agreement is to be expected."
+        )
+    sources = dict.fromkeys(figure.source for figure in wanted)
+    return [*notes, *(f"Published: {source}." for source in sources)]

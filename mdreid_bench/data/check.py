@@ -1,0 +1,85 @@
+"""Reads a whole dataset and lists everything that is wrong with it, at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdreid_bench.data import registry
+from mdreid_bench.data.check_rules import (
+    Finding,
+    Kind,
+    count_findings,
+    duplicate_findings,
+    established,
+    files_by_sensor,
+    findings,
+    lone_or_missing,
+    overlap_findings,
+    positive_findings,
+    size_findings,
+)
+from mdreid_bench.data.files import dataset_folder, image_paths
+from mdreid_bench.data.fingerprint import inspect_files
+from mdreid_bench.data.marker import read_marker
+from mdreid_bench.data.opening import strip_faults
+from mdreid_bench.progress import Reporter
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was looked at and what was found.
+
+    Attributes:
+        title: name of the dataset in tables.
+        folder: of the dataset.
+        synthetic: True for generated images.
+        files: number of image files.
+        triplets: number of complete triplets.
+        findings: everything that is wrong, by kind and path.
+    """
+
+    title: str
+    folder: Path
+    synthetic: bool
+    files: int
+    triplets: int
+    findings: tuple[Finding, ...]
+
+
+def check_dataset(name: str, root: Path, reporter: Reporter) -> CheckReport:
+    """Read every image of a dataset and report all that is wrong.
+
+    Nothing remembered of earlier runs is believed. A fault is reported once, where it is: a lost or damaged file does
+    not count again as a wrong number of images or as a query without a positive. The published counts are
+    compared for real data and for synthetic data of the full scale.
+
+    Args:
+        name: a registered name.
+        root: the data root, or the folder of the dataset itself.
+        reporter: shows the progress.
+
+    Raises:
+        UnknownNameError: when no dataset has this name.
+        DataError: when the layout is not there.
+    """
+    dataset = registry.get(name)
+    folder = dataset_folder(dataset, root)
+    marker = read_marker(folder)
+    paths = image_paths(dataset, folder)
+    scan = dataset.scan(paths)
+    named = {path for item in scan.labelled for path in files_by_sensor(item).values()}
+    facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=True)
+    items = established(scan)
+    strips = strip_faults(dataset, facts)
+    found = [
+        *findings(Kind.NAME, scan.misnamed),
+        *lone_or_missing(scan),
+        *findings(Kind.IMAGE, unreadable),
+        *(findings(Kind.SIZE, strips) if dataset.strip_size else size_findings(scan, facts)),
+        *overlap_findings(items),
+        *positive_findings(items, dataset.card.exclusion),
+        *duplicate_findings(scan, facts),
+        *count_findings(dataset, items, compare=marker is None or marker.scale == "full"),
+    ]
+    order = list(Kind)
+    found.sort(key=lambda finding: (order.index(finding.kind), finding.path))
+    return CheckReport(dataset.card.title, folder, marker is not None, len(paths), len(scan.triplets), tuple(found))

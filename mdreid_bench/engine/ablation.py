@@ -1,0 +1,152 @@
+"""The studies of the paper as data: rows of the ablation, sweeps of both weights, the two kinds of vectors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mdreid_bench.config.tree import Tree, merge
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models import registry
+from protocols.names import UnknownNameError
+
+MDREID, SINGLE_CLASSIFIER = "mdreid", "single-classifier"
+W1, W2 = "orthogonality_weight", "discrepancy_weight"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration of a study; it is the same run as ``run --method`` with the same options.
+
+    Attributes:
+        label: in tables.
+        method: registered name.
+        options: of the method, where they differ from its defaults.
+        on: options that must not be switched off, or the label would be wrong.
+    """
+
+    label: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    on: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """Rows that are compared in one table.
+
+    Attributes:
+        name: in messages.
+        title: of the table; may name options in braces, which stand for their values.
+        rows: in the order of the paper.
+        note: what must be known to read the table.
+    """
+
+    name: str
+    title: str
+    rows: Sequence[Row]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The weight of one loss over several values.
+
+    Attributes:
+        title: of the study.
+        option: the weight.
+        values: those of the paper.
+        fixed: other options, the same in all rows.
+    """
+
+    title: str
+    option: str
+    values: Sequence[float]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+ROWS = Study(
+    "ablation",
+    "Ablation",
+    (
+        Row("single classifier", SINGLE_CLASSIFIER),
+        Row("MDL", MDREID, {W1: 0, W2: 0}, ("mdl",)),
+        Row("MDL + ROL", MDREID, {W2: 0}, ("mdl", W1)),
+        Row("MDL + KDL", MDREID, {W1: 0}, ("mdl", W2)),
+        Row("MDL + ROL + KDL", MDREID, {}, ("mdl", W1, W2)),
+    ),
+)
+"""The ablation of the parts (paper, Table 4a)."""
+
+SWEEPS = {
+    "w1": Sweep("Weight w1 of ROL, without KDL", W1, (0.5, 1, 1.5, 2, 3), {W2: 0}),
+    "w2": Sweep("Weight w2 of KDL, with w1 = {orthogonality_weight:g}", W2, (4.5, 5, 5.25, 5.5, 6)),
+}
+"""Sensitivity to the weights (paper, Tables 4b and 4c)."""
+
+COMPONENTS = Study(
+    "components",
+    "Specific and shared vectors by themselves",
+    tuple(
+        Row(label, MDREID, {"components": name}, ("mdl",))
+        for label, name in (("specific only", "specific"), ("shared only", "shared"), ("both", "both"))
+    ),
+    "Specific vectors are compared within a sensor: where the sensors of both sides are disjoint, they score chance.",
+)
+"""What the two kinds of vectors contribute to the similarity (paper, Table 6)."""
+
+
+def sweep(name: str, values: Sequence[float] = ()) -> Study:
+    """Return the study of one weight.
+
+    Args:
+        name: a key of :data:`SWEEPS`, in any case.
+        values: instead of the paper's.
+
+    Raises:
+        UnknownNameError: for another name.
+    """
+    found = SWEEPS.get(name.lower())
+    if found is None:
+        raise UnknownNameError("sweep", name, SWEEPS)
+    rows = [
+        Row(f"{name.lower()} = {value:g}", MDREID, {**found.fixed, found.option: value}, ("mdl",))
+        for value in dict.fromkeys(values or found.values)
+    ]
+    return Study(f"sweep {name.lower()}", found.title, rows)
+
+
+def row_overrides(row: Row, user: Mapping[str, Any]) -> Tree:
+    """Return what is laid over the recipe of a row: what the user set, then what makes the row.
+
+    Of the user's options, those reach a row that its method has; an option that neither method has stays in and is
+    refused with the rest of the configuration.
+    """
+    tree = dict(user)
+    if isinstance(tree.get("options"), Mapping):
+        foreign = _options({MDREID, SINGLE_CLASSIFIER} - {row.method}) - _options({row.method})
+        kept = {name: value for name, value in tree["options"].items() if name not in foreign}
+        tree = {key: value for key, value in tree.items() if key != "options"} | ({"options": kept} if kept else {})
+    return merge(tree, {"options": row.options}) if row.options else tree
+
+
+def check_study(study: Study, user: Mapping[str, Any]) -> None:
+    """Refuse options of the user's that would make the labels of a study wrong or be without effect.
+
+    Raises:
+        UsageError: for such an option.
+    """
+    options = user.get("options")
+    if not isinstance(options, Mapping):
+        return
+    rows = [row for row in study.rows if row.method == MDREID]
+    for name in options:
+        if all(name in row.options for row in rows):
+            raise UsageError(f"options.{name} is set by the rows of the {study.name} themselves; leave it out.")
+    for row in rows:
+        for name in row.on:
+            if not options.get(name, True):
+                raise UsageError(f"options.{name} takes away what the row '{row.label}' stands for; leave it out.")
+
+
+def _options(methods: Iterable[str]) -> set[str]:
+    return {option for name in methods for option in registry.get(name).options_model.model_fields}

@@ -1,0 +1,62 @@
+"""What a weights file of this suite says of itself, so that its method can be built from the file alone."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mdreid_bench.config.schema import ImageConfig, Positive, RunConfig, TrunkConfig
+from mdreid_bench.models.method import DataFacts, Method
+
+Selection = Literal["last-epoch", "best-test", "none"]
+
+
+class WeightsFacts(BaseModel):
+    """The description in the header of a weights file.
+
+    Attributes:
+        method: registered name.
+        version: of the method's code when the file was written.
+        trunk: as built; its pretrained weights are overwritten by those in the file.
+        image: size and pixel statistics of the images.
+        options: of the method.
+        identities: training identities, the size of the classifiers.
+        cameras: rows of the camera table.
+        selection: how the epoch was chosen; ``none`` for a method that does not train.
+        epoch: the one whose weights these are, where it is known.
+        dataset: trained on; None where a converted file does not say.
+        synthetic: whether its images were generated; None where that is not known.
+        source: where converted weights come from; empty for weights trained by this suite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    version: int
+    trunk: TrunkConfig
+    image: ImageConfig
+    options: dict[str, Any]
+    identities: Positive
+    cameras: Positive
+    selection: Selection
+    epoch: int | None = None
+    dataset: str | None = None
+    synthetic: bool | None = None
+    source: str = Field(default="")
+
+    @classmethod
+    def of(cls, method: Method, config: RunConfig, data: DataFacts, **more: Any) -> "WeightsFacts":
+        """Describe a method and the configuration that it was built with; ``more`` are the fields left."""
+        return cls(
+            method=config.method,
+            version=method.version,
+            trunk=config.trunk,
+            image=config.image,
+            options=config.options,
+            identities=data.identities,
+            cameras=data.cameras,
+            **more,
+        )
+
+    def header(self) -> dict[str, Any]:
+        """Return plain values for the header."""
+        return self.model_dump(mode="json")

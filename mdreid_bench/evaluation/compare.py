@@ -1,0 +1,124 @@
+"""Which of two evaluations is better, and how sure that is: a paired bootstrap over the queries they share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.results.per_query import QueryValues
+from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import load_record
+from protocols.arrays import Counts, Values
+from protocols.bootstrap import Difference, paired_difference
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A stored record and the values of its queries."""
+
+    record: Record
+    values: QueryValues
+
+    @classmethod
+    def read(cls, path: Path) -> "Evaluation":
+        """Read a record and the file beside it.
+
+        Raises:
+            DataError: when one of them is missing or must not be believed.
+        """
+        record = load_record(path)
+        if record.per_query is None:
+            raise DataError(f"The record {path} has no per-query values; delete it and score the cell again.")
+        return cls(record, QueryValues.read(path.parent / record.per_query))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One metric of both sides; fractions.
+
+    Attributes:
+        a: mean of the first side over queries and seeds.
+        b: mean of the second.
+        difference: of the first from the second, with its 95 % interval.
+    """
+
+    a: float
+    b: float
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides under one protocol.
+
+    Attributes:
+        protocol: name.
+        seeds: pairs of seeds (first side, second side) whose per-query values were averaged.
+        mean_ap: comparison of mAP.
+        rank1: comparison of Rank-1.
+        queries: queries in the means.
+        identities: identities among them, the clusters of the bootstrap.
+    """
+
+    protocol: str
+    seeds: tuple[tuple[int, int], ...]
+    mean_ap: Compared
+    rank1: Compared
+    queries: int
+    identities: int
+
+
+def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
+    """Compare two sides on the same queries; with several pairs, one per seed, each query's values are averaged.
+
+    Args:
+        pairs: of evaluations under one protocol, first side and second side; at least one.
+
+    Raises:
+        UsageError: when the evaluations were not made on the same test items, queries and form of AP.
+    """
+    first = pairs[0][0]
+    for evaluation in (evaluation for pair in pairs for evaluation in pair):
+        _check_comparable(first, evaluation)
+    identities = first.values.identities
+    valid = first.values.metrics.valid
+    sides = [[pair[side].values.metrics for pair in pairs] for side in (0, 1)]
+    ap = [np.mean([metrics.ap for metrics in side], axis=0) for side in sides]
+    rank1 = [np.mean([metrics.rank1 for metrics in side], axis=0) for side in sides]
+    return Comparison(
+        protocol=first.record.protocol,
+        seeds=tuple((a.record.seed, b.record.seed) for a, b in pairs),
+        mean_ap=_compared(ap[0], ap[1], identities),
+        rank1=_compared(rank1[0], rank1[1], identities),
+        queries=int(valid.sum()),
+        identities=len(np.unique(identities[valid])),
+    )
+
+
+def _compared(a: Values, b: Values, identities: Counts) -> Compared:
+    difference = paired_difference(a, b, identities, LEVEL)
+    return Compared(float(np.nanmean(a)), float(np.nanmean(b)), difference)
+
+
+def _check_comparable(one: Evaluation, other: Evaluation) -> None:
+    a, b = one.record, other.record
+    what = f"{a.method} on {a.dataset} and {b.method} on {b.dataset} cannot be compared"
+    if (a.dataset, a.test_fingerprint) != (b.dataset, b.test_fingerprint):
+        raise UsageError(
+            f"{what}: they were evaluated on different test data (fingerprints {a.test_fingerprint[:10]} and "
+            f"{b.test_fingerprint[:10]}); evaluate both on the same data and limit."
+        )
+    if (a.protocol, a.average_precision) != (b.protocol, b.average_precision):
+        raise UsageError(
+            f"{what}: one was evaluated under {_form(a)}, the other under {_form(b)}; choose records of one protocol."
+        )
+    if not np.array_equal(one.values.names, other.values.names):
+        raise UsageError(f"{what}: their lists of queries differ; score both again with --force.")
+
+
+def _form(record: Record) -> str:
+    return f"{record.protocol} with the {record.average_precision} average precision"

@@ -1,0 +1,89 @@
+"""Runs and evaluations by what a user types: a part of a folder name, of a key, or a path."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.results.store import RunFolder, Scope, Store
+from protocols.names import UnknownNameError
+
+_SHOWN = 8
+_KEY_DIGITS = 10
+
+
+def find_run(store: Store, text: str) -> RunFolder:
+    """Return the one run that ``text`` means.
+
+    Args:
+        store: where to look.
+        text: the beginning of a run's key or of its folder's name, or a path that ends with the latter.
+
+    Raises:
+        UnknownNameError: when no run is meant.
+        UsageError: when several are.
+    """
+    found = find_runs(store, text)
+    if len(found) > 1:
+        raise UsageError(f"The run {text!r} may be {_listed(found)}; give more of its name or key.")
+    return found[0]
+
+
+def find_runs(store: Store, text: str) -> list[RunFolder]:
+    """Return every run that ``text`` may mean, sorted by name; see :func:`find_run`.
+
+    Raises:
+        UnknownNameError: when there is none.
+    """
+    names = _names(store)
+    wanted = Path(text).name if text else text
+    found = [name for name in names if wanted and _means(wanted, name)]
+    exact = [name for name in found if name == wanted]
+    if not found:
+        keys = [_key(name) for name in names]
+        shown = names[:_SHOWN] if names else [f"none, because {store.runs} holds no runs"]
+        raise UnknownNameError("run", text, [*names, *keys], shown=shown)
+    return [RunFolder(store.runs / name) for name in exact or found]
+
+
+def find_scope(folder: RunFolder, limit: int | None) -> Scope:
+    """Return the evaluations of a run with a limit; without one, those of the full test set or the only ones.
+
+    Raises:
+        DataError: when there are none, or none with this limit.
+        UsageError: when only a limit tells which of several are meant.
+    """
+    scope = folder.scope(limit)
+    if scope.path.is_dir():
+        return scope
+    there = sorted(path for path in folder.path.iterdir() if path.is_dir())
+    if not there:
+        raise DataError(f"The run {folder.path} was never evaluated; evaluate it with 'mdreid-bench run'.")
+    names = ", ".join(path.name for path in there)
+    if limit is not None:
+        raise DataError(f"The run {folder.path} was not evaluated with --limit {limit}; there is: {names}.")
+    if len(there) > 1:
+        raise UsageError(f"The run {folder.path} was evaluated with several limits ({names}); choose with --limit.")
+    return Scope(there[0])
+
+
+def _names(store: Store) -> list[str]:
+    try:
+        return sorted(path.name for path in store.runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def _means(text: str, name: str) -> bool:
+    """Tell whether ``text`` begins the folder's name or the run's key, of which the name has the first digits."""
+    key = _key(name)
+    return name.startswith(text) or key.startswith(text) or (len(text) > _KEY_DIGITS and text.startswith(key))
+
+
+def _key(name: str) -> str:
+    return name.rpartition("-")[2]
+
+
+def _listed(folders: Sequence[RunFolder]) -> str:
+    names = [folder.path.name for folder in folders[:_SHOWN]]
+    more = f" and {len(folders) - _SHOWN} more" if len(folders) > _SHOWN else ""
+    return ", ".join(names) + more

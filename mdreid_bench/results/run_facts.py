@@ -1,0 +1,83 @@
+"""What is stored with a run so that its records and its method can be made again without the data set."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, StringConstraints, ValidationError
+
+from mdreid_bench.errors import DataError
+from mdreid_bench.results import atomic
+from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
+
+FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class SharedFacts(Part):
+    """The fields that all records of a run have in common; see :class:`mdreid_bench.results.schema.Record`."""
+
+    dataset: Name
+    data_kind: Literal["real", "synthetic"]
+    train_fingerprint: Hash | None
+    method: Name
+    method_version: Count
+    preset: Name
+    seed: Count
+    selection: Literal["last-epoch", "best-test", "none"]
+    trunk: Line
+    run_key: Hash
+    config_key: Hash
+    options: dict[str, JsonValue]
+    config_overrides: dict[str, JsonValue]
+
+
+class GivenWeights(Part):
+    """A weights file of the user's: its absolute path and the SHA-256 that it had when it was evaluated."""
+
+    path: str
+    digest: Hash
+
+
+class RunFacts(Part):
+    """The content of ``run.json``.
+
+    Attributes:
+        shared: what all records of the run have in common.
+        identities: training identities, the size of the classifiers.
+        cameras: rows of the camera table.
+        training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
+        weights: weights that the user gave instead.
+    """
+
+    schema_version: Literal[1] = 1
+    shared: SharedFacts
+    identities: Positive
+    cameras: Positive
+    training: FolderName | None
+    weights: GivenWeights | None
+
+    def write(self, path: Path) -> None:
+        """Write atomically.
+
+        Raises:
+            DataError: when the file system refuses.
+        """
+        atomic.write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: Path) -> "RunFacts":
+        """Read a file that :meth:`write` made.
+
+        Raises:
+            DataError: when it is missing, damaged or of another version.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise DataError(f"There is no {path}; evaluate the run once more with 'mdreid-bench run'.") from None
+        except (OSError, ValidationError):
+            raise DataError(f"{path} is damaged; evaluate the run once more with 'mdreid-bench run'.") from None
+
+    def record_fields(self) -> dict[str, Any]:
+        """Return what a record takes from here, as keyword arguments."""
+        return {name: getattr(self.shared, name) for name in SharedFacts.model_fields}

@@ -1,0 +1,148 @@
+"""The price of all 49 protocols: with extraction, without it, and through the whole of ``run``."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mdreid_bench.config.resolve import Overrides, resolve
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.loading import Feeder, TestTriplets
+from mdreid_bench.data.location import resolve_data_root
+from mdreid_bench.data.opening import open_dataset
+from mdreid_bench.engine.checkpoint import save_weights
+from mdreid_bench.engine.execute import Executor
+from mdreid_bench.engine.extract import extract
+from mdreid_bench.engine.plan import Run, plan_cells
+from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.evaluation.score import score
+from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.progress import Silent
+from mdreid_bench.results.store import RunId, Store
+from protocols.exclusion import Exclusion
+from protocols.modality import ALL_MODALITIES, SUBSETS
+from protocols.protocol import ALL_PROTOCOLS, Protocol
+from tests.benchmarks.measuring import MEBIBYTE, Benchmark, require, seconds
+from tests.protocols.cases import labels
+from tests.results.factory import make_record
+from tests.results.facts import make_facts
+
+CPU = torch.device("cpu")
+TRIPLETS = 67
+"""201 images."""
+ALONE = Protocol.parse("RNT-to-RNT")
+QUERIES, ITEMS, WIDTH = 1715, 8575, 2048
+"""RGBNT100 with MDReID on CLIP ViT-B/16."""
+
+
+@pytest.fixture(scope="module")
+def index() -> DatasetIndex:
+    """Synthetic MSVR310, from the cache or drawn anew."""
+    location = resolve_data_root(None, "msvr310", Silent())
+    return open_dataset("msvr310", location.root, Silent())
+
+
+def configure(index: DatasetIndex, preset: str) -> RunConfig:
+    flags = {"trunk": {"pretrained": None}}
+    card = index.card
+    options = MDReID.options_model
+    return resolve("mdreid", options, MDReID.recipes, card.name, card.image_size, preset, Overrides(flags=flags))
+
+
+def untrained(index: DatasetIndex, config: RunConfig) -> Method:
+    torch.manual_seed(0)
+    return MDReID.build(config, DataFacts(index.train["identity"].nunique(), index.card.cameras))
+
+
+class PaperTrunk:
+    """ViT-B/16 with random weights and 201 images, each triplet both query and gallery item."""
+
+    def __init__(self, index: DatasetIndex, folder: Path) -> None:
+        rows = np.arange(TRIPLETS)
+        self.index = replace(index, test=index.test[:TRIPLETS].reset_index(drop=True), query=rows, gallery=rows)
+        self.config, self.folder = configure(index, "paper"), EmbeddingFolder(folder)
+        self.method = untrained(index, self.config).eval()
+
+    def grid(self) -> None:
+        """Do what ``run`` does for all protocols."""
+        extract(self.method, self.index, self.config, self.folder, CPU, Silent())
+        self.score(ALL_PROTOCOLS)
+
+    def alone(self) -> None:
+        """Do no more than RNT-to-RNT needs: one embedding per item, one matrix, one protocol."""
+        parts = []
+        cameras = torch.from_numpy(self.index.test["camera"].to_numpy(np.int64, copy=True))
+        batch = self.config.evaluation.batch_size
+        batches = [range(start, min(start + batch, TRIPLETS)) for start in range(0, TRIPLETS, batch)]
+        for images, rows in Feeder(TestTriplets(self.index, self.config), 0, pin=False)(batches):
+            parts.append(self.method.embed_all(images, cameras[rows], (ALL_MODALITIES,))[ALL_MODALITIES].numpy())
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        np.save(self.folder.matrix(ALL_MODALITIES), np.concatenate(parts))
+        self.folder.write_items(TestItems.of(self.index))
+        self.score((ALONE,))
+
+    def score(self, protocols: Sequence[Protocol]) -> None:
+        items = self.folder.read_items()
+        for protocol in protocols:
+            score(self.folder, items, protocol)
+
+
+def test_grid_with_extraction(benchmark: Benchmark, index: DatasetIndex, tmp_path: Path) -> None:
+    paper = PaperTrunk(index, tmp_path)
+    paper.method.embed_all({m: torch.zeros(1, 3, 128, 256) for m in ALL_MODALITIES}, torch.zeros(1).long(), SUBSETS)
+    alone: list[float] = []
+    benchmark.pedantic(paper.grid, setup=lambda: alone.append(seconds(paper.alone)), rounds=2)
+    benchmark.extra_info["seconds of RNT-to-RNT alone"] = round(min(alone), 2)
+    what = f"49 protocols against RNT-to-RNT alone, extraction included (paper trunk, {3 * TRIPLETS} images)"
+    require(benchmark, what, benchmark.stats["min"] / min(alone), 1.15, "times")
+
+
+def test_grid_from_stored_embeddings(benchmark: Benchmark, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    facts = make_facts()
+    scope = Store(tmp_path).folder(RunId.of(make_record())).scope(None)
+    folder = EmbeddingFolder(scope.embeddings)
+    folder.path.mkdir(parents=True)
+    for subset in SUBSETS:
+        np.save(folder.matrix(subset), rng.standard_normal((ITEMS, WIDTH), dtype=np.float32))
+    query = np.sort(rng.choice(ITEMS, QUERIES, replace=False))
+    names = np.array([f"{row:05d}" for row in range(ITEMS)])
+    known = labels(rng, ITEMS, 50, 8)
+    folder.write_items(TestItems(names, known, query, np.arange(ITEMS), Exclusion.CAMERA, "b" * 12, None))
+    facts.write(scope.path.parent / "run.json")
+    command = [sys.executable, "-m", "tests.benchmarks.stored_grid", str(scope.path)]
+    done = benchmark.pedantic(lambda: subprocess.run(command, capture_output=True, check=True), rounds=1)
+    measured = json.loads(done.stdout)
+    what = f"49 protocols from stored embeddings, {QUERIES:,} x {ITEMS:,} items, E = {WIDTH:,}"
+    require(benchmark, what, measured["seconds"], 60, "s")
+    require(benchmark, f"peak memory of the process: {what}", measured["bytes"] / MEBIBYTE, 2048, "MiB")
+
+
+def test_grid_through_run(benchmark: Benchmark, index: DatasetIndex, tmp_path: Path) -> None:
+    config = configure(index, "tiny")
+    method = untrained(index, config)
+    stores = iter(range(1000))
+
+    def measure(protocols: Sequence[Protocol]) -> None:
+        store = Store(tmp_path / str(next(stores)))
+        run = Run(MDReID, index, config, {}, None, store)
+        # Random weights stand in for trained ones, so that nothing is trained here.
+        save_weights(run.training_folder.weights, method, {})
+        Executor(CPU, Silent()).execute(run, plan_cells(run, protocols), lambda cell, record: None)
+
+    measure((ALONE,))
+    alone: list[float] = []
+    benchmark.pedantic(
+        lambda: measure(ALL_PROTOCOLS), setup=lambda: alone.append(seconds(lambda: measure((ALONE,)))), rounds=3
+    )
+    benchmark.extra_info["seconds of one protocol"] = round(min(alone), 2)
+    what = f"49 protocols against one through run, same model and images (tiny preset, {len(index.test)} triplets)"
+    require(benchmark, what, benchmark.stats["min"] / min(alone), 1.5, "times")

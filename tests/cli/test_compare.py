@@ -1,0 +1,123 @@
+"""``mdreid-bench compare``."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.results.store import load_record
+from protocols.protocol import Protocol
+from tests.cli.conftest import Trained
+from tests.cli.running import Outcome, environment, in_process
+from tests.evaluation.stored import store
+
+A, B = "msvr310-mdreid-tiny-s1", "msvr310-single-classifier-tiny-s1"
+
+
+def test_json_is_the_difference_of_the_records(trained: Trained) -> None:
+    done = trained.call("compare", A, B, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    folders = trained.folder("mdreid"), trained.folder("single-classifier")
+    assert [found["a"], found["b"]] == [[folder.name] for folder in folders]
+    assert [entry["protocol"] for entry in found["comparisons"]] == ["R-to-NT", "RNT-to-RNT"]
+    for entry in found["comparisons"]:
+        a, b = (load_record(folder / "full" / f"{entry['protocol']}.json").metrics for folder in folders)
+        assert entry["seeds"] == [[1, 1]]
+        for metric in ("mAP", "rank1"):
+            values = entry[metric]
+            assert (values["a"], values["b"]) == pytest.approx((getattr(a, metric), getattr(b, metric)))
+            assert values["difference"] == pytest.approx(values["a"] - values["b"])
+            assert values["low"] <= values["difference"] <= values["high"]
+
+
+def test_the_table_has_a_row_for_each_protocol(trained: Trained) -> None:
+    done = trained.call("compare", A, B)
+    assert done.returncode == 0
+    entry = json.loads(trained.call("compare", A, B, "--json").stdout)["comparisons"][0]["mAP"]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("R-to-NT"))
+    shown = [f"{100 * entry[name]:.1f}" for name in ("a", "b", "difference", "low", "high")]
+    assert line.replace("[", "").replace("]", "").replace(",", "").split()[2:7] == shown
+    assert "paired bootstrap" in " ".join(done.stdout.split())
+
+
+def test_records_can_be_named_by_their_paths(trained: Trained) -> None:
+    paths = [str(trained.folder(m) / "full" / "R-to-NT.json") for m in ("mdreid", "single-classifier")]
+    found = json.loads(trained.call("compare", *paths, "--json").stdout)
+    assert found["comparisons"] == json.loads(trained.call("compare", A, B, "--json").stdout)["comparisons"][:1]
+
+
+def test_all_seeds_of_a_configuration_are_one_side(trained: Trained) -> None:
+    """One configuration against itself: a row for each seed, then one for their mean."""
+    found = json.loads(trained.call("compare", "msvr310-mdreid", "msvr310-mdreid", "--json").stdout)
+    seeds = [entry["seeds"] for entry in found["comparisons"] if entry["protocol"] == "R-to-NT"]
+    assert seeds == [[[1, 1]], [[2, 2]], [[1, 1], [2, 2]]]
+    assert "mean of 2" in trained.call("compare", "msvr310-mdreid", "msvr310-mdreid").stdout
+    single = json.loads(trained.call("compare", "msvr310-mdreid", B, "--json").stdout)
+    assert [entry["seeds"] for entry in single["comparisons"]] == [[[1, 1]], [[1, 1]]]
+
+
+def test_two_seeds_are_compared_when_each_is_named(trained: Trained) -> None:
+    found = json.loads(trained.call("compare", A, "msvr310-mdreid-tiny-s2", "--json").stdout)
+    assert [entry["seeds"] for entry in found["comparisons"]] == [[[1, 2]], [[1, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((A, "msvr310-singel"), "Unknown run"),
+        ((A, "msvr310"), "give more of its name or key"),
+        (
+            (A, B, "--protocol", "T-to-T"),
+            "no record under T-to-T; make it with 'mdreid-bench score --run msvr310-mdreid",
+        ),
+        ((A, B, "--average-precision", "trapezoid"), "no protocol in common"),
+        (("msvr310-mdreid-tiny-s2", "msvr310-mdreid", "--protocol", "R-to-"), "Unknown protocol"),
+    ],
+)
+def test_mistakes_are_one_sentence(trained: Trained, arguments: tuple[str, ...], message: str) -> None:
+    done = trained.call("compare", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def invented(results: Path, method: str, seeds: tuple[int, ...], **changes: Any) -> None:
+    """Store and score runs of one configuration on random embeddings."""
+    for seed in seeds:
+        key = f"{seed:x}" + sha256(method.encode()).hexdigest()[1:]
+        stored = store(results, seed, method=method, seed=seed, run_key=key, config_key=key[1:], **changes)
+        CellScorer(stored.facts, stored.scope)(stored.items, Protocol.parse("R-to-NT"))
+
+
+def compared(results: Path, *sides: str) -> Outcome:
+    return in_process("compare", *sides, "--results", str(results), env=environment())
+
+
+def test_several_seeds_are_compared_where_both_sides_have_them(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (1, 2, 3))
+    invented(tmp_path, "editor", (2, 3, 4))
+    done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor", "--json")
+    assert done.returncode == 0, done.stderr
+    seeds = [entry["seeds"] for entry in json.loads(done.stdout)["comparisons"]]
+    assert seeds == [[[2, 2]], [[3, 3]], [[2, 2], [3, 3]]]
+
+
+def test_seeds_that_do_not_meet_are_refused(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (1, 2))
+    invented(tmp_path, "editor", (3, 4))
+    done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor")
+    assert done.returncode == 2
+    assert "share no seed under R-to-NT (1, 2 and 3, 4); name single runs instead" in done.stderr
+
+
+def test_other_test_data_are_refused(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (1,))
+    invented(tmp_path, "editor", (1,), test_fingerprint="d" * 12)
+    done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor")
+    assert done.returncode == 2
+    assert "different test data (fingerprints bbbbbbbbbb and dddddddddd)" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,155 @@
+"""``mdreid-bench score`` on runs whose images are gone."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mdreid_bench.cli.scoring_options import Scoring, parse_size, with_mix
+from mdreid_bench.errors import UsageError
+from mdreid_bench.results.store import load_record
+from protocols.mixed import MixedAvailability
+from protocols.names import UnknownNameError
+from tests.cli.conftest import METHODS, QUICK, Trained
+
+RUN = "msvr310-mdreid-tiny-s1"
+
+
+@pytest.fixture
+def copied(trained: Trained, tmp_path: Path) -> Trained:
+    """The trained runs in a results folder of the test's own."""
+    shutil.copytree(trained.results, tmp_path / "results")
+    return Trained(tmp_path / "results", trained.images, trained.environment)
+
+
+def test_mixed_is_scored_with_the_image_folder_moved_away(copied: Trained) -> None:
+    done = copied.call("score", "--run", RUN, "--protocol", "mixed")
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path == copied.folder("mdreid") / "full" / "mixed-0.5-s0.json"
+    record, other = load_record(path), load_record(path.with_name("R-to-NT.json"))
+    assert record.protocol == "mixed-0.5-s0"
+    assert list(record.provenance.phase_seconds) == ["score"]
+    for name in ("run_key", "config_key", "test_fingerprint", "train_fingerprint", "selection", "options", "trunk"):
+        assert getattr(record, name) == getattr(other, name)
+    assert f"{100 * record.metrics.mAP:.1f}" in done.stdout
+    assert f"{100 * record.chance.mAP:.1f}" in done.stdout
+
+
+def test_scoring_again_gives_the_record_of_the_run(copied: Trained) -> None:
+    path = copied.folder("mdreid") / "full" / "R-to-NT.json"
+    before = load_record(path)
+    reused = copied.call("score", "--run", RUN, "--protocol", "R-to-NT")
+    assert load_record(path) == before
+    path.unlink()
+    anew = copied.call("score", "--run", RUN, "--protocol", "R-to-NT")
+    after = load_record(path)
+    forced = copied.call("score", "--run", RUN, "--protocol", "R-to-NT", "--force")
+    assert load_record(path).provenance.created >= after.provenance.created
+    assert after.model_copy(update={"provenance": before.provenance}) == before
+    assert reused.stdout == anew.stdout == forced.stdout
+    assert str(path) in reused.stdout
+
+
+def test_the_grid_of_several_runs_is_one_table(copied: Trained) -> None:
+    runs = [part for method in METHODS for part in ("--run", copied.folder(method).name)]
+    done = copied.call("score", *runs, "--protocol", "all", "--protocol", "mixed", "--mix", "0.3", "--mix-seed", "2")
+    assert done.returncode == 0, done.stderr
+    assert "msvr310, 50 protocols" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(copied.results / "runs")
+    for method in METHODS:
+        assert len(list((copied.folder(method) / "full").glob("*.json"))) == 50
+        assert (copied.folder(method) / "full" / "mixed-0.3-s2.json").exists()
+
+
+def test_trapezoid_lies_beside_standard_and_is_marked(copied: Trained) -> None:
+    done = copied.call("score", "--run", RUN, "--protocol", "R-to-NT", "--average-precision", "trapezoid")
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path.name == "R-to-NT.trapezoid.json"
+    assert "trapezoid AP" in " ".join(done.stdout.split())
+    assert load_record(path).metrics.mAP < load_record(path.with_name("R-to-NT.json")).metrics.mAP
+
+
+def test_run_takes_the_same_scoring_options(copied: Trained) -> None:
+    """With the images in another place nothing is trained or extracted again, for they are the same images."""
+    options = ("--protocol", "mixed", "--mix", "0.7", "--average-precision", "trapezoid", "--memory-budget", "1MiB")
+    data = ("--dataset", "msvr310", "--data-root", str(copied.images))
+    done = copied.call("run", *data, "--method", "mdreid", "--seed", "1", *options, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "training mdreid" not in done.stderr
+    assert "1 runs, 1 cells (1 new, 0 cached)" in done.stderr
+    assert Path(done.stdout.splitlines()[-1]) == copied.folder("mdreid") / "full" / "mixed-0.7-s0.trapezoid.json"
+
+
+def test_score_does_without_torch(copied: Trained) -> None:
+    code = (
+        "import sys; from mdreid_bench.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
+        "assert 'torch' not in sys.modules"
+    )
+    arguments = ["score", "--run", RUN, "--protocol", "R-to-R", "--results", str(copied.results)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=copied.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--run", "msvr310-mdried"), 2, "Unknown run"),
+        (("--run", "msvr310"), 2, "give more of its name or key"),
+        (("--protocol", "R-to-X"), 2, "Unknown protocol"),
+        (("--limit", "5"), 3, "not evaluated with --limit 5; there is: full"),
+        (("--mix", "0.5"), 2, "--mix and --mix-seed are for --protocol mixed"),
+        (("--protocol", "mixed", "--mix", "0"), 2, "above 0 and at most 1, not 0"),
+        (("--average-precision", "trapez"), 2, "Did you mean 'trapezoid'"),
+        (("--memory-budget", "1 hectare"), 2, "such as 500MB or 1GiB"),
+    ],
+)
+def test_mistakes_are_one_sentence(trained: Trained, arguments: tuple[str, ...], code: int, message: str) -> None:
+    given = {part for part in arguments if part.startswith("--")}
+    base = ["score"] if "--run" in given else ["score", "--run", RUN]
+    base += [] if "--protocol" in given else ["--protocol", "R-to-R"]
+    done = trained.call(*base, *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_damaged_and_missing_parts_are_named(copied: Trained) -> None:
+    folder = copied.folder("mdreid")
+    (folder / "full" / "embeddings" / "R.npy").write_bytes(b"")
+    done = copied.call("score", "--run", RUN, "--protocol", "R-to-R")
+    assert (done.returncode, "R.npy are missing or damaged" in done.stderr) == (3, True)
+    (folder / "run.json").unlink()
+    done = copied.call("score", "--run", RUN, "--protocol", "N-to-N")
+    assert (done.returncode, "run.json; evaluate the run once more" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1GiB", 2**30), ("500MB", 500_000_000), ("1.5 kib", 1536), ("7", 7), ("2 tb", 2 * 10**12), ("8B", 8)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "-1", "1XB", "0", "0.5B", "1e9", "1 GiB GiB", "9" * 400])
+def test_sizes_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UsageError, match="--memory-budget"):
+        parse_size(text)
+
+
+def test_mix_goes_into_plain_mixed_alone() -> None:
+    names = ["R-to-N", "Mixed", "mixed-0.9-s4"]
+    assert with_mix(names, None, None) == names
+    assert with_mix(names, 0.25, None) == ["R-to-N", "mixed-0.25-s0", "mixed-0.9-s4"]
+    assert with_mix(names, None, 3) == ["R-to-N", "mixed-0.5-s3", "mixed-0.9-s4"]
+    scoring = Scoring.parse(["mixed"], 1e-5, 1, "Standard", "1MB")
+    assert scoring.settings == (MixedAvailability(1e-5, 1),)
+    assert (scoring.average_precision, scoring.memory_budget) == ("standard", 10**6)
+    with pytest.raises(UnknownNameError):
+        Scoring.parse(["mixed"], None, None, "mean", "1MB")

@@ -1,0 +1,197 @@
+"""``mdreid-bench index`` and ``search`` with a method trained for a moment."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mdreid_bench.data.images import load_rgb
+from mdreid_bench.data.sightings import Sighting
+from mdreid_bench.data.transforms import normalise, resize
+from mdreid_bench.engine.embed import embed
+from mdreid_bench.engine.loading_method import load_trained
+from mdreid_bench.errors import DataError
+from mdreid_bench.evaluation.embeddings import EmbeddingFolder
+from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.progress import Silent
+from mdreid_bench.results.store import RunFolder
+from protocols.modality import SUBSETS, Modality
+from protocols.streaming import top_k
+from tests.cli.conftest import Trained
+
+RUN = "msvr310-mdreid-tiny-s1"
+SENSORS = {Modality.R: ("RGB", "vis"), Modality.N: ("NI", "ni"), Modality.T: ("TI", "th")}
+FLAGS = {Modality.R: "--rgb", Modality.N: "--nir", Modality.T: "--tir"}
+
+
+@pytest.fixture(scope="module")
+def gallery(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The test images as a gallery; each item keeps another subset of its sensors."""
+    root = tmp_path_factory.mktemp("gallery")
+    images = sorted((trained.images / "bounding_box_test").glob("*/vis/*.jpg"))
+    for number, image in enumerate(images):
+        for modality in SUBSETS[number % len(SUBSETS)]:
+            folder, sensor = SENSORS[modality]
+            (root / folder).mkdir(exist_ok=True)
+            shutil.copy(image.parent.parent / sensor / image.name, root / folder / image.name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def index(trained: Trained, gallery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("index") / "yard"
+    done = trained.call("index", str(out), str(gallery), "--run", RUN, "--camera", "2", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{out}\n"
+    assert "Indexed 16 items" in done.stderr
+    return out
+
+
+def embed_one(trained: Trained, folder: Path, name: str, wanted: Modality, camera: int) -> NDArray[np.float32]:
+    """Embed one item by itself, as the method's contract says."""
+    method, config = load_trained(RunFolder(trained.folder("mdreid")))
+    images = {
+        m: normalise(
+            resize(load_rgb(folder / SENSORS[m][0] / f"{name}.jpg"), config.image_size, training=False), config.image
+        )[None]
+        for m in wanted
+    }
+    vector: NDArray[np.float32] = method.embed_all(images, torch.tensor([camera]), (wanted,))[wanted].numpy()[0]
+    return vector
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=str)
+def test_hits_are_the_exact_ranking_for_a_query_with_any_sensors(
+    trained: Trained, gallery: Path, index: Path, tmp_path: Path, subset: Modality
+) -> None:
+    names = sorted({path.stem for path in gallery.glob("*/*.jpg")})
+    available = [Modality.parse("".join(str(m) for m in SENSORS if _file(gallery, m, n).exists())) for n in names]
+    assert set(available) == set(SUBSETS)
+    vectors = np.stack([embed_one(trained, gallery, n, a, 2) for n, a in zip(names, available, strict=True)])
+    complete = next(name for name, a in zip(names, available, strict=True) if len(a) == 3)
+    query = embed_one(trained, gallery, complete, subset, 5)
+    exact = top_k(query[None], vectors, 16)
+
+    flags = [part for m in subset for part in (FLAGS[m], str(_file(gallery, m, complete)))]
+    done = trained.call("search", str(index), *flags, "--camera", "5", "--top", "16", "--json", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["query"], found["items"]) == (str(subset), 16)
+    np.testing.assert_allclose([hit["similarity"] for hit in found["hits"]], exact.scores[0], atol=1e-5)
+    expected = [float(vectors[names.index(hit["item"])] @ query) for hit in found["hits"]]
+    np.testing.assert_allclose([hit["similarity"] for hit in found["hits"]], expected, atol=1e-5)
+    assert {hit["item"]: hit["sensors"] for hit in found["hits"]} == dict(
+        zip(names, map(str, available), strict=True)
+    )
+
+
+def _file(gallery: Path, modality: Modality, name: str) -> Path:
+    return gallery / SENSORS[modality][0] / f"{name}.jpg"
+
+
+def test_the_table_shows_the_top(trained: Trained, gallery: Path, index: Path) -> None:
+    image = sorted((gallery / "RGB").iterdir())[0]
+    done = trained.call("search", str(index), "--rgb", str(image), "--top", "3", "--camera", "2")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines if line and line[0] in "123"] == ["3", "1", "2", "3"]
+    assert next(line for line in lines if line and line[0] == "1")[1] == image.stem
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "at least one image"),
+        (("--rgb", "nothing.jpg"), 3, "nothing.jpg cannot be used: file is missing"),
+        (("--rgb", "IMAGE", "--camera", "8"), 2, "use 0 to 7"),
+        (("--rgb", "IMAGE", "--device", "tpu"), 2, "Unknown device"),
+    ],
+)
+def test_mistakes_in_a_search(
+    trained: Trained, gallery: Path, index: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    image = str(sorted((gallery / "RGB").iterdir())[0])
+    done = trained.call("search", str(index), *[image if part == "IMAGE" else part for part in arguments])
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--run", "msvr310"), 2, "give more of its name or key"),
+        (("--run", RUN, "--camera", "9"), 2, "was trained with 8 cameras; use 0 to 7"),
+        (("--run", RUN, "--factory", "Flet"), 2, "cannot make the index 'Flet'"),
+    ],
+)
+def test_mistakes_in_an_index(
+    trained: Trained, gallery: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = trained.call("index", str(tmp_path / "out"), str(gallery), *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_things_is_refused_before_anything_is_embedded(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = trained.call("index", str(tmp_path), str(tmp_path / "no-gallery"), "--run", RUN)
+    assert done.returncode == 2
+    assert "is not empty and no index" in done.stderr
+
+
+def test_an_empty_gallery_is_refused(trained: Trained, tmp_path: Path) -> None:
+    done = trained.call("index", str(tmp_path / "out"), str(tmp_path), "--run", RUN)
+    assert done.returncode == 3
+    assert "No images in" in done.stderr
+
+
+def test_a_loaded_method_embeds_as_the_run_did(trained: Trained) -> None:
+    folder = RunFolder(trained.folder("mdreid"))
+    stored = EmbeddingFolder(folder.scope(None).embeddings)
+    items = stored.read_items()
+    method, config = load_trained(folder)
+    name, camera = str(items.names[0]), int(items.labels.camera[0])
+    place = trained.images / "bounding_box_test" / name[:4]
+    for subset in SUBSETS:
+        sighting = Sighting(name, {m: place / SENSORS[m][1] / name for m in subset})
+        (vector,) = embed(method, config, [sighting], camera, torch.device("cpu"), Silent())
+        np.testing.assert_allclose(vector, stored.load(subset, len(items.names))[0], atol=1e-5)
+
+
+def test_weights_that_are_gone_or_new_are_noticed(
+    trained: Trained, index: Path, gallery: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.results, tmp_path / "results")
+    copied = Trained(tmp_path / "results", trained.images, trained.environment)
+    image = str(sorted((gallery / "RGB").iterdir())[0])
+    (weights,) = (copied.results / "trained").glob("msvr310-mdreid-s1-*/weights.safetensors")
+    (others,) = (copied.results / "trained").glob("msvr310-mdreid-s2-*/weights.safetensors")
+    shutil.copy(others, weights)
+    done = copied.call("search", str(index), "--rgb", image)
+    assert (done.returncode, "was trained again" in done.stderr) == (3, True)
+    weights.unlink()
+    done = copied.call("search", str(index), "--rgb", image)
+    assert (done.returncode, "are gone; put them back, or run again" in done.stderr) == (3, True)
+
+
+def test_a_run_of_another_version_or_without_its_files_does_not_load(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained.results, tmp_path / "results")
+    folder = RunFolder(Trained(tmp_path / "results", trained.images, {}).folder("mdreid"))
+    with monkeypatch.context() as patch:
+        patch.setattr(MDReID, "version", MDReID.version + 1)
+        with pytest.raises(DataError, match=r"of which version .* is installed"):
+            load_trained(folder)
+    folder.config.write_text("method: [")
+    with pytest.raises(DataError, match=r"config\.yaml is damaged"):
+        load_trained(folder)
+    folder.config.unlink()
+    with pytest.raises(DataError, match=r"There is no .*config\.yaml"):
+        load_trained(folder)

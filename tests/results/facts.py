@@ -1,0 +1,15 @@
+"""The facts of a run, for tests."""
+
+from typing import Any
+
+from mdreid_bench.results.run_facts import RunFacts, SharedFacts
+from mdreid_bench.results.schema import Record
+from tests.results.factory import make_record
+
+
+def make_facts(record: Record | None = None, **changes: Any) -> RunFacts:
+    """Return facts that agree with a record."""
+    source = record or make_record()
+    shared = SharedFacts(**{name: getattr(source, name) for name in SharedFacts.model_fields})
+    fields: dict[str, Any] = {"shared": shared, "identities": 5, "cameras": 3, "training": "t", "weights": None}
+    return RunFacts(**fields | changes)

@@ -1,0 +1,40 @@
+"""What is stored with a run."""
+
+from pathlib import Path
+
+import pytest
+
+from mdreid_bench.errors import DataError
+from mdreid_bench.results.run_facts import GivenWeights, RunFacts
+from mdreid_bench.results.schema import Record
+from tests.results.factory import make_record
+from tests.results.facts import make_facts
+
+
+def test_facts_come_back_as_they_were_written(tmp_path: Path) -> None:
+    given = GivenWeights(path="/somewhere/ünusual name.pth", digest="a" * 64)
+    for facts in (make_facts(), make_facts(training=None, weights=given)):
+        facts.write(tmp_path / "run.json")
+        assert RunFacts.read(tmp_path / "run.json") == facts
+
+
+def test_the_shared_fields_are_those_of_the_record() -> None:
+    record = make_record(options={"rol": "paper"}, config_overrides={"batch": {"size": 4}})
+    fields = make_facts(record).record_fields()
+    assert fields.keys() <= Record.model_fields.keys()
+    assert fields == {name: getattr(record, name) for name in fields}
+
+
+def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with pytest.raises(DataError, match=r"There is no .*run\.json; evaluate"):
+        RunFacts.read(path)
+    for content in ("", "{}", "[]", '{"schema_version": 2}'):
+        path.write_text(content)
+        with pytest.raises(DataError, match="is damaged; evaluate"):
+            RunFacts.read(path)
+
+
+def test_a_training_folder_cannot_lead_elsewhere() -> None:
+    with pytest.raises(ValueError, match="training"):
+        make_facts(training="../elsewhere")
