@@ -93,7 +93,7 @@ def test_limit_is_marked_in_table_and_record(place: Place) -> None:
         (("--set", "method=mdreid"), 2, "set by --method"),
         (("--batch-size", "400"), 2, "400 / 2 = 200 identities, but the training set has 2"),
         (("--limit", "1"), 2, "use at least"),
-        (("--weights", "nothing.safetensors"), 2, "one method"),
+        (("--weights", "nothing.safetensors"), 3, "nothing.safetensors"),
         (("--device", "tpu"), 2, "Unknown device"),
         (("--config", "nothing.yaml"), 2, "nothing.yaml"),
         (("--set", "trunk.pretrained=openia"), 2, "openia"),
