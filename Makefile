@@ -35,7 +35,8 @@ bench: setup ## Measure speed, print the ratios, write docs/performance.md; MDRE
 	@mkdir -p .benchmarks && rm -f $(MEASURED)
 	@status=0; \
 	$(BIN)/python -m pytest -o addopts= -o tmp_path_retention_policy=none -p no:cacheprovider \
-		--benchmark-only --benchmark-json=$(MEASURED) tests/benchmarks/bench_*.py || status=$$?; \
+		--basetemp=.benchmarks/tmp --benchmark-only --benchmark-json=$(MEASURED) \
+		tests/benchmarks/bench_*.py || status=$$?; \
 	$(BIN)/python -m tests.benchmarks.report $(MEASURED) docs/performance.md || status=1; exit $$status
 
 clean: ## Remove caches and build output; .venv and results stay

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from protocols.modality import Modality
 
 PRESET = "paper"
 _NO_DATASET = "other"
+Sensor = TypeVar("Sensor", str, Modality)
 
 
 def load_method(
@@ -65,7 +66,7 @@ def load_method(
     return method.eval()
 
 
-def read_images(method: Method, files: Mapping[str | Modality, str | os.PathLike[str]]) -> dict[Modality, Tensor]:
+def read_images(method: Method, files: Mapping[Sensor, str | os.PathLike[str]]) -> dict[Modality, Tensor]:
     """Read one image per sensor as the method expects them.
 
     Args:

@@ -19,8 +19,7 @@ from mdreid_bench.results.published import Figure
 
 SIMILARITY = "similarity"
 DEFAULT_SIMILARITY = "released"
-"""The published matched figures are those of the released comparison: another evaluation of the released RGBNT201
-checkpoint with it gave 82.09 mAP where the paper prints 82.1."""
+"""The released code has no other comparison, so a released checkpoint is verified with it; see docs/fidelity.md."""
 
 
 @dataclass(frozen=True)

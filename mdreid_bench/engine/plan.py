@@ -76,9 +76,11 @@ class Run:
 
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": config.method, "version": self.method.version}
-        if self.weights:
-            return facts | {"weights": file_digest(self.weights)}
         tree = config.determining()
+        if self.weights:
+            # A released checkpoint leaves some options and the pixel statistics open.
+            fixed = {name: v for name, v in tree["options"].items() if name not in self.method.evaluation_options}
+            return facts | {"weights": file_digest(self.weights), "options": fixed, "image": tree["image"]}
         if config.selection == "best-test":
             # What is looked at after every epoch decides which weights are kept.
             facts |= {"selected_on": self.index.test_fingerprint}

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig, TrunkConfig
+from mdreid_bench.engine import checkpoint
 from mdreid_bench.engine.given_weights import GivenWeights
 from mdreid_bench.engine.weights_facts import WeightsFacts
 from mdreid_bench.errors import DataError
@@ -77,11 +78,13 @@ def load(path: Path, method: Method, config: RunConfig) -> None:
     Raises:
         DataError: when any name or shape differs.
     """
-    state = read_state(path)
     shapes = {name: tuple(value.shape) for name, value in method.state_dict().items()}
     if own_facts(path) is None:
-        _, form = _release_of(path, state)
-        state = _reshaped(form.converted(state, config.options), shapes)
+        released = read_state(path)
+        _, form = _release_of(path, released)
+        state = _reshaped(form.converted(released, config.options), shapes)
+    else:
+        state, _ = checkpoint.read(path)
     faults = Faults.between(shapes, {name: tuple(value.shape) for name, value in state.items()})
     if faults:
         raise DataError(f"The weights {path} do not fit {config.method}: {faults}.")

@@ -1,6 +1,7 @@
 """Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
 
 import re
+import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -186,10 +187,12 @@ def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
 
 
 def _load_torch(path: Path, archives: bool) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except RuntimeError as error:
-        if "TorchScript" not in str(error) or not archives:
-            raise
-    archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on archives, which are told apart here, and on their future
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except RuntimeError as error:
+            if "TorchScript" not in str(error) or not archives:
+                raise
+        archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return archive.state_dict()

@@ -1,14 +1,17 @@
 """What is stored with a run so that its records and its method can be made again without the data set."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints, ValidationError
+from pydantic import Field, JsonValue, StringConstraints
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results import atomic
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
 
+_DIGEST = "digest"
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -57,25 +60,29 @@ class RunFacts(Part):
     weights: GivenWeights | None
 
     def write(self, path: Path) -> None:
-        """Write atomically.
+        """Write atomically, with a digest of the content.
 
         Raises:
             DataError: when the file system refuses.
         """
-        atomic.write_json(path, self.model_dump(mode="json"))
+        content = self.model_dump(mode="json")
+        atomic.write_json(path, content | {_DIGEST: canonical_hash(content)})
 
     @classmethod
     def read(cls, path: Path) -> "RunFacts":
         """Read a file that :meth:`write` made.
 
         Raises:
-            DataError: when it is missing, damaged or of another version.
+            DataError: when it is missing, damaged, changed or of another version.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            content = json.loads(path.read_bytes())
+            if not isinstance(content, dict) or content.pop(_DIGEST, None) != canonical_hash(content):
+                raise ValueError("the digest does not match")
+            return cls.model_validate(content)
         except FileNotFoundError:
             raise DataError(f"There is no {path}; evaluate the run once more with 'mdreid-bench run'.") from None
-        except (OSError, ValidationError):
+        except (OSError, ValueError, RecursionError):
             raise DataError(f"{path} is damaged; evaluate the run once more with 'mdreid-bench run'.") from None
 
     def record_fields(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def test_a_loaded_method_embeds_as_the_run_did(trained: Trained) -> None:
     for subset in SUBSETS:
         sighting = Sighting(name, {m: place / SENSORS[m][1] / name for m in subset})
         (vector,) = embed(method, config, [sighting], camera, torch.device("cpu"), Silent())
-        np.testing.assert_allclose(vector, stored.load(subset, len(items.names))[0], atol=1e-5)
+        np.testing.assert_allclose(vector, stored.load(subset, items)[0], atol=1e-5)
 
 
 def test_weights_that_are_gone_or_new_are_noticed(

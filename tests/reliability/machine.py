@@ -58,7 +58,8 @@ class Machine:
         self.base = base
         self.jobs = 0
         plant(base / "data", "msvr310")
-        self.environment = environment(MDREID_CACHE=str(base / "cache"), OMP_NUM_THREADS="1")
+        own = {"MDREID_CACHE": str(base / "cache"), "HF_HOME": str(base / "hub"), "OMP_NUM_THREADS": "1"}
+        self.environment = environment(**own)
         command = [sys.executable, "-m", "tests.reliability.server"]
         self.server = subprocess.Popen(
             command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

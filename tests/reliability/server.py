@@ -18,8 +18,11 @@ _EVENTS = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1}
 """Audit events besides ``open`` that change files, and how many of their first arguments are paths."""
 
 
+_REACHING = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"}
+
+
 class Meddler:
-    """An audit hook that counts operations on files below a folder and spoils one of them.
+    """An audit hook that counts operations on files below a folder and spoils one of them; there is no network.
 
     Args:
         folder: below which files are meddled with.
@@ -31,6 +34,9 @@ class Meddler:
         self.folder, self.kill_at, self.fail_at, self.count = folder, kill_at, fail_at, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _REACHING:
+            os.write(2, b"tried to reach another machine\n")
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         if event == "open":
             paths = arguments[:1] if isinstance(arguments[2], int) and arguments[2] & _WRITING else ()
         else:
