@@ -38,10 +38,10 @@ class Outcome:
     last: Path | None = None
 
     def exit_code(self, runs: int) -> int:
-        """Return 0 if nothing failed, the common code if all runs failed alike and no cell was measured, else 1."""
+        """Return 0 if nothing failed, the common code if all runs failed alike and there is no record, else 1."""
         codes = {error.exit_code for _, _, error in self.failures}
         failed = {run.run_key for run, _, _ in self.failures}
-        if len(failed) == runs and len(codes) == 1 and not self.done:
+        if len(failed) == runs and len(codes) == 1 and not self.records:
             return codes.pop()
         return MdreidError.exit_code if codes else 0
 

@@ -19,6 +19,8 @@ from protocols.suites import Setting
 
 _LABELS = ("identity", "camera", "scene")
 _HASH = "hash_"
+_ARRAYS = 9
+"""Arrays in the table apart from the hashes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +89,8 @@ class EmbeddingFolder:
         arrays |= {"names": items.names, "query": items.query, "gallery": items.gallery}
         arrays |= {"exclusion": np.array(str(items.exclusion)), "limit": np.array(items.limit or 0)}
         arrays |= {"test_fingerprint": np.array(items.test_fingerprint)}
-        for subset in SUBSETS:
-            if self.matrix(subset).exists():
-                arrays[f"{_HASH}{subset}"] = np.array(content_hash(self.matrix(subset)))
+        if all(self.matrix(subset).exists() for subset in SUBSETS):
+            arrays |= {_HASH + str(subset): np.array(content_hash(self.matrix(subset))) for subset in SUBSETS}
         write_npz(self.items_file, arrays)
 
     def read_items(self) -> TestItems:
@@ -100,6 +101,9 @@ class EmbeddingFolder:
         """
         try:
             stored = read_npz(self.items_file)
+            if len(stored) not in (_ARRAYS, _ARRAYS + len(SUBSETS)):
+                raise DamagedArchiveError("arrays are missing")
+            hashes = {str(s): str(stored[_HASH + str(s)]) for s in SUBSETS} if len(stored) > _ARRAYS else {}
             return TestItems(
                 stored["names"].astype(np.str_),
                 Labels(*(stored[name] for name in _LABELS)),
@@ -108,7 +112,7 @@ class EmbeddingFolder:
                 Exclusion(str(stored["exclusion"])),
                 str(stored["test_fingerprint"]),
                 int(stored["limit"]) or None,
-                {name.removeprefix(_HASH): str(value) for name, value in stored.items() if name.startswith(_HASH)},
+                hashes,
             )
         except FileNotFoundError:
             raise DataError(f"There are no stored embeddings in {self.path}; run the cell first.") from None

@@ -73,7 +73,7 @@ def test_openai_weights_become_the_trunk_in_single_precision(
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["archive", "state dict"])
 def test_openai_weights_need_quickgelu(openai: tuple[Path, Path, dict[str, Tensor]], kind: int) -> None:
-    with pytest.raises(UsageError, match="--set trunk.name=ViT-B-16-quickgelu"):
+    with pytest.raises(UsageError, match=r"--set trunk\.name=ViT-B-16-quickgelu"):
         tower(PLAIN, None, str((openai[0], openai[1])[kind]))
 
 
@@ -91,5 +91,7 @@ def test_a_trunk_can_be_cut_short(openai: tuple[Path, Path, dict[str, Tensor]]) 
     short = tower(layers=2, pretrained=str(openai[1])).state_dict()
     assert {name.split(".")[2] for name in short if "resblocks" in name} == {"0", "1"}
     assert all(torch.equal(value, openai[2][name].float()) for name, value in short.items())
-    with pytest.raises(UsageError, match=r"trunk\.layers=13 cannot be had from ViT-B-16-quickgelu, which has 12 blocks"):
+    with pytest.raises(
+        UsageError, match=r"trunk\.layers=13 cannot be had from ViT-B-16-quickgelu, which has 12 blocks"
+    ):
         tower(layers=13)
