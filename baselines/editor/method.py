@@ -24,12 +24,11 @@ from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    Method,
     MethodCard,
     Options,
     Rate,
-    TrainingBatch,
 )
+from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.token_trunk import TokenTrunk
 from mdreid_bench.released.format import ReleasedFormat
 from protocols.modality import SINGLES, Modality
@@ -55,7 +54,7 @@ class EDITOROptions(Options):
     object_weight: float = Field(default=1.0, ge=0, description="weight of OCFR")
 
 
-class EDITOR(Method):
+class EDITOR(SeparableMethod):
     """Shared trunk, token selection, hierarchical masked aggregation (specification: editor.md).
 
     The selection looks at all modalities of a subset together, so it and the aggregation are repeated for every
@@ -116,21 +115,23 @@ class EDITOR(Method):
         """Give the trunk its own rate if there is one; otherwise everything has the base rate."""
         return "base" if self.uniform_rate else super().rate(parameter)
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def represent(self, images: Images, camera: Tensor) -> Encoded:
+        """Return what ``encode`` does of the images that are there."""
+        return self._look(images, camera)
+
+    def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature and of the trunk, BCC and OCFR (editor.md section 8)."""
-        encoded = self._look(batch.images, batch.camera)
-        tokens = {m: encoded[str(m)] for m in SINGLES}
-        selected = self._select(
-            [encoded[str(m) + _SPATIAL] for m in SINGLES], [encoded[str(m) + _BRIGHT] for m in SINGLES]
-        )
+        tokens = {m: represented[str(m)] for m in SINGLES}
+        spatial = [represented[str(m) + _SPATIAL] for m in SINGLES]
+        selected = self._select(spatial, [represented[str(m) + _BRIGHT] for m in SINGLES])
         fused = self.aggregation(tokens, selected)
         terms = {
-            "identity": identity_loss(self.head(fused.feature), batch.identity),
-            "triplet": soft_margin_triplet(fused.feature, batch.identity),
+            "identity": identity_loss(self.head(fused.feature), identity),
+            "triplet": soft_margin_triplet(fused.feature, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, batch.identity)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, identity)
         terms["background"] = self.options.background_weight * background_consistency(tokens, selected)
-        terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, batch.identity)
+        terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, identity)
         return terms
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:

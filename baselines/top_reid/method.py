@@ -20,12 +20,11 @@ from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    Method,
     MethodCard,
     Options,
     Rate,
-    TrainingBatch,
 )
+from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.token_trunk import TokenTrunk
 from mdreid_bench.released.format import ReleasedFormat
 from protocols.modality import SINGLES, Modality
@@ -41,7 +40,7 @@ class TOPReIDOptions(Options):
     reconstruction_weight: float = Field(default=1.0, ge=0, description="weight of the reconstruction loss")
 
 
-class TOPReID(Method):
+class TOPReID(SeparableMethod):
     """Three trunks, token permutation, complementary reconstruction (specification: top_reid.md).
 
     Args:
@@ -89,15 +88,19 @@ class TOPReID(Method):
         in_trunk = parameter.startswith("trunks.") and not parameter.endswith(".camera")
         return "trunk" if in_trunk and not self.uniform_rate else "base"
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def represent(self, images: Images, camera: Tensor) -> Encoded:
+        """Return the same as ``encode``, for training."""
+        return self.encode(images, camera)
+
+    def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature, of the trunks and of the reconstruction (top_reid.md section 6)."""
-        tokens = {m: self.trunks[str(m)](batch.images[m], batch.camera) for m in SINGLES}
+        tokens = {m: represented[str(m)] for m in SINGLES}
         fused = self.permutation(tokens)
         terms = {
-            "identity": identity_loss(self.head(fused), batch.identity),
-            "triplet": soft_margin_triplet(fused, batch.identity),
+            "identity": identity_loss(self.head(fused), identity),
+            "triplet": soft_margin_triplet(fused, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, batch.identity)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, identity)
         terms["reconstruction"] = self.options.reconstruction_weight * self.reconstruction(tokens)
         return terms
 

@@ -133,7 +133,9 @@ class AblateSession:
     def carry_out(self) -> int:
         """Measure everything that is new, print the tables and the folder of the records; return the exit code."""
         plan = self.cells()
-        executor = Executor(self.workspace.device, self.console, on_nan=self.arguments.on_nan)
+        executor = Executor(
+            self.workspace.device, self.console, on_nan=self.arguments.on_nan, ranks=self.workspace.ranks
+        )
         outcome = carry_out(plan, executor, self.console, keep_going=self.arguments.keep_going)
         for study in self.planned:
             table = self._table(study, outcome)

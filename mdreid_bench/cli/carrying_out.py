@@ -1,14 +1,19 @@
 """Carrying out a plan: say what it is, measure what is new, go on after failures, know the exit code."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import typer
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.errors import expected
 from mdreid_bench.engine.execute import Executor
+from mdreid_bench.engine.follow import Order, follow
 from mdreid_bench.engine.plan import Cell, Run
 from mdreid_bench.engine.preflight import check_runs
+from mdreid_bench.engine.ranks import PeerFailedError, Ranks
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.results.schema import Record
@@ -128,16 +133,38 @@ def carry_out(plan: Plan, executor: Executor, console: Console, *, keep_going: b
         console: to show things on.
         keep_going: finish the other cells when one fails.
 
+    Of several processes that share the work, one leads and gets here to the end; the others follow it and exit.
+
     Raises:
         UsageError: before anything is trained, when a training set cannot fill a batch.
         DataError: likewise, when weights of the trunk are not to be had.
     """
+    ranks = executor.ranks
+    if not ranks.leads:
+        raise typer.Exit(follow([run for run, _ in plan], ranks, executor.device, executor.on_nan))
+    try:
+        outcome = _lead(plan, executor, console, keep_going)
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):
+            _dismiss(ranks)
+        raise
+    _dismiss(ranks)
+    return outcome
+
+
+def _dismiss(ranks: Ranks) -> None:
+    """Let the processes that follow end; those that are gone need not be told."""
+    with suppress(PeerFailedError):
+        ranks.agree(Order("end"))
+
+
+def _lead(plan: Plan, executor: Executor, console: Console, keep_going: bool) -> Outcome:
     new = sum(cell.state == "new" for _, cells in plan for cell in cells)
     total = sum(len(cells) for _, cells in plan)
     console.message(
         f"Plan: {len(plan)} runs, {total} cells ({new} new, {total - new} cached), on {executor.device.type}."
     )
-    check_runs(plan)
+    check_runs(plan, executor.device)
     outcome = _Carrier(plan, executor, console, keep_going=keep_going).carry_out()
     console.message(outcome.summary)
     return outcome

@@ -107,6 +107,23 @@ BatchSize = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel=TRAINING_PANEL)]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
+        rich_help_panel=TRAINING_PANEL,
+        show_default=False,
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the trunk for extraction; pays for large sets. EDITOR's is left as it is.",
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

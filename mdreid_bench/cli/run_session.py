@@ -81,7 +81,9 @@ class RunSession:
         """
         plan = self.cells()
         given = self.arguments
-        executor = Executor(self.workspace.device, self.console, given.memory_budget, given.on_nan)
+        executor = Executor(
+            self.workspace.device, self.console, given.memory_budget, given.on_nan, self.workspace.ranks
+        )
         outcome = carry_out(plan, executor, self.console, keep_going=given.keep_going)
         order = {str(setting): place for place, setting in enumerate(self.settings)}
         records = sorted(outcome.records, key=lambda record: order[record.protocol])

@@ -74,6 +74,7 @@ def verify(
         limit=None,
         results=results,
         weights=weights,
+        precision="fp32",
     )
     workspace = Workspace(arguments, console)
     request = Request(

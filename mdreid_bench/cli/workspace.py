@@ -16,6 +16,7 @@ from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.engine.device import pick_device
 from mdreid_bench.engine.nonfinite import OnNan
+from mdreid_bench.engine.ranks import Ranks
 from mdreid_bench.engine.weights_file import recognise
 from mdreid_bench.results.store import Store
 from protocols.evaluation import AveragePrecision
@@ -44,6 +45,8 @@ class Arguments:
     results: Path
     methods: Sequence[str] = ()
     batch_size: int | None = None
+    precision: str | None = None
+    compile: bool = False
     weights: Path | None = None
     select: str | None = None
     average_precision: AveragePrecision = "standard"
@@ -59,6 +62,10 @@ class Arguments:
             tree["schedule"] = {"epochs": self.epochs}
         if self.batch_size is not None:
             tree["batch"] = {"size": self.batch_size}
+        if self.precision is not None:
+            tree["evaluation"] = {"precision": self.precision}
+        if self.compile:
+            tree["evaluation"] = tree.get("evaluation", {}) | {"compile": True}
         if self.select is not None:
             tree["selection"] = self.select
         return tree
@@ -85,6 +92,7 @@ class Workspace:
         self.settings: tuple[Setting, ...] = resolve(arguments.protocols)
         self.dataset_names = chosen(arguments.datasets, datasets.names(), "dataset")
         self.device = pick_device(arguments.device)
+        self.ranks = Ranks.join(self.device)
         self.store = Store(arguments.results)
 
     @property

@@ -1,11 +1,14 @@
 """The full configuration of one run, as pydantic models that refuse unknown keys."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 EpochChoice = Literal["last-epoch", "best-test"]
 """Which epoch of a training is kept: the last one, or the one with the best mAP on the test data."""
 
@@ -102,9 +105,28 @@ class ScheduleConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """How features are extracted; does not change the numbers and is not part of the run key."""
+    """How features are extracted; a precision that is asked for is part of the run key, nothing else is."""
 
     batch_size: Positive = Field(default=128, description="test triplets per forward pass")
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="type of weights and activations for extraction; auto is bf16, or else fp16, on CUDA, bf16 for "
+        "large trunks on CPUs with instructions for it, and fp32 otherwise",
+    )
+    compile: bool = Field(default=False, description="compile the trunk for extraction; takes a while at first")
+
+
+class MemoryConfig(Section):
+    """How training fits into memory; changes numbers by rounding alone and is not part of the run key."""
+
+    micro_batch: Positive | None = Field(
+        default=None,
+        description="triplets that pass the trunk together in training, twice each; losses and their mining still "
+        "see the whole batch; null passes all at once",
+    )
+    checkpointing: bool = Field(
+        default=False, description="compute the inside of each transformer block again instead of keeping it"
+    )
 
 
 class DataConfig(Section):
@@ -136,9 +158,12 @@ class RunConfig(Section):
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="training precision; auto is mixed precision on CUDA and fp32 on the CPU"
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="of training, mixed with fp32; auto is bf16, or else fp16, on CUDA, bf16 for large trunks on "
+        "CPUs with instructions for it, and fp32 otherwise",
     )
+    memory: MemoryConfig = MemoryConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     data: DataConfig = DataConfig()
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
@@ -152,6 +177,6 @@ class RunConfig(Section):
 
     def determining(self) -> dict[str, Any]:
         """Return the part that determines the trained weights, for the run key."""
-        tree = self.model_dump(mode="json", exclude={"evaluation", "data", "preset"})
+        tree = self.model_dump(mode="json", exclude={"evaluation", "data", "memory", "preset"})
         tree["image"].pop("scale")
         return tree

@@ -6,12 +6,17 @@ from mdreid_bench.engine import checkpoint, weights_file
 from mdreid_bench.engine.weights_facts import WeightsFacts
 from mdreid_bench.errors import UsageError
 from mdreid_bench.inference import load_method
+from mdreid_bench.progress import Reporter, Silent
 
 SUFFIX = ".safetensors"
 
 
 def convert(
-    source: Path, target: Path, dataset: str | None = None, image_size: tuple[int, int] | None = None
+    source: Path,
+    target: Path,
+    dataset: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    reporter: Reporter | None = None,
 ) -> WeightsFacts:
     """Write a released checkpoint as a weights file of this suite and return the description in it.
 
@@ -20,6 +25,7 @@ def convert(
         target: new file, ``.safetensors``.
         dataset: that it was trained on, where the file leaves the shape of images open.
         image_size: (height, width) in pixels, instead.
+        reporter: shows the progress.
 
     Raises:
         UnknownNameError: for an unknown dataset.
@@ -31,20 +37,24 @@ def convert(
         raise UsageError(f"The converted file must be called something{SUFFIX}, not {target.name}.")
     if target.exists():
         raise UsageError(f"{target} exists already; choose another name or remove it.")
-    given = weights_file.recognise(source)
-    if not given.released:
-        raise UsageError(f"{source} is a weights file of this suite already.")
-    method = load_method(source, dataset=dataset, image_size=image_size)
-    assert method.config is not None
-    digest = checkpoint.file_digest(source)
-    facts = WeightsFacts.of(
-        method,
-        method.config,
-        given.data,
-        selection=given.selection,
-        dataset=dataset,
-        synthetic=None,
-        source=f"{given.source}, SHA-256 {digest}",
-    )
-    checkpoint.save_weights(target, method, facts.header())
+    with (reporter or Silent()).track(f"converting {source.name}", 3) as step:
+        given = weights_file.recognise(source)
+        if not given.released:
+            raise UsageError(f"{source} is a weights file of this suite already.")
+        step(note="read")
+        method = load_method(source, dataset=dataset, image_size=image_size)
+        assert method.config is not None
+        step(note="built")
+        digest = checkpoint.file_digest(source)
+        facts = WeightsFacts.of(
+            method,
+            method.config,
+            given.data,
+            selection=given.selection,
+            dataset=dataset,
+            synthetic=None,
+            source=f"{given.source}, SHA-256 {digest}",
+        )
+        checkpoint.save_weights(target, method, facts.header())
+        step(note="written")
     return facts

@@ -12,6 +12,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.images import BadImageError, load_rgb
 from mdreid_bench.data.sightings import Sighting
 from mdreid_bench.data.transforms import normalise, resize
+from mdreid_bench.engine.extract import Embedder, ready
 from mdreid_bench.errors import DataError
 from mdreid_bench.models.method import Method
 from mdreid_bench.progress import Reporter
@@ -29,8 +30,8 @@ def embed(
     """Embed n sightings, each from the sensors that it has.
 
     Args:
-        method: trained; put into evaluation mode on ``device``.
-        config: image size, pixel statistics and batch size.
+        method: trained; stays as it is.
+        config: image size, pixel statistics, batch size and precision.
         sightings: any number, at least one.
         camera: index of the camera that took them all, from 0.
         device: to compute on.
@@ -41,15 +42,16 @@ def embed(
 
     Raises:
         DataError: for an unreadable image, or an embedding that is not finite.
+        MdreidError: when not even a single sighting fits into the memory.
     """
-    method = method.to(device).eval()
+    copied = ready(method, config, device)
+    embedders = {subset: Embedder(copied, device, (subset,), config, reporter) for subset in SUBSETS}
     parts: dict[int, NDArray[np.float32]] = {}
     with reporter.track(f"embedding with {config.method}", len(sightings)) as step, ThreadPoolExecutor() as pool:
         for subset, rows in _batches(sightings, config.evaluation.batch_size):
             loaded = list(pool.map(lambda row: _load(sightings[row], config), rows))
-            images = {m: torch.stack([sample[m] for sample in loaded]).to(device) for m in subset}
-            cameras = torch.full((len(rows),), camera, dtype=torch.int64, device=device)
-            vectors = method.embed_all(images, cameras, (subset,))[subset].float().cpu().numpy()
+            images = {m: torch.stack([sample[m] for sample in loaded]) for m in subset}
+            vectors = embedders[subset](images, torch.full((len(rows),), camera, dtype=torch.int64))[subset]
             parts |= dict(zip(rows, vectors, strict=True))
             step(len(rows))
     result = np.stack([parts[row] for row in range(len(sightings))])

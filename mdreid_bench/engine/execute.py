@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 
 from mdreid_bench.engine import checkpoint, weights_file
 from mdreid_bench.engine.derive import derive
-from mdreid_bench.engine.device import device_name
+from mdreid_bench.engine.device import device_name, pick_precision
 from mdreid_bench.engine.extract import extract
-from mdreid_bench.engine.facts import facts_of
+from mdreid_bench.engine.facts import describe
+from mdreid_bench.engine.follow import Order
 from mdreid_bench.engine.nonfinite import OnNan
 from mdreid_bench.engine.plan import Cell, Run
+from mdreid_bench.engine.ranks import ALONE, Ranks
 from mdreid_bench.engine.tidy import tidy
 from mdreid_bench.engine.train import Trainer
 from mdreid_bench.errors import MdreidError
@@ -24,7 +26,8 @@ from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.evaluation.embeddings import TestItems
 from mdreid_bench.models.method import Method
 from mdreid_bench.progress import Reporter
-from mdreid_bench.results.atomic import write_json, write_text
+from mdreid_bench.results.atomic import write_json
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.lock import attempt, in_use, locked
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
@@ -43,6 +46,7 @@ class Executor:
         reporter: receives messages and progress.
         memory_budget: bytes for scores.
         on_nan: what training does with a batch whose loss or gradient is not finite.
+        ranks: the processes that share the work, of which this one leads; the others follow.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class Executor:
         reporter: Reporter,
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
         on_nan: OnNan = "stop",
+        ranks: Ranks = ALONE,
     ) -> None:
         self.device, self.reporter, self.memory_budget, self.on_nan = device, reporter, memory_budget, on_nan
+        self.ranks = ranks
 
     def execute(self, run: Run, cells: Sequence[Cell], done: Done, failed: Failed | None = None) -> None:
         """Measure the new cells of a run; nothing is trained or extracted that is stored already.
@@ -87,7 +93,7 @@ class _Execution:
     """One run on its way, with a log file of its own."""
 
     def __init__(self, executor: Executor, run: Run) -> None:
-        self.run, self.device, self.on_nan = run, executor.device, executor.on_nan
+        self.run, self.device, self.on_nan, self.ranks = run, executor.device, executor.on_nan, executor.ranks
         self.memory_budget = executor.memory_budget
         self.log = RunLog(run.store.folder(run.id).log, executor.reporter)
         self.seconds: dict[str, float] = {}
@@ -95,7 +101,7 @@ class _Execution:
     def carry_out(self, cells: Sequence[Cell], done: Done, failed: Failed | None) -> None:
         """Provide the embeddings, then measure the cells; those that another process is measuring come last."""
         run = self.run
-        facts = self._describe(run)
+        facts = describe(run)
         self.log.note(f"{run.name}: {len(cells)} cells to measure on {self.device.type}, run key {run.run_key}")
         with self.log.failures():
             if not run.embeddings.items_file.exists():
@@ -143,10 +149,10 @@ class _Execution:
                 # Before the extraction, after whose end nothing would miss it.
                 write_json(run.store.folder(run.id).cost, _cost(method, run))
                 with self._phase("extract"):
-                    extract(method, run.index, run.config, run.embeddings, self.device, self.log)
+                    self._extract(method, run)
                 return
             if not run.source.embedded:
-                self._describe(run.source)
+                describe(run.source)
                 self._embed(run.source)
             derive(run, run.source)
 
@@ -161,9 +167,24 @@ class _Execution:
             with locked(folder.lock, f"the training of {run.name}", self.log):
                 if not folder.weights.exists():
                     with self._phase("train"):
-                        Trainer(method, run.index, run.config, folder, self.device, self.log, self.on_nan).run()
+                        self._train(method, run)
             checkpoint.load_weights(folder.weights, method)
         return method
+
+    def _train(self, method: Method, run: Run) -> None:
+        folder, on, ranks = run.training_folder, self.device, self.ranks
+        ranks.agree(Order("train", run.run_key, pick_precision(run.config.precision, on, method)))
+        trainer = ranks.together(
+            lambda: Trainer(method, run.index, run.config, folder, on, self.log, self.on_nan, ranks)
+        )
+        trainer.run()
+
+    def _extract(self, method: Method, run: Run) -> None:
+        precision = pick_precision(run.config.evaluation.precision, self.device, method)
+        self.ranks.agree(Order("extract", run.run_key, precision))
+        self.ranks.together(lambda: None)  # the others build the method meanwhile
+        self.ranks.share_weights(method)
+        extract(method, run.index, run.config, run.embeddings, self.device, self.log, self.ranks)
 
     def _scorer(self, cell: Cell, facts: RunFacts) -> CellScorer:
         return CellScorer(
@@ -175,14 +196,6 @@ class _Execution:
             seconds=self.seconds,
         )
 
-    def _describe(self, run: Run) -> RunFacts:
-        """Store the configuration and the facts of a run beside its evaluations."""
-        folder, facts = run.store.folder(run.id), facts_of(run)
-        tree = run.config.model_dump(mode="json")
-        write_text(folder.config, yaml.safe_dump(tree, sort_keys=False))
-        facts.write(folder.facts)
-        return facts
-
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
         """Add the time of a block to a phase of the record's provenance."""
@@ -191,10 +204,11 @@ class _Execution:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
-def _cost(method: Method, run: Run) -> dict[str, int]:
-    """Count one item with all three images."""
+def _cost(method: Method, run: Run) -> dict[str, Any]:
+    """Count one item with all three images; the digest tells whether the counts were changed later."""
     cost = embedding_cost(method, run.config.image_size)
-    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
+    counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
+    return counts | {"digest": canonical_hash(counts)}
 
 
 def _cell_lock(cell: Cell) -> Path:

@@ -1,6 +1,8 @@
 """One pass over the distinct test images, seven embedding matrices on disk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,13 +13,19 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.loading import Feeder, TestTriplets, worker_count
 from mdreid_bench.engine import checkpoint
+from mdreid_bench.engine.device import DTYPES, check_compiler, pick_precision
 from mdreid_bench.engine.memory import is_out_of_memory, release
 from mdreid_bench.engine.parts import Parts
+from mdreid_bench.engine.ranks import ALONE, Ranks
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.models.inference_copy import inference_copy
 from mdreid_bench.models.method import Method
 from mdreid_bench.progress import Reporter, Silent
 from protocols.modality import SUBSETS, Modality
+
+Batch: TypeAlias = tuple[NDArray[np.int64], dict[Modality, NDArray[np.float32]]]
+"""Rows of the test frame with their embedding (b, E) for each subset."""
 
 
 def extract(
@@ -27,37 +35,58 @@ def extract(
     folder: EmbeddingFolder,
     device: torch.device,
     reporter: Reporter,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Embed every distinct test triplet for all seven subsets and store the result.
 
     An extraction that was interrupted is continued after its last complete part.
 
     Args:
-        method: trained; put into evaluation mode on ``device``.
+        method: trained; stays as it is.
         index: its test frame is embedded row by row.
-        config: image size and batch size.
+        config: image size, batch size and precision.
         folder: where the matrices go; complete once its item table exists.
         device: to compute on.
         reporter: receives progress.
+        ranks: the processes that share the triplets, of which this one leads; the others call ``extract_share``.
 
     Raises:
         DataError: when the file system refuses.
-        MdreidError: when not even a single triplet fits into the memory.
+        MdreidError: when not even a single triplet fits into the memory, or another process fails.
     """
     count = len(index.test)
     weights = checkpoint.digest(method.state_dict())
-    parts = Parts(folder, {"test": index.test_fingerprint, "rows": count, "weights": weights})
-    first = parts.begin()
+    precision = pick_precision(config.evaluation.precision, device, method)
+    facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
+    parts = Parts(folder, facts)
+    first = ranks.agree(ranks.together(parts.begin))
     with reporter.track(f"extracting {config.method} on {config.dataset}", count) as step:
         if first:
             step(first, note="resumed")
-        for rows, vectors in embedded(method, index, config, device, SUBSETS, first=first, reporter=reporter):
-            parts.add(rows, vectors)
-            step(len(rows))
+
+        def keep(batches: Sequence[Batch]) -> None:
+            for rows, vectors in batches:
+                parts.add(rows, vectors)
+                step(len(rows))
+
+        for batches in _rounds(method, index, config, device, SUBSETS, first, reporter, ranks):
+            ranks.together(partial(keep, batches))
     parts.flush()
     parts.join(count)
-    folder.write_items(TestItems.of(index))
+    folder.write_items(TestItems.of(index, precision))
     Parts.remove(folder)
+
+
+def extract_share(method: Method, index: DatasetIndex, config: RunConfig, device: torch.device, ranks: Ranks) -> None:
+    """Embed what falls to this process and send it to the leader, which stores it.
+
+    Raises:
+        MdreidError: when not even a single triplet fits into the memory, or another process fails.
+    """
+    first = ranks.agree(ranks.together(lambda: 0))
+    for batches in _rounds(method, index, config, device, SUBSETS, first, Silent(), ranks):
+        ranks.together(lambda: None)
+        assert not batches
 
 
 def embedded(
@@ -69,15 +98,15 @@ def embedded(
     *,
     first: int = 0,
     reporter: Reporter | None = None,
-) -> Iterator[tuple[NDArray[np.int64], dict[Modality, NDArray[np.float32]]]]:
+) -> Iterator[Batch]:
     """Yield the rows of the test frame batch by batch, with their embedding (b, E) for each subset.
 
-    The method is put into evaluation mode on ``device``. Batches that do not fit into the memory are halved.
+    Batches that do not fit into the memory are halved.
 
     Args:
-        method: trained.
+        method: trained; a copy of it, in the precision of the configuration, does the work.
         index: its test frame is embedded.
-        config: image size and batch size.
+        config: image size, batch size and precision.
         device: to compute on.
         subsets: to embed.
         first: row to begin with.
@@ -86,17 +115,59 @@ def embedded(
     Raises:
         MdreidError: when not even a single triplet fits into the memory.
     """
-    embedder = _Embedder(method.to(device).eval(), device, subsets, config, reporter or Silent())
+    for batches in _rounds(method, index, config, device, subsets, first, reporter or Silent(), ALONE):
+        yield from batches
+
+
+def _rounds(
+    method: Method,
+    index: DatasetIndex,
+    config: RunConfig,
+    device: torch.device,
+    subsets: tuple[Modality, ...],
+    first: int,
+    reporter: Reporter,
+    ranks: Ranks,
+) -> Iterator[list[Batch]]:
+    """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
+    embedder = ranks.together(lambda: Embedder(ready(method, config, device), device, subsets, config, reporter))
     count, size = len(index.test), config.evaluation.batch_size
     cameras = torch.from_numpy(index.test["camera"].to_numpy(np.int64, copy=True))
     feeder = Feeder(TestTriplets(index, config), worker_count(config, count), pin=device.type == "cuda")
     batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
-    for images, rows in feeder(batches):
-        yield rows, embedder(images, cameras[rows])
+    loaded = feeder(batches[ranks.rank :: ranks.size])
+
+    def following() -> Batch | None:
+        images, rows = next(loaded, (None, None))
+        return None if images is None or rows is None else (rows, embedder(images, cameras[rows]))
+
+    for _ in range(0, len(batches), ranks.size):
+        yield [batch for batch in ranks.collect(ranks.together(following)) if batch is not None]
 
 
-class _Embedder:
-    """Embeds batches, in as many pieces as the memory asks for."""
+def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
+    """Return a copy of a method that embeds on a device in the precision of a configuration.
+
+    Raises:
+        UsageError: when the trunk is to be compiled and nothing can compile it.
+    """
+    section = config.evaluation
+    precision = pick_precision(section.precision, device, method)
+    if section.compile:
+        check_compiler(device)
+    return inference_copy(method, device, DTYPES[precision], compiled=section.compile)
+
+
+class Embedder:
+    """Embeds batches, in as many pieces as the memory asks for.
+
+    Args:
+        method: ready to embed, on the device.
+        device: to compute on.
+        subsets: to embed.
+        config: batch size, and names for messages.
+        reporter: told when batches are halved.
+    """
 
     def __init__(
         self,

@@ -1,10 +1,26 @@
-"""What is stored with a run; see :class:`mdreid_bench.results.run_facts.RunFacts`."""
+"""What is stored with a run: its configuration, and :class:`mdreid_bench.results.run_facts.RunFacts`."""
+
+import yaml
 
 from mdreid_bench.engine.checkpoint import file_digest
 from mdreid_bench.engine.plan import Run
 from mdreid_bench.engine.weights_facts import Selection
 from mdreid_bench.engine.weights_file import recognise
+from mdreid_bench.results.atomic import write_text
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
+
+
+def describe(run: Run) -> RunFacts:
+    """Store the configuration and the facts of a run beside its evaluations.
+
+    Raises:
+        DataError: when weights that the user gave cannot be read, or the file system refuses.
+    """
+    folder, facts = run.store.folder(run.id), facts_of(run)
+    write_text(folder.config, yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
+    facts.write(folder.facts)
+    return facts
 
 
 def facts_of(run: Run) -> RunFacts:
@@ -35,6 +51,7 @@ def facts_of(run: Run) -> RunFacts:
         cameras=run.facts.cameras,
         training=run.training_folder.path.name if trains and not given else None,
         weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
+        config=canonical_hash(config.determining()),
     )
 
 

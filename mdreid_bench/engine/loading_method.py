@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 import yaml
-from pydantic import ValidationError
 
+from mdreid_bench.config import plain_yaml
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.engine import checkpoint, weights_file
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.results.trained import TrainingFolder
@@ -24,7 +25,8 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
         DataError: when files of the run are missing or damaged, its weights have changed or do not fit, or the code
             of the method has another version by now.
     """
-    facts, config = RunFacts.read(folder.facts), read_config(folder)
+    facts = RunFacts.read(folder.facts)
+    config = read_config(folder, facts)
     method_class = registry.get(config.method)
     trained_with = facts.shared.method_version
     if method_class.version != trained_with:
@@ -43,17 +45,20 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
     return method.eval(), config
 
 
-def read_config(folder: RunFolder) -> RunConfig:
-    """Read the configuration of a run.
+def read_config(folder: RunFolder, facts: RunFacts) -> RunConfig:
+    """Read the configuration of a run with these facts.
 
     Raises:
-        DataError: when the file is missing or damaged.
+        DataError: when the file is missing, damaged or changed.
     """
     try:
-        return RunConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+        config = RunConfig.model_validate(plain_yaml.load(folder.config.read_text(encoding="utf-8")))
+        if facts.config not in (None, canonical_hash(config.determining())):
+            raise ValueError("the hash does not match")
+        return config
     except FileNotFoundError:
         raise DataError(f"There is no {folder.config}; evaluate the run again with 'mdreid-bench run'.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+    except (OSError, ValueError, yaml.YAMLError):
         raise DataError(f"{folder.config} is damaged; evaluate the run again with 'mdreid-bench run'.") from None
 
 

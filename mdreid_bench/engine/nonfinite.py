@@ -92,10 +92,11 @@ class Guard:
         mode: stop, or skip the batch.
         folder: of the training; details are written there before it stops.
         what: method and dataset in words.
+        writes: whether this process writes the details.
     """
 
-    def __init__(self, mode: OnNan, folder: TrainingFolder, what: str) -> None:
-        self.mode, self.folder, self.what = mode, folder, what
+    def __init__(self, mode: OnNan, folder: TrainingFolder, what: str, *, writes: bool = True) -> None:
+        self.mode, self.folder, self.what, self.writes = mode, folder, what, writes
         self.skipped: list[Trouble] = []
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
@@ -133,7 +134,8 @@ class Guard:
 
     def _stop(self, trouble: Trouble, last_good: int, advice: str) -> MdreidError:
         details = self.folder.trouble
-        write_json(details, {"run": self.what, **trouble.entry()})
+        if self.writes:
+            write_json(details, {"run": self.what, **trouble.entry()})
         kept = f"epoch {last_good} is kept in {self.folder.state}" if last_good else "no epoch was complete yet"
         return MdreidError(
             f"{trouble.sentence(self.what)}; try a lower optimizer.lr or {advice}; {kept}, and all names are in "

@@ -83,7 +83,7 @@ class Run:
             return facts | {"weights": file_digest(self.weights), "options": fixed, "image": tree["image"]}
         if config.selection == "best-test":
             # What is looked at after every epoch decides which weights are kept.
-            facts |= {"selected_on": self.index.test_fingerprint}
+            facts |= {"selected_on": self.index.test_fingerprint, "selected_in": config.evaluation.precision}
         else:
             for name in self.method.evaluation_options:
                 tree["options"].pop(name, None)
@@ -97,7 +97,10 @@ class Run:
         size = list(self.config.image_size)
         # The whole test set counts, so that limited evaluations lie in the folder of the same run.
         test = self.index.full_test_fingerprint
-        return {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
+        facts = {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
+        precision = self.config.evaluation.precision
+        # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
+        return facts if precision == "auto" else facts | {"precision": precision}
 
     @property
     def training_folder(self) -> TrainingFolder:

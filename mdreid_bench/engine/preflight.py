@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
+
 from mdreid_bench.config.resolve import resolve
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.sampler import IdentityBatches
+from mdreid_bench.engine.device import check_compiler
 from mdreid_bench.engine.plan import Cell, Request, Run
 from mdreid_bench.models import registry
 from mdreid_bench.models.trunk_weights import weights_file
@@ -24,16 +27,18 @@ def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None
             resolve(name, method.options_model, method.recipes, card.name, size, request.preset, request.overrides)
 
 
-def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> None:
+def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device) -> None:
     """Check every run that has to be trained or extracted.
 
     Raises:
-        UsageError: when the training set cannot fill a batch.
+        UsageError: when the training set cannot fill a batch, or a trunk is to be compiled and nothing can.
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
     for run, cells in plan:
         if all(cell.record is not None for cell in cells) or run.embedded:
             continue
+        if run.config.evaluation.compile:
+            check_compiler(device)
         if run.config.trunk.pretrained is not None and not run.weights:
             weights_file(run.config.trunk)
         if run.must_train:

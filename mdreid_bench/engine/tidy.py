@@ -1,20 +1,27 @@
-"""Clears away what a killed process left in the folders of a run and what is of no use any more."""
+"""Puts the folders of a run in order: what a killed process left, what is of no use any more, what is damaged."""
 
+from mdreid_bench.engine.facts import describe
+from mdreid_bench.engine.loading_method import read_config
 from mdreid_bench.engine.parts import Parts
 from mdreid_bench.engine.plan import Run
+from mdreid_bench.errors import DataError
 from mdreid_bench.results.leftovers import clear
 from mdreid_bench.results.lock import attempt, in_use
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.store import RunFolder
 
 
 def tidy(run: Run) -> None:
     """Remove temporary files, locks without an owner, and unfinished work that has been finished since.
 
-    What another process uses stays.
+    What another process uses stays. A damaged description of a run is written again.
 
     Raises:
-        DataError: when a lock cannot be opened.
+        DataError: when a lock cannot be opened, or the file system refuses.
     """
     folder, scope, training = run.store.folder(run.id), run.scope.path, run.training_folder
+    if folder.path.is_dir() and not _is_described(folder):
+        describe(run)
     for path in (folder.path, scope, run.embeddings.path, training.path):
         clear(path)
     for lock in scope.glob(".*.lock"):
@@ -28,3 +35,12 @@ def tidy(run: Run) -> None:
         with attempt(run.embedding_lock) as held:
             if held is not None:
                 Parts.remove(run.embeddings)
+
+
+def _is_described(folder: RunFolder) -> bool:
+    """Tell whether configuration and facts of a run are there and intact, so that its method can be loaded."""
+    try:
+        read_config(folder, RunFacts.read(folder.facts))
+    except DataError:
+        return False
+    return True

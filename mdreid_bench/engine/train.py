@@ -2,57 +2,36 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import Feeder, TrainingTriplets, worker_count
-from mdreid_bench.data.sampler import IdentityBatches
 from mdreid_bench.engine import checkpoint
+from mdreid_bench.engine.batches import Batches
 from mdreid_bench.engine.device import pick_precision
+from mdreid_bench.engine.forward import Forward
 from mdreid_bench.engine.memory import is_out_of_memory
 from mdreid_bench.engine.nonfinite import Guard, OnNan, Trouble, blamed, broken_terms, is_finite_gradient
 from mdreid_bench.engine.optim import build_optimizer, set_epoch
-from mdreid_bench.engine.selection import selection_for
+from mdreid_bench.engine.ranks import ALONE, Ranks
+from mdreid_bench.engine.selection import LastEpoch, selection_for
 from mdreid_bench.engine.weights_facts import WeightsFacts
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
-from mdreid_bench.progress import Reporter
+from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.atomic import write_text
 from mdreid_bench.results.leftovers import clear
 from mdreid_bench.results.trained import TrainingFolder
 
 _SMALLEST_SCALE = 2.0**-10
 """Gradients that overflow in half precision at this loss scale are not a matter of the scale."""
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Training labels by row.
-
-    Attributes:
-        identity: (n,) 0..C-1, identities in ascending order.
-        camera: (n,).
-        names: (n,) unique names of the triplets.
-    """
-
-    identity: NDArray[np.int64]
-    camera: NDArray[np.int64]
-    names: NDArray[np.object_]
-
-    @classmethod
-    def of(cls, index: DatasetIndex) -> "Labels":
-        """Number the identities of the training frame."""
-        _, identity = np.unique(index.train["identity"].to_numpy(), return_inverse=True)
-        return cls(identity, index.train["camera"].to_numpy(np.int64), index.train["name"].to_numpy(object))
 
 
 class Trainer:
@@ -66,9 +45,10 @@ class Trainer:
         device: to train on.
         reporter: receives progress.
         on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
+        ranks: the processes that share every batch; the leader alone writes.
 
     Raises:
-        UsageError: when the training set cannot fill a batch.
+        UsageError: when the training set cannot fill a batch, or a batch cannot be taken apart as asked for.
     """
 
     def __init__(
@@ -80,19 +60,18 @@ class Trainer:
         device: torch.device,
         reporter: Reporter,
         on_nan: OnNan = "stop",
+        ranks: Ranks = ALONE,
     ) -> None:
         self.method, self.config, self.folder = method.to(device), config, folder
-        self.device, self.reporter = device, reporter
-        self.labels = Labels.of(index)
-        self.sampler = IdentityBatches(self.labels.identity, config.batch.size, config.batch.instances, config.seed)
-        workers = worker_count(config, len(index.train))
-        self.feeder = Feeder(TrainingTriplets(index, config), workers, pin=device.type == "cuda")
+        self.device, self.reporter, self.ranks = device, reporter, ranks
+        self.batches = Batches(index, config, device, self.ranks)
         self.optimizer = build_optimizer(self.method, config)
-        self.precision = pick_precision(config.precision, device)
+        self.precision = pick_precision(config.precision, device, method)
+        self.forward = Forward(self.method, config, self.precision, self.ranks)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
-        self.selection = selection_for(config, index, folder, device)
+        self.selection = selection_for(config, index, folder, device) if self.ranks.leads else LastEpoch()
         self.index = index
-        self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}")
+        self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.log: list[dict[str, Any]] = []
 
@@ -100,23 +79,48 @@ class Trainer:
         """Train the epochs that are not done yet, and write the weights of the one that is kept.
 
         Raises:
-            MdreidError: when a loss or gradient is not finite, or a batch does not fit into the memory.
+            MdreidError: when a loss or gradient is not finite, a batch does not fit into the memory, or another
+                process fails.
             DataError: when the file system refuses.
         """
-        first = self._resume() + 1
-        self.selection.begin(first - 1)
-        epochs = self.config.schedule.epochs
-        with self.reporter.track(f"training {self.config.method} on {self.config.dataset}", epochs) as step:
-            if first > 1:
-                step(first - 1, note="resumed")
-            for epoch in range(first, epochs + 1):
-                entry = self._epoch(epoch)
-                self.log.append(entry | self.selection.after(self.method, epoch))
-                self._save(epoch)
-                step(note=_note(entry))
-        kept = self.selection.finish(self.method, epochs)
-        checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
-        self.folder.forget_unfinished()
+        done, epochs = self._begin(), self.config.schedule.epochs
+        counts = [self.batches.count(epoch) for epoch in range(1, epochs + 1)]
+        with self.reporter.track(f"training {self.config.method} on {self.config.dataset}", sum(counts)) as step:
+            if done:
+                step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
+            for epoch in range(done + 1, epochs + 1):
+                entry = self._epoch(epoch, step)
+                self.ranks.together(partial(self._close_epoch, epoch, entry))
+                step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
+        self.ranks.together(self._finish)
+
+    def _begin(self) -> int:
+        """Take up what an earlier process has left, in all processes, and return how many epochs that is."""
+
+        def resume() -> int:
+            done = self._resume() if self.ranks.leads else 0
+            self.selection.begin(done)
+            return done
+
+        done = self.ranks.agree(self.ranks.together(resume))
+        self.ranks.share_weights(self.method)
+        if done and self.ranks.size > 1:
+            optimizer, scaler = self.ranks.agree((self.optimizer.state_dict(), self.scaler.state_dict()))
+            self.optimizer.load_state_dict(optimizer)
+            if scaler:
+                self.scaler.load_state_dict(scaler)
+        return done
+
+    def _close_epoch(self, epoch: int, entry: dict[str, Any]) -> None:
+        if self.ranks.leads:
+            self.log.append(entry | self.selection.after(self.method, epoch))
+            self._save(epoch)
+
+    def _finish(self) -> None:
+        if self.ranks.leads:
+            kept = self.selection.finish(self.method, self.config.schedule.epochs)
+            checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
+            self.folder.forget_unfinished()
 
     def _facts(self, epoch: int) -> WeightsFacts:
         """Describe the weights of an epoch, so that the method can be built from their file alone."""
@@ -130,16 +134,19 @@ class Trainer:
             synthetic=self.index.synthetic,
         )
 
-    def _epoch(self, epoch: int) -> dict[str, Any]:
+    def _epoch(self, epoch: int, advance: Step) -> dict[str, Any]:
         """Train one epoch and return its log entry: mean of each weighted loss term, rates, skipped batches."""
         start = time.monotonic()
-        torch.manual_seed(_epoch_seed(self.config.seed, epoch))
+        torch.manual_seed(_epoch_seed(self.config.seed, epoch, self.ranks.rank))
         set_epoch(self.optimizer, self.config, epoch)
         self.method.train()
         sums: dict[str, float] = {}
         steps = 0
-        for number, (batch, images) in enumerate(self._batches(epoch), start=1):
-            losses = self._step(batch, Place(epoch, number, images))
+        batches, number = self.batches.epoch(epoch), 0
+        while (loaded := self.ranks.together(partial(next, batches, None))) is not None:
+            number += 1
+            losses = self._step(loaded[0], Place(epoch, number, loaded[1]))
+            advance()
             if losses is None:
                 continue
             for name, value in losses.items():
@@ -156,19 +163,6 @@ class Trainer:
             "skipped": [trouble.entry() for trouble in skipped],
         }
 
-    def _batches(self, epoch: int) -> Iterator[tuple[TrainingBatch, tuple[str, ...]]]:
-        """Yield the batches of an epoch, each with the names of its triplets."""
-        size = self.config.batch.size
-        rows = list(self.sampler.epoch(epoch))
-        draws = [[(int(row), epoch, b * size + i) for i, row in enumerate(batch)] for b, batch in enumerate(rows)]
-        for images, loaded in self.feeder(draws):
-            batch = TrainingBatch(
-                images={m: x.to(self.device, non_blocking=True) for m, x in images.items()},
-                identity=torch.from_numpy(self.labels.identity[loaded]).to(self.device),
-                camera=torch.from_numpy(self.labels.camera[loaded]).to(self.device),
-            )
-            yield batch, tuple(self.labels.names[loaded])
-
     def _step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
         """Take one step and return the losses, or None when the batch was skipped."""
         try:
@@ -180,7 +174,7 @@ class Trainer:
 
     def _guarded_step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
         self.guard.remember(self.method)
-        terms = self._terms(batch)
+        terms = self.forward(batch)
         values = {name: term.item() for name, term in terms.items()}
         broken = broken_terms(values)
         if broken:
@@ -188,18 +182,15 @@ class Trainer:
             return None
         total: Tensor = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(total))
+        self.ranks.together(partial(torch.autograd.backward, self.scaler.scale(total)))
+        self.ranks.average_gradients(self.parameters)
         if self._overflows():
-            terms = self._terms(batch)
+            terms = self.forward(batch)
             self.guard.meet(place.trouble("gradient", blamed(terms, self.parameters), values), place.epoch - 1)
             return None
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return values
-
-    def _terms(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, _DTYPES[self.precision], enabled=self.precision != "fp32"):
-            return self.method.training_losses(batch)
 
     def _overflows(self) -> bool:
         """Tell whether a gradient is not finite; in half precision, whether no loss scale would help."""
@@ -213,10 +204,12 @@ class Trainer:
         half = size // 2 // instances * instances
         smaller = f"smaller batches with --batch-size {half}, " if half > instances else ""
         kept = f" Epoch {place.epoch - 1} is kept." if place.epoch > 1 else ""
+        at_once = self.config.memory.micro_batch or size
         return (
-            f"Batches of {size} triplets need more memory than {self.device.type} has for training "
-            f"{self.guard.what} in {self.precision}; use {smaller}smaller images with --set image.scale=0.5, or a "
-            f"smaller trunk, all of which change the numbers.{kept}"
+            f"Batches of {size} triplets, {at_once} at once, need more memory than {self.device.type} has for "
+            f"training {self.guard.what} in {self.precision}; set memory.micro_batch={max(1, at_once // 2)} or "
+            f"memory.checkpointing=true, which take time but change no losses, or use {smaller}smaller images with "
+            f"--set image.scale=0.5, or a smaller trunk, which change the numbers.{kept}"
         )
 
     def _save(self, epoch: int) -> None:
@@ -262,6 +255,7 @@ def _note(entry: Mapping[str, Any]) -> str:
     return " ".join(f"{name} {value:.3f}" for name, value in entry["losses"].items()) + skipped
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
+def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
     """Return the torch seed of an epoch, so that a resumed run draws the same dropout as an uninterrupted one."""
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+    place = (seed, epoch, rank) if rank else (seed, epoch)
+    return int(np.random.SeedSequence(place).generate_state(1)[0])

@@ -72,6 +72,7 @@ def build_record(
         **facts.record_fields(),
         test_fingerprint=items.test_fingerprint,
         limit=items.limit,
+        precision=items.precision,
         protocol=str(setting),
         average_precision=scores.average_precision,
         metrics=Metrics.of(scores.metrics),

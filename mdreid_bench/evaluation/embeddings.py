@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdreid_bench.config.schema import PRECISIONS, Precision
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.archive import DamagedArchiveError, read_npz
@@ -19,7 +21,7 @@ from protocols.suites import Setting
 
 _LABELS = ("identity", "camera", "scene")
 _HASH = "hash_"
-_ARRAYS = 9
+_ARRAYS = 10
 """Arrays in the table apart from the hashes."""
 
 
@@ -35,6 +37,7 @@ class TestItems:
         exclusion: which gallery items a query must not see.
         test_fingerprint: content hash of the test set that they are.
         limit: the limit that made it smaller than the full one, else None.
+        precision: numeric type that the embeddings were computed in.
         hashes: of the files of the matrices that were written with the table, by subset.
     """
 
@@ -45,15 +48,18 @@ class TestItems:
     exclusion: Exclusion
     test_fingerprint: str
     limit: int | None
+    precision: Precision = "fp32"
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: DatasetIndex) -> "TestItems":
+    def of(cls, index: DatasetIndex, precision: Precision = "fp32") -> "TestItems":
         """Take what scoring needs from an index."""
         columns = (index.test[name].to_numpy(np.int64, copy=True) for name in _LABELS)
         names = index.test["name"].to_numpy(object).astype(np.str_)
         sides = (index.query, index.gallery)
-        return cls(names, Labels(*columns), *sides, index.card.exclusion, index.test_fingerprint, index.limit)
+        return cls(
+            names, Labels(*columns), *sides, index.card.exclusion, index.test_fingerprint, index.limit, precision
+        )
 
     def rows(self, side: Side) -> NDArray[np.int64]:
         """Return the rows of one side."""
@@ -88,7 +94,7 @@ class EmbeddingFolder:
         arrays = {name: getattr(items.labels, name) for name in _LABELS}
         arrays |= {"names": items.names, "query": items.query, "gallery": items.gallery}
         arrays |= {"exclusion": np.array(str(items.exclusion)), "limit": np.array(items.limit or 0)}
-        arrays |= {"test_fingerprint": np.array(items.test_fingerprint)}
+        arrays |= {"test_fingerprint": np.array(items.test_fingerprint), "precision": np.array(items.precision)}
         if all(self.matrix(subset).exists() for subset in SUBSETS):
             arrays |= {_HASH + str(subset): np.array(content_hash(self.matrix(subset))) for subset in SUBSETS}
         write_npz(self.items_file, arrays)
@@ -104,14 +110,16 @@ class EmbeddingFolder:
             if len(stored) not in (_ARRAYS, _ARRAYS + len(SUBSETS)):
                 raise DamagedArchiveError("arrays are missing")
             hashes = {str(s): str(stored[_HASH + str(s)]) for s in SUBSETS} if len(stored) > _ARRAYS else {}
+            _check_table(stored)
             return TestItems(
                 stored["names"].astype(np.str_),
-                Labels(*(stored[name] for name in _LABELS)),
+                Labels(*(stored[name].astype(np.int64) for name in _LABELS)),
                 stored["query"].astype(np.int64),
                 stored["gallery"].astype(np.int64),
                 Exclusion(str(stored["exclusion"])),
                 str(stored["test_fingerprint"]),
                 int(stored["limit"]) or None,
+                PRECISIONS[PRECISIONS.index(str(stored["precision"]))],
                 hashes,
             )
         except FileNotFoundError:
@@ -160,6 +168,18 @@ class EmbeddingFolder:
 
     def _damaged(self, path: Path) -> DataError:
         return DataError(f"The stored embeddings {path} are missing or damaged; delete {self.path} and run again.")
+
+
+def _check_table(stored: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a table whose columns do not go together or whose sides are not rows of it."""
+    count = stored["names"].shape
+    columns, sides = [stored[name] for name in _LABELS], [stored["query"], stored["gallery"]]
+    if len(count) != 1 or any(column.shape != count for column in columns):
+        raise DamagedArchiveError("the columns differ in length")
+    if any(values.ndim != 1 or values.dtype.kind not in "iu" for values in (*columns, *sides)):
+        raise DamagedArchiveError("labels and rows are whole numbers")
+    if any(len(rows) and not 0 <= rows.min() <= rows.max() < count[0] for rows in sides):
+        raise DamagedArchiveError("a side has rows that are not there")
 
 
 def _take(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -25,8 +25,8 @@ from mdreid_bench.models.method import (
     MethodCard,
     Options,
     Rate,
-    TrainingBatch,
 )
+from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.single_branch import SingleBranch
 from mdreid_bench.models.stacking import run_trunk
 from mdreid_bench.models.trunk import Trunk
@@ -57,7 +57,7 @@ class MDReIDOptions(Options):
         return self
 
 
-class MDReID(Method):
+class MDReID(SeparableMethod):
     """One specific and one shared vector per modality, decoupled by ROL and KDL (specification: mdreid.md).
 
     Args:
@@ -108,17 +108,21 @@ class MDReID(Method):
         """Give the position table the base rate, as the released code does; otherwise the common rule."""
         return "base" if parameter == "trunk.position" else super().rate(parameter)
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def represent(self, images: Images, camera: Tensor) -> Encoded:
+        """Return the same as ``encode``, for training."""
+        return self.encode(images, camera)
+
+    def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return identity and triplet terms of both branches, ROL and KDL (mdreid.md section 5)."""
-        tokens = run_trunk(self.trunk, {m: batch.images[m] for m in SINGLES}, batch.camera)
+        tokens = {m: represented[str(m)] for m in SINGLES}
         specific = [tokens[m][:, 0] for m in SINGLES]
         shared = torch.cat([tokens[m][:, 1] for m in SINGLES], dim=1)
-        terms = self._specific_terms(specific, batch.identity) | self._shared_terms(shared, batch.identity)
+        terms = self._specific_terms(specific, identity) | self._shared_terms(shared, identity)
         if self.options.orthogonality_weight:
             vectors = torch.cat([torch.stack([tokens[m][:, k] for m in SINGLES], 1) for k in (0, 1)], dim=1)
             terms["orthogonality"] = self.options.orthogonality_weight * _ROL[self.options.rol](vectors)
         if self.options.discrepancy_weight:
-            loss = knowledge_discrepancy(torch.cat(specific, dim=1), shared, batch.identity)
+            loss = knowledge_discrepancy(torch.cat(specific, dim=1), shared, identity)
             terms["discrepancy"] = self.options.discrepancy_weight * loss
         return terms
 

@@ -11,7 +11,8 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.heads import BottleneckHead
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
+from mdreid_bench.models.method import DataFacts, Encoded, Images, MethodCard
+from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.stacking import run_trunk
 from mdreid_bench.models.trunk import Trunk
 from protocols.modality import SINGLES, Modality
@@ -20,7 +21,7 @@ Missing = Literal["zero_image", "zero_feature"]
 _ABSENT = "absent"
 
 
-class SingleBranch(Method):
+class SingleBranch(SeparableMethod):
     """Shared trunk with the class token alone; feature [cls_R | cls_N | cls_T] (specification: single_classifier.md).
 
     Args:
@@ -74,18 +75,21 @@ class SingleBranch(Method):
         """Build with the default options."""
         return cls.build_branch(config, data)
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def represent(self, images: Images, camera: Tensor) -> Encoded:
+        """Return the class vectors ``"R"``, ``"N"``, ``"T"``, (B, D)."""
+        return {str(m): v[:, 0] for m, v in run_trunk(self.trunk, images, camera).items()}
+
+    def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the identity and the triplet term on the concatenated feature (single_classifier.md section 3)."""
-        vectors = run_trunk(self.trunk, {m: batch.images[m] for m in SINGLES}, batch.camera)
-        feature = torch.cat([vectors[m][:, 0] for m in SINGLES], dim=1)
+        feature = torch.cat([represented[str(m)] for m in SINGLES], dim=1)
         return {
-            "identity": self.identity_weight * identity_loss(self.head(feature), batch.identity),
-            "triplet": soft_margin_triplet(feature, batch.identity),
+            "identity": self.identity_weight * identity_loss(self.head(feature), identity),
+            "triplet": soft_margin_triplet(feature, identity),
         }
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
         """Return ``"R"``, ``"N"``, ``"T"`` as present and ``"absent"``, each (B, D)."""
-        encoded = {str(m): v[:, 0] for m, v in run_trunk(self.trunk, images, camera).items()}
+        encoded = dict(self.represent(images, camera))
         vectors = self._absent.get(self.trunk.camera, self._absent_vectors, training=self.training)
         encoded[_ABSENT] = vectors[camera]
         return encoded

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.blocks import add, attend, is_plain
 from mdreid_bench.models.trunk import Trunk, tower_for
 
 
@@ -59,7 +60,7 @@ class TokenTrunk(Trunk):
         """
         visual: Any = tower_for(config)
         for block in visual.transformer.resblocks:
-            if not isinstance(getattr(block, "attn", None), nn.MultiheadAttention):
+            if not is_plain(block):
                 raise UsageError(
                     f"{config.method} needs a trunk of plain transformer blocks, which {config.trunk.name} has not; "
                     "choose another with --set trunk.name=ViT-B-16-quickgelu."
@@ -70,11 +71,10 @@ class TokenTrunk(Trunk):
         """Return all tokens, class token first, (B, 1 + P, W).
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, 3, H, W), normalised, in any floating type.
             camera: (B,) camera indices.
         """
-        tokens, _ = self._run(self._assemble(images, camera), rollout=False)
-        return tokens
+        return super().forward(images, camera)
 
     def attended(self, images: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
         """Return all tokens (B, 1 + P, W) and, without gradient, the attention rollout of the class token.
@@ -82,26 +82,45 @@ class TokenTrunk(Trunk):
         The rollout is the class row of A_L ... A_2 A_1, the product over the blocks of the raw attention maps, head
         by head, without the class column: (B, heads, P) float32 (editor.md section 4).
         """
-        tokens, product = self._run(self._assemble(images, camera), rollout=True)
-        assert product is not None
-        return tokens, product[:, :, 0, 1:]
+        tokens, rollouts = [], []
+        for chunk in self._chunks(images, camera):
+            some, product = self._watched(self._assemble(*chunk))
+            tokens.append(some)
+            rollouts.append(product[:, :, 0, 1:])
+        return torch.cat(tokens), torch.cat(rollouts)
 
     def _assemble(self, images: Tensor, camera: Tensor) -> Tensor:
         patches = self.patch(images).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.class_token.expand(len(images), 1, -1), patches], dim=1)
         return tokens + self.position + self.camera_scale * self.camera[camera][:, None]
 
-    def _run(self, tokens: Tensor, *, rollout: bool) -> tuple[Tensor, Tensor | None]:
+    def _transform(self, tokens: Tensor) -> Tensor:
+        tokens = self.ln_pre(tokens)
+        for block, rate in zip(self.blocks, self.drop_rates, strict=True):
+            tokens = self.kept_or_repeated(self._block, block, tokens, rate)
+        output: Tensor = self.ln_post(tokens)
+        return output
+
+    def _watched(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         tokens, product = self.ln_pre(tokens), None
         for block, rate in zip(self.blocks, self.drop_rates, strict=True):
-            y = block.ln_1(tokens)
-            mixed, weights = block.attn(y, y, y, need_weights=rollout, average_attn_weights=False)
-            if rollout:
-                product = _extend(product, weights)
-            tokens = tokens + self._drop(block.ls_1(mixed), rate)
-            tokens = tokens + self._drop(block.ls_2(block.mlp(block.ln_2(tokens))), rate)
-        output: Tensor = self.ln_post(tokens)
-        return output, product
+            tokens, product = self.kept_or_repeated(self._watched_block, block, tokens, rate, product)
+        assert product is not None
+        return self.ln_post(tokens), product
+
+    def _block(self, block: Any, tokens: Tensor, rate: float) -> Tensor:
+        return self._rest(block, tokens, attend(block.attn, block.ln_1(tokens)), rate)
+
+    def _watched_block(
+        self, block: Any, tokens: Tensor, rate: float, product: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        y = block.ln_1(tokens)
+        mixed, weights = block.attn(y, y, y, need_weights=True, average_attn_weights=False)
+        return self._rest(block, tokens, mixed, rate), _extend(product, weights)
+
+    def _rest(self, block: Any, tokens: Tensor, attended: Tensor, rate: float) -> Tensor:
+        tokens = add(tokens, self._drop(block.ls_1(attended), rate))
+        return add(tokens, self._drop(block.ls_2(block.mlp(block.ln_2(tokens))), rate))
 
     def _drop(self, branch: Tensor, rate: float) -> Tensor:
         """Zero the branch of some samples and scale that of the others to keep the mean (Huang et al. 2016)."""

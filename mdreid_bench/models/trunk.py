@@ -1,14 +1,23 @@
 """The shared vision transformer with extra tokens and a camera embedding."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.blocks import run_block
 from mdreid_bench.models.trunk_weights import visual_tower
+
+CACHED_VALUES = 5_000_000
+"""Hidden values of an MLP up to which images go through the blocks of a trunk together on a CPU.
+
+Beyond some multiple of the caches, everything but the matrix products waits for the memory.
+"""
 
 
 def interpolate_positions(table: Tensor, grid: tuple[int, int], extra_tokens: int = 1) -> Tensor:
@@ -50,7 +59,7 @@ class Trunk(nn.Module):
 
     Token order: class (specific) token, shared token if any, patches. The camera embedding is added to the class
     token only, before the position table and the first layer norm. The output projection is applied to every
-    leading token after the last layer norm (mdreid.md section 3).
+    leading token after the last layer norm (mdreid.md section 3). The last block is computed for these alone.
 
     Args:
         visual: open_clip vision transformer, pretrained or not.
@@ -62,7 +71,10 @@ class Trunk(nn.Module):
 
     Attributes:
         width: size D of an output vector.
+        checkpointing: whether training computes the inside of a block again for the gradient instead of keeping it.
     """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -106,21 +118,44 @@ class Trunk(nn.Module):
         """Return the output vectors of the leading tokens, (B, k, D).
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, 3, H, W), normalised, in any floating type.
             camera: (B,) camera indices.
         """
+        return torch.cat([self._transform(self._assemble(*chunk)) for chunk in self._chunks(images, camera)])
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile all from the assembled tokens on, with the arguments of ``torch.compile``."""
+        self.__dict__["_transform"] = torch.compile(self._transform, *args, **kwargs)
+
+    def _chunks(self, images: Tensor, camera: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images of the trunk's own type with their cameras: all at once, or on a CPU as many as suit it."""
+        size = len(images)
+        if images.device.type == "cpu" and not torch.is_grad_enabled():
+            tokens, width = self.position.shape
+            size = max(1, CACHED_VALUES // (tokens * 4 * width))
+        for start in range(0, len(images), size):
+            rows = slice(start, start + size)
+            yield images[rows].to(self.patch.weight.dtype), camera[rows]
+
+    def _assemble(self, images: Tensor, camera: Tensor) -> Tensor:
         first = self.class_token + self.camera_scale * self.camera[camera]
         leading = [first[:, None]]
         if self.leading == 2:
             shared = self.class_token if self.shared_token is None else self.shared_token
             leading.append(shared.expand(len(images), 1, -1))
         patches = self.patch(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([*leading, patches], dim=1) + self.position
-        return self._transform(tokens)
+        return torch.cat([*leading, patches], dim=1) + self.position
 
     def _transform(self, tokens: Tensor) -> Tensor:
         tokens = self.ln_pre(tokens)
-        for block in self.blocks:
-            tokens = block(tokens)
-        output: Tensor = self.ln_post(tokens[:, : self.leading]) @ self.projection
+        last = len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            tokens = self.kept_or_repeated(run_block, block, tokens, self.leading if number == last else None)
+        output: Tensor = self.ln_post(tokens) @ self.projection
         return output
+
+    def kept_or_repeated(self, work: Any, *arguments: Any) -> Any:
+        """Do a part of the work; when checkpointing, keep nothing but the arguments for the gradient."""
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(work, *arguments, use_reentrant=False)
+        return work(*arguments)

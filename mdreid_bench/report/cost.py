@@ -12,6 +12,7 @@ from mdreid_bench.report.origin import origin
 from mdreid_bench.report.printed import NO_FIGURE, printed_decimals
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.variants import Variant
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunFolder
@@ -91,9 +92,11 @@ def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
 
 
 def _read(path: Path) -> tuple[float, float] | None:
-    """Return both counts; None when the file is absent or holds anything else."""
+    """Return both counts; None when the file is absent, was changed, or holds anything else."""
     try:
         content = json.loads(path.read_bytes())
+        if content.pop("digest") != canonical_hash(content):
+            return None
         counts = float(content["parameters"]), float(content["multiply_adds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -106,7 +109,7 @@ def _timed(records: Sequence[Record]) -> list[Cell]:
 
 
 def _least(records: Sequence[Record], phase: str) -> Cell:
-    """Return the least seconds of a phase: those of scoring may be summed up over the protocols of a run."""
+    """Return the least seconds of a phase."""
     timed = [(r.provenance.phase_seconds[phase], r) for r in records if phase in r.provenance.phase_seconds]
     if not timed:
         return Missing(NOT_TIMED)

@@ -28,6 +28,8 @@ def origin(records: Sequence[Record]) -> str:
         *code(record.provenance for record in records),
         *hardware(record.provenance for record in records),
     ]
+    if first.precision != "fp32":
+        parts.insert(4, f"embeddings computed in {first.precision}")
     if first.limit is not None:
         parts.insert(1, f"limit {first.limit}")
     return "; ".join(parts)

@@ -17,7 +17,7 @@ from pydantic import (
 from mdreid_bench.results.keys import canonical_json
 from protocols.evaluation import Metrics as Means
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 """Raised whenever a field is added, removed or changes its meaning."""
 
 _ROUNDING = 1e-9
@@ -127,6 +127,7 @@ class Record(Part):
         limit: the ``--limit`` in force, None for the full test set.
         selection: how the reported epoch was chosen; ``none`` for methods that do not train.
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
+        precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         run_key: hash of all that determines the numbers, apart from the protocol and the limit.
         config_key: hash of the same without the seed; records that share it are averaged over their seeds.
         options: the method's options in force.
@@ -136,7 +137,7 @@ class Record(Part):
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     dataset: Name
     data_kind: Literal["real", "synthetic"]
     train_fingerprint: Hash | None
@@ -150,6 +151,7 @@ class Record(Part):
     limit: Annotated[int, Field(gt=0)] | None
     selection: Literal["last-epoch", "best-test", "none"]
     trunk: Line
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     run_key: Hash
     config_key: Hash
     options: dict[str, JsonValue] = Field(default_factory=dict)

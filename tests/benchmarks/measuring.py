@@ -18,11 +18,29 @@ Benchmark: TypeAlias = Any
 """The fixture of pytest-benchmark, whose methods have no types."""
 
 
-def require(benchmark: Benchmark, what: str, measured: float, limit: float, unit: str) -> None:
-    """Note a requirement for the report, then fail unless ``measured`` is within ``limit``."""
-    entry = {"what": what, "measured": round(measured, 3), "limit": limit, "unit": unit}
+def require(
+    benchmark: Benchmark, what: str, measured: float, limit: float, unit: str, *, least: bool = False
+) -> None:
+    """Note a requirement for the report, then fail unless it is met.
+
+    Args:
+        benchmark: whose requirement it is.
+        what: is required, in words.
+        measured: what was reached.
+        limit: the most that is allowed, or the least.
+        unit: of both.
+        least: whether the limit is the least.
+    """
+    entry = {"what": what, "measured": round(measured, 3), "limit": limit, "unit": unit, "least": least}
     benchmark.extra_info.setdefault(REQUIRED, []).append(entry)
-    assert measured <= limit, f"{what}: {measured:.3g} {unit}, at most {limit:g} required"
+    side = "at least" if least else "at most"
+    assert met(entry), f"{what}: {measured:.3g} {unit}, {side} {limit:g} required"
+
+
+def met(entry: dict[str, Any]) -> bool:
+    """Tell whether a requirement is met."""
+    measured, limit = entry["measured"], entry["limit"]
+    return bool(measured >= limit if entry["least"] else measured <= limit)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from mdreid_bench.cli.console import Console
 from mdreid_bench.report.render_markdown import render_markdown
 from mdreid_bench.report.table import Column, Table
-from tests.benchmarks.measuring import REQUIRED
+from tests.benchmarks.measuring import REQUIRED, met
 
 PREFACE = """# Performance
 
@@ -25,23 +25,18 @@ def requirements(output: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for bench in output["benchmarks"] for entry in bench["extra_info"].get(REQUIRED, [])]
 
 
-def met(entry: dict[str, Any]) -> bool:
-    """Tell whether a requirement is met."""
-    return bool(entry["measured"] <= entry["limit"])
-
-
 def verdicts(output: dict[str, Any]) -> Table:
     """Return one row for each requirement: measured, allowed, pass or fail."""
     rows = [
         (
             entry["what"],
             f"{_number(entry['measured'])} {entry['unit']}",
-            f"{_number(entry['limit'])} {entry['unit']}",
+            f"{'at least' if entry['least'] else 'at most'} {_number(entry['limit'])} {entry['unit']}",
             "pass" if met(entry) else "FAIL",
         )
         for entry in requirements(output)
     ]
-    columns = (Column("what"), Column("measured", numeric=True), Column("at most", numeric=True), Column("verdict"))
+    columns = (Column("what"), Column("measured", numeric=True), Column("required", numeric=True), Column("verdict"))
     return Table(title="Requirements", columns=columns, rows=tuple(rows))
 
 

@@ -63,7 +63,9 @@ def pixels(path: Path, size: tuple[int, int]) -> Tensor:
 def test_features_equal_the_specification(planted: Callable[[str], Place], dataset: str, tmp_path: Path) -> None:
     place, state = planted(dataset), random_state("mdreid", BLOCKS, identities=9, cameras=8)
     torch.save(state, tmp_path / "released.pth")
-    done = place.run(tmp_path / "released.pth", "--limit", "10", "--set", "options.similarity=released")
+    done = place.run(
+        tmp_path / "released.pth", "--limit", "10", "--set", "options.similarity=released", "--precision", "fp32"
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads(Path(done.stdout.split()[-1]).read_text(encoding="utf-8"))
     assert (record["method"], record["selection"]) == ("mdreid", "best-test")

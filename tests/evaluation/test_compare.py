@@ -98,3 +98,12 @@ def test_a_record_without_per_query_values_is_an_error(tmp_path: Path) -> None:
     stored.scope.per_query_path("R-to-R").unlink()
     with pytest.raises(DataError, match="no per-query values"):
         Evaluation.read(stored.scope.record_path("R-to-R"))
+
+
+def test_values_of_another_record_are_refused(tmp_path: Path) -> None:
+    first, second = (store(tmp_path / str(draw), draw, seed=draw) for draw in (1, 2))
+    for stored in (first, second):
+        CellScorer(stored.facts, stored.scope)(stored.items, Protocol.parse("R-to-NT"))
+    first.scope.per_query_path("R-to-NT").write_bytes(second.scope.per_query_path("R-to-NT").read_bytes())
+    with pytest.raises(DataError, match=r"R-to-NT\.npz are not those of the record beside them; delete both"):
+        Evaluation.read(first.scope.record_path("R-to-NT"))

@@ -9,7 +9,7 @@ from mdreid_bench.errors import DataError
 from protocols.mixed import MixedAvailability
 from protocols.modality import SUBSETS, Modality, R
 from protocols.protocol import Protocol, Side
-from tests.evaluation.stored import store
+from tests.evaluation.stored import ITEMS, store
 
 SIDES: tuple[Side, ...] = ("query", "gallery")
 
@@ -72,3 +72,25 @@ def test_matrices_of_another_shape_or_type_are_an_error(tmp_path: Path, change: 
         np.save(stored.folder.matrix(subset), change(stored.matrices[subset]))
     with pytest.raises(DataError, match="missing or damaged"):
         stored.folder.vectors(stored.items, Protocol(R, R), "gallery")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("query", [0, 99]),
+        ("gallery", [-1]),
+        ("gallery", [0.5]),
+        ("query", [[0, 1]]),
+        ("camera", [0]),
+        ("identity", ["a"] * ITEMS),
+        ("names", [["a"] * ITEMS]),
+    ],
+)
+def test_tables_that_cannot_be_are_an_error(tmp_path: Path, name: str, values: list[object]) -> None:
+    """As a hostile file may hold, with checksums that are right."""
+    folder = store(tmp_path).folder
+    with np.load(folder.items_file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    np.savez(folder.items_file, allow_pickle=False, **arrays | {name: np.array(values)})
+    with pytest.raises(DataError, match="missing or damaged"):
+        folder.read_items()

@@ -1,5 +1,6 @@
 """What every registered method must do, whoever wrote it."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mdreid_bench.engine import checkpoint
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
+from mdreid_bench.models.separable import SeparableMethod
 from protocols.modality import ALL_MODALITIES, SUBSETS, Modality
 from tests.support import FACTS, build, images, training_batch
 
@@ -72,6 +74,25 @@ def test_losses_and_gradients_are_finite(method: Method) -> None:
     trained = {n: p for n, p in method.named_parameters() if p.requires_grad}
     missing = [n for n, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if issubclass(registry.get(n), SeparableMethod)])
+def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
+    random_depth = "drop_path" in registry.get(name).options_model.model_fields
+    method = build(name, {"options": {"drop_path": 0.0}} if random_depth else None).train()
+    assert isinstance(method, SeparableMethod)
+    batch = training_batch()
+    wanted = copy.deepcopy(method).training_losses(batch)
+    whole = method.represent(batch.images, batch.camera)
+    alone = [
+        method.represent({m: x[row : row + 1] for m, x in batch.images.items()}, batch.camera[row : row + 1])
+        for row in range(8)
+    ]
+    for entry, rows in whole.items():
+        torch.testing.assert_close(torch.cat([one[entry] for one in alone]), rows, rtol=0, atol=1e-5)
+    terms = method.losses(whole, batch.identity)
+    assert list(terms) == list(wanted)
+    assert all(torch.equal(term, wanted[term_name]) for term_name, term in terms.items())
 
 
 def test_training_reduces_the_loss(method: Method) -> None:

@@ -12,6 +12,7 @@ from mdreid_bench.report.grid import grid_tables
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents
 from mdreid_bench.report.table import Cell, Missing, Number, Table
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
 from protocols.protocol import ALL_PROTOCOLS
@@ -39,7 +40,8 @@ def text(cell: Cell) -> str:
 
 
 def test_costs_stand_beside_the_published_ones(tmp_path: Path) -> None:
-    (tmp_path / "cost.json").write_text(json.dumps({"parameters": 86_123_456, "multiply_adds": 34_400_000_000}))
+    counts = {"parameters": 86_123_456, "multiply_adds": 34_400_000_000}
+    (tmp_path / "cost.json").write_text(json.dumps(counts | {"digest": canonical_hash(counts)}))
     first = cell("rgbnt201", "mdreid", 0, "R-to-N", data_kind="real", **timed(train=9.0, extract=3.5, score=0.125))
     later = cell("rgbnt201", "mdreid", 0, "R-to-T", data_kind="real", **timed(score=0.0625))
     row = costs(only([first, later]), tmp_path)
@@ -57,7 +59,17 @@ def test_sources_that_count_otherwise_are_named_in_the_note(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{", "[]", '{"parameters": 1}', '{"parameters": NaN, "multiply_adds": -1}']
+    "content",
+    [
+        None,
+        "{",
+        "[]",
+        '{"parameters": 1}',
+        '{"parameters": NaN, "multiply_adds": -1}',
+        json.dumps(
+            {"parameters": 2, "multiply_adds": 2, "digest": canonical_hash({"parameters": 1, "multiply_adds": 2})}
+        ),
+    ],
 )
 def test_costs_that_are_not_counted_or_damaged_are_dashes(tmp_path: Path, content: str | None) -> None:
     if content is not None:
