@@ -41,8 +41,8 @@ def compare(
     """
     from mdreid_bench.cli.compare_session import CompareSession
 
-    session = CompareSession(results, (a, b), tuple(protocol or ()), average_precision, limit)
     console = Console()
+    session = CompareSession(results, (a, b), tuple(protocol or ()), average_precision, limit, console)
     if as_json:
         console.json(session.as_json())
     else:

@@ -9,6 +9,7 @@ from typing import Any
 from mdreid_bench.cli.scoring_options import average_precision_of
 from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation, compare
+from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
 from mdreid_bench.report.table import Cell, Column, Number, Table
 from mdreid_bench.report.variants import PERCENT
@@ -46,6 +47,7 @@ class CompareSession:
         protocols: names as typed; empty for all that both sides have.
         average_precision: name of the form of AP, for sides that are runs.
         limit: whose evaluations to use, likewise.
+        reporter: shows the progress.
 
     Raises:
         UnknownNameError: for an unknown run, protocol or average precision.
@@ -60,7 +62,9 @@ class CompareSession:
         protocols: Sequence[str],
         average_precision: str,
         limit: int | None,
+        reporter: Reporter,
     ) -> None:
+        self.reporter = reporter
         self.settings = resolve(protocols)
         form = average_precision_of(average_precision)
         self.a, self.b = (_side(Store(results), text, limit, form) for text in sides)
@@ -73,13 +77,17 @@ class CompareSession:
             UsageError: when the sides have nothing in common, or were evaluated on different queries.
         """
         found = []
-        for protocol in self._protocols():
-            pairs = []
-            for one, other in self._seeds(protocol):
-                paths = self.a.records[protocol][one][0], self.b.records[protocol][other][0]
-                pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
-            found += [compare([pair]) for pair in pairs]
-            found += [compare(pairs)] if len(pairs) > 1 else []
+        seeds = {protocol: self._seeds(protocol) for protocol in self._protocols()}
+        task = f"comparing {self.a.typed} with {self.b.typed}"
+        with self.reporter.track(task, sum(map(len, seeds.values()))) as step:
+            for protocol, chosen in seeds.items():
+                pairs = []
+                for one, other in chosen:
+                    paths = self.a.records[protocol][one][0], self.b.records[protocol][other][0]
+                    pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
+                    found.append(compare(pairs[-1:]))
+                    step(note=protocol)
+                found += [compare(pairs)] if len(pairs) > 1 else []
         return found
 
     def _protocols(self) -> list[str]:

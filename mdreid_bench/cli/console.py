@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mdreid_bench.cli.sparse import LINE_SECONDS, SparseTask
+from mdreid_bench.launch import launched
 from mdreid_bench.progress import Step
 from mdreid_bench.report.render_rich import render_rich
 from mdreid_bench.report.table import Table
@@ -30,12 +31,13 @@ class Console:
     """Shows messages, progress, tables and results; implements :class:`mdreid_bench.progress.Reporter`.
 
     On a terminal, running tasks have a bar with the time left. Elsewhere a task prints a line now and then, and
-    there are no colours.
+    there are no colours. Of several processes that work together, only the first speaks, but for errors.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._out = RichConsole(highlight=False, markup=False, emoji=False)
-        self._err = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+        follows = launched()[0] > 0
+        self._out = RichConsole(quiet=follows, highlight=False, markup=False, emoji=False)
+        self._err = RichConsole(stderr=True, quiet=follows, highlight=False, markup=False, emoji=False)
         for console in (self._out, self._err):
             if not console.is_terminal:
                 console.width = max(console.width, PIPE_WIDTH)
@@ -52,6 +54,7 @@ class Console:
 
     def error(self, text: str) -> None:
         """Show an error on stderr."""
+        self._err.quiet = False
         self._line(text, "Error: ", "bold red")
 
     def traceback(self) -> None:
@@ -63,8 +66,10 @@ class Console:
         self._out.out(printable(str(text)))
 
     def json(self, value: Any) -> None:
-        """Write plain values to stdout as indented JSON."""
-        self._out.out(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        """Write plain values to stdout as indented JSON; what could steer a terminal is escaped."""
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        safe = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+        self._out.out("".join(safe))
 
     def table(self, table: Table) -> None:
         """Write a table to stdout and an empty line after it; nothing in it is cut short.

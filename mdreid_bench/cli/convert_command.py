@@ -38,10 +38,10 @@ def convert(
     """
     from mdreid_bench.engine import convert as engine
 
-    facts = engine.convert(file, out, dataset)
+    console = Console()
+    facts = engine.convert(file, out, dataset, reporter=console)
     size = facts.image.size
     assert size is not None
-    console = Console()
     console.message(
         f"Weights of {facts.method} from {facts.source}: {facts.identities} identities, {facts.cameras} cameras, "
         f"{facts.trunk.layers} blocks, images {size[0]}x{size[1]}."

@@ -14,6 +14,8 @@ Value = str | int | bool | list[str]
 Entry = dict[str, Value]
 MANY = 8
 """Above this length, a list in a table cell shows its beginning and end; JSON has all of it."""
+LONG = ("paper", "url")
+"""What JSON alone has, because a table would be too wide."""
 
 
 def list_names(
@@ -44,7 +46,7 @@ def list_names(
 
 
 def _table(kind: str, entries: Sequence[Entry]) -> Table:
-    keys = list(entries[0]) if entries else ["name"]
+    keys = [key for key in entries[0] if key not in LONG] if entries else ["name"]
     return Table(
         title=kind,
         columns=tuple(Column(key.replace("_", " "), numeric=_numeric(key, entries)) for key in keys),
@@ -73,7 +75,9 @@ def _methods() -> list[Entry]:
         {
             "name": name,
             "title": card.title,
+            "paper": card.paper,
             "venue": card.venue,
+            "url": card.url,
             "trains": card.trains,
             "summary": card.summary,
         }
@@ -89,6 +93,7 @@ def _datasets() -> list[Entry]:
             "name": name,
             "title": card.title,
             "kind": card.kind,
+            "paper": card.paper,
             "height": card.image_size[0],
             "width": card.image_size[1],
             "cameras": card.cameras,

@@ -1,6 +1,6 @@
 """The steps behind ``report``: read what is stored, choose from it, build the tables, show or write them."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,6 +16,8 @@ from mdreid_bench.results import published
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Store
 from protocols.suites import SUITES
+
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,18 @@ class ReportSession:
         return not self.bad
 
     def _believable(self) -> Iterator[Record]:
-        """Yield the records; name and skip those that must not be believed."""
-        for path, record in self.store.records():
-            if isinstance(record, str):
-                self.bad += 1
-                self.console.warn(f"{path} {record}; it is skipped.")
-            else:
-                yield record
+        """Yield the records; name the first of those that must not be believed, and skip them all."""
+        with self.console.track(f"reading {self.store.runs}", len(self.store.paths())) as step:
+            for path, record in self.store.records():
+                if isinstance(record, str):
+                    self.bad += 1
+                    if self.bad <= _NAMED:
+                        self.console.warn(f"{path} {record}; it is skipped.")
+                else:
+                    yield record
+                step()
+        if self.bad > _NAMED:
+            self.console.warn(f"{self.bad - _NAMED} more records must not be believed; they are skipped too.")
 
     def _chosen(self, records: list[Record]) -> list[Record]:
         """Keep the datasets and methods that were asked for."""
@@ -108,12 +115,16 @@ class ReportSession:
 
     def _write(self, groups: Sequence[Group], sections: Sequence[Section]) -> None:
         synthetic = any(group.synthetic for group in groups)
-        files = ReportFiles(self.arguments.out, sections, lambda: self._curves(groups), synthetic)
+        files = ReportFiles(self.arguments.out, sections, lambda: self._curves(groups), synthetic, self.console)
         for path in files.write(self.arguments.formats):
             self.console.result(path)
 
-    def _curves(self, groups: Iterable[Group]) -> list[CurveFigure]:
-        drawn = [curve_figure(group, self._per_query) for group in groups]
+    def _curves(self, groups: Sequence[Group]) -> list[CurveFigure]:
+        drawn = []
+        with self.console.track("drawing CMC curves", len(groups)) as step:
+            for group in groups:
+                drawn.append(curve_figure(group, self._per_query))
+                step(note=group.title)
         return [curve for curve in drawn if curve is not None]
 
     def _run_folder(self, record: Record) -> Path:

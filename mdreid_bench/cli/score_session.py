@@ -1,6 +1,6 @@
 """The steps behind ``score``: find the runs, score what is not stored, show tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
@@ -9,9 +9,12 @@ from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.embeddings import EmbeddingFolder
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.results.finding import find_run, find_scope
+from mdreid_bench.results.lock import locked
 from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import Scope, Store
+from mdreid_bench.results.store import RunFolder, Scope, Store
+from protocols.suites import Setting
 
 
 class ScoreSession:
@@ -35,10 +38,13 @@ class ScoreSession:
     ) -> None:
         self.scoring, self.console, self.store = scoring, console, Store(results)
         folders = {folder.path: folder for folder in (find_run(self.store, text) for text in runs)}
-        self.found = [(find_scope(folder, limit), folder.facts) for folder in folders.values()]
+        self.found = [(find_scope(folder, limit), folder) for folder in folders.values()]
+        self.done = 0
 
     def carry_out(self, *, force: bool) -> None:
         """Score, print the tables and the path of the record, or of all of them when there are several.
+
+        What several processes are asked for is scored by one of them.
 
         Args:
             force: score again what is stored already.
@@ -46,28 +52,41 @@ class ScoreSession:
         Raises:
             DataError: when stored embeddings are missing or damaged.
         """
-        by_run = [self._records(scope, facts, force) for scope, facts in self.found]
+        by_run = [self._records(scope, folder, force) for scope, folder in self.found]
         records = [record for group in zip(*by_run, strict=True) for record in group]
         for table in run_tables(records):
             self.console.table(table)
+        self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done.")
         if len(records) == 1:
             scope, _ = self.found[0]
             self.console.result(scope.record_path(records[0].protocol, records[0].average_precision))
         else:
             self.console.result(self.store.runs)
 
-    def _records(self, scope: Scope, facts: Path, force: bool) -> list[Record]:
-        form, found = self.scoring.average_precision, {}
-        for setting in self.scoring.settings:
-            record = None if force else scope.believed(str(setting), form)
-            if record is not None:
-                found[setting] = record
-        new = [setting for setting in self.scoring.settings if setting not in found]
-        if new:
-            items = EmbeddingFolder(scope.embeddings).read_items()
-            scorer = CellScorer(RunFacts.read(facts), scope, form, self.scoring.memory_budget)
-            with self.console.track(f"scoring {scope.path.parent.name}", len(new)) as step:
-                for setting in new:
-                    found[setting] = scorer(items, setting)
-                    step(note=str(setting))
-        return [found[setting] for setting in self.scoring.settings]
+    def _records(self, scope: Scope, folder: RunFolder, force: bool) -> list[Record]:
+        form = self.scoring.average_precision
+        stored = {setting: None if force else scope.believed(str(setting), form) for setting in self.scoring.settings}
+        if None in stored.values():
+            log = RunLog(folder.log, self.console)
+            with log.failures():
+                return self._score(scope, folder, stored, force, log)
+        return [record for record in stored.values() if record is not None]
+
+    def _score(
+        self, scope: Scope, folder: RunFolder, stored: Mapping[Setting, Record | None], force: bool, log: RunLog
+    ) -> list[Record]:
+        """Return the stored records and score what lacks one, unless another process does so meanwhile."""
+        form, records, name = self.scoring.average_precision, [], scope.path.parent.name
+        items = EmbeddingFolder(scope.embeddings).read_items()
+        scorer = CellScorer(RunFacts.read(folder.facts), scope, form, self.scoring.memory_budget)
+        with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
+            for setting, known in stored.items():
+                if known is not None:
+                    records.append(known)
+                    continue
+                with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
+                    found = None if force else scope.believed(str(setting), form)
+                    records.append(found or scorer(items, setting))
+                    self.done += found is None
+                step(note=str(setting))
+        return records

@@ -72,6 +72,7 @@ def make_index(
         run=folder.path.name,
         weights=_digest(folder, facts),
         factory=factory,
+        reporter=reporter,
     )
     built.write(out)
     return built

@@ -74,8 +74,15 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[str]:
             if entry.name.startswith("."):
                 continue
             path = f"{prefix}/{entry.name}"
-            if entry.is_dir():
+            if _is_folder(entry):
                 if depth:
                     yield from _walk(folder / entry.name, path, depth - 1)
             elif os.path.splitext(entry.name)[1].lower() in _IMAGE_SUFFIXES:
                 yield path
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, which is found out when it is read as an image
+        return False

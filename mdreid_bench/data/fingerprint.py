@@ -10,7 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mdreid_bench.data.dataset import Fault, Triplet
 from mdreid_bench.data.images import BadImageError, ImageFacts, inspect_image
@@ -18,16 +18,27 @@ from mdreid_bench.data.user_cache import cache_dir
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.atomic import write_text
+from mdreid_bench.results.keys import canonical_hash
 
 _Stamp = tuple[int, int]
 """Size and time of the last change (ns): a file with the same stamp is taken to be the same."""
 
 
-class _Remembered(BaseModel, extra="forbid"):
-    """The cache file of one folder: for each path the stamp and the facts of the image it had then."""
+_Entry = tuple[int, int, str, int, int]
+"""Stamp of a file, then digest, width and height of its image."""
 
-    version: Literal[1] = 1
-    files: dict[str, tuple[int, int, str, int, int]] = {}
+
+class Remembered(BaseModel, extra="forbid"):
+    """The cache file of one folder: for each path the stamp and the facts of the image it had then; a hash of all."""
+
+    version: Literal[2] = 2
+    files: dict[str, _Entry]
+    digest: str
+
+    @classmethod
+    def of(cls, files: Mapping[str, _Entry]) -> "Remembered":
+        """Add the hash."""
+        return cls(files=dict(files), digest=canonical_hash(files))
 
 
 def inspect_files(
@@ -45,7 +56,7 @@ def inspect_files(
         The facts of the readable images by path, and one fault for each of the others, in the order of ``paths``.
     """
     memory = _memory_of(folder)
-    known = {} if anew else _recall(memory)
+    known = {} if anew else recall(memory)
     stamps = {path: _stamp(folder / path) for path in paths}
     facts: dict[str, ImageFacts] = {}
     for path, stamp in stamps.items():
@@ -57,7 +68,7 @@ def inspect_files(
     if entries != known:
         # A cache that cannot be written costs time, not correctness.
         with suppress(DataError):
-            write_text(memory, _Remembered(files=entries).model_dump_json())
+            write_text(memory, json.dumps(Remembered.of(entries).model_dump()))
     return facts, tuple(Fault(path, faults[path]) for path in paths if path in faults)
 
 
@@ -91,12 +102,13 @@ def _memory_of(folder: Path) -> Path:
     return cache_dir() / "images" / f"{place}.json"
 
 
-def _recall(memory: Path) -> Mapping[str, tuple[int, int, str, int, int]]:
-    """Return what the cache file says, or nothing when there is none or it is damaged."""
+def recall(memory: Path) -> Mapping[str, _Entry]:
+    """Return what a cache file says, or nothing when there is none or it is damaged."""
     try:
-        return _Remembered.model_validate_json(memory.read_bytes()).files
-    except (OSError, ValidationError):
+        found = Remembered.model_validate(json.loads(memory.read_bytes()))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found.files if found.digest == canonical_hash(found.files) else {}
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256_000_000
 _FORMATS = ("JPEG", "PNG", "BMP")
+# Pillow would warn on the terminal of images that are refused here anyway.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class BadImageError(Exception):
@@ -47,7 +51,10 @@ def inspect_image(path: Path) -> ImageFacts:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would never end, and neither would /dev/zero
+            raise BadImageError("not a file")
+        if status.st_size > MAX_BYTES:
             raise BadImageError(f"larger than {MAX_BYTES // 1_000_000} MB")
         return path.read_bytes()
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """Which of two evaluations is better, and how sure that is: a paired bootstrap over the queries they share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from protocols.arrays import Counts, Values
 from protocols.bootstrap import Difference, paired_difference
 
 LEVEL = 0.95
+_ROUNDING = 1e-9
+"""How far means of the same values may be apart on two machines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +31,20 @@ class Evaluation:
         """Read a record and the file beside it.
 
         Raises:
-            DataError: when one of them is missing or must not be believed.
+            DataError: when one of them is missing or must not be believed, or they do not belong together.
         """
         record = load_record(path)
         if record.per_query is None:
             raise DataError(f"The record {path} has no per-query values; delete it and score the cell again.")
-        return cls(record, QueryValues.read(path.parent / record.per_query))
+        values = QueryValues.read(path.parent / record.per_query)
+        valid = values.metrics.valid
+        mean = values.metrics.ap[valid].mean() if valid.any() else math.nan
+        if valid.sum() != record.counts.queries or not abs(mean - record.metrics.mAP) < _ROUNDING:
+            raise DataError(
+                f"The per-query values {path.parent / record.per_query} are not those of the record beside them; "
+                "delete both and score the cell again."
+            )
+        return cls(record, values)
 
 
 @dataclass(frozen=True)

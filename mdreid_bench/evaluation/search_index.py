@@ -5,10 +5,11 @@
     INDEX/
         vectors.faiss   the FAISS index
         items.npz       name and sensors of each item
-        index.json      which trained method made it; written last, so its presence says that the rest is complete
+        index.json      which trained method made it, and a hash of all three; written last, so its presence says
+                        that the rest is complete
 """
 
-import zipfile
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,24 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results import atomic
 from mdreid_bench.results.archive import read_npz
+from mdreid_bench.results.content import content_hash
+from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.run_facts import FolderName
 from mdreid_bench.results.schema import Hash, Part
-from protocols.modality import Modality
+from protocols.modality import SUBSETS, Modality
 
 FLAT = "Flat"
 """FAISS's own name of the exact index."""
-_FACTS = "index.json"
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_FACTS, _ITEMS, _VECTORS = "index.json", "items.npz", "vectors.faiss"
+_DIGEST = "digest"
+_CHUNK = 10_000
+"""Items added between two signs of progress."""
 
 
 class IndexFacts(Part):
@@ -41,7 +47,7 @@ class IndexFacts(Part):
         items: number of gallery items.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     run: FolderName
     weights: Hash | None
     factory: str
@@ -91,6 +97,7 @@ class SearchIndex:
         run: str,
         weights: str | None,
         factory: str = FLAT,
+        reporter: Reporter | None = None,
     ) -> "SearchIndex":
         """Index n vectors.
 
@@ -100,6 +107,7 @@ class SearchIndex:
             available: n sets of sensors.
             run: see :class:`IndexFacts`, likewise ``weights``.
             factory: a FAISS factory string; all but ``Flat`` may trade exactness for speed.
+            reporter: shows the progress.
 
         Raises:
             UsageError: when FAISS is not installed, or cannot make such an index of these vectors.
@@ -109,7 +117,11 @@ class SearchIndex:
             index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             if not index.is_trained:
                 index.train(vectors)
-            index.add(vectors)
+            with (reporter or Silent()).track("indexing", len(vectors)) as step:
+                for start in range(0, len(vectors), _CHUNK):
+                    chunk = vectors[start : start + _CHUNK]
+                    index.add(chunk)
+                    step(len(chunk))
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"FAISS cannot make the index {factory!r} of {len(names)} items ({reason}).") from None
@@ -127,10 +139,11 @@ class SearchIndex:
         check_target(folder)
         facts = folder / _FACTS
         facts.unlink(missing_ok=True)
-        with atomic.replacing(folder / "vectors.faiss") as temporary:
+        with atomic.replacing(folder / _VECTORS) as temporary:
             require_faiss().write_index(self.vectors, str(temporary))
-        atomic.write_npz(folder / "items.npz", {"names": self.names, "subsets": self.subsets})
-        atomic.write_json(facts, self.facts.model_dump(mode="json"))
+        atomic.write_npz(folder / _ITEMS, {"names": self.names, "subsets": self.subsets})
+        content = self.facts.model_dump(mode="json")
+        atomic.write_json(facts, content | {_DIGEST: _digest(folder, content)})
 
     @classmethod
     def read(cls, folder: Path) -> "SearchIndex":
@@ -142,15 +155,20 @@ class SearchIndex:
         """
         faiss = require_faiss()
         try:
-            facts = IndexFacts.model_validate_json((folder / _FACTS).read_bytes())
-            stored = read_npz(folder / "items.npz")
+            content = json.loads((folder / _FACTS).read_bytes())
+            if not isinstance(content, dict) or content.pop(_DIGEST, None) != _digest(folder, content):
+                raise ValueError("the digest does not match")
+            facts = IndexFacts.model_validate(content)
+            stored = read_npz(folder / _ITEMS)
             names, subsets = stored["names"], stored["subsets"]
-            vectors = faiss.read_index(str(folder / "vectors.faiss"))
+            vectors = faiss.read_index(str(folder / _VECTORS))
             if not len(names) == len(subsets) == vectors.ntotal == facts.items:
                 raise ValueError("the parts differ in length")
+            if not np.isin(subsets, [subset.value for subset in SUBSETS]).all():
+                raise ValueError("an item has no sensors or unknown ones")
         except FileNotFoundError:
             raise DataError(f"There is no complete index in {folder}; make one with 'mdreid-bench index'.") from None
-        except (*_DAMAGE, ValidationError, RuntimeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, RuntimeError):
             raise DataError(f"The index in {folder} is damaged; make it again with 'mdreid-bench index'.") from None
         return cls(facts, names, subsets, vectors)
 
@@ -177,6 +195,11 @@ def check_target(folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / _FACTS).exists():
         raise UsageError(f"{folder} is not empty and no index; choose another folder.")
+
+
+def _digest(folder: Path, facts: object) -> str:
+    """Return a hash of the facts and of both other files; FAISS would read damaged vectors without noticing."""
+    return canonical_hash([facts, content_hash(folder / _VECTORS), content_hash(folder / _ITEMS)])
 
 
 def require_faiss() -> Any:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+from mdreid_bench.progress import Reporter
 from mdreid_bench.report.cmc import CurveFigure
 from mdreid_bench.report.drawing import save_files
 from mdreid_bench.report.heat_map import heat_map
@@ -32,6 +33,7 @@ class ReportFiles:
         sections: the tables.
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
+        reporter: shows the progress.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class ReportFiles:
         sections: Sequence[Section],
         curves: Callable[[], Iterable[CurveFigure]],
         synthetic: bool,
+        reporter: Reporter,
     ) -> None:
         self.folder, self.sections, self.curves, self.synthetic = folder, sections, curves, synthetic
+        self.reporter = reporter
 
     def write(self, formats: Collection[str]) -> list[Path]:
         """Write some of :data:`FORMATS` and return the files, those to open first at the end.
@@ -67,10 +71,12 @@ class ReportFiles:
     def _pictures(self) -> dict[str, list[Path]]:
         """Draw the heat maps and the sweeps: title of the table -> SVG and PNG."""
         drawn: dict[str, list[Path]] = {}
-        for table in (table for section in self.sections for table in section.tables):
-            if table.shaded or table.curve:
+        tables = [t for section in self.sections for t in section.tables if t.shaded or t.curve]
+        with self.reporter.track("drawing heat maps and sweeps", len(tables)) as step:
+            for table in tables:
                 drawing = heat_map(table) if table.shaded else sweep_curve(table)
                 drawn[table.title] = save_files(drawing, self.folder / _stem(table.title))
+                step()
         return drawn
 
     def _html(self, pictures: dict[str, list[Path]]) -> str:

@@ -56,6 +56,19 @@ def make_folder(path: Path) -> None:
         _sync(folder.parent)
 
 
+def move_folder(temporary: Path, path: Path) -> None:
+    """Put a new folder with all that is in it at ``path``, where nothing or an empty folder is.
+
+    Its files may be many, so everything that waits for the disk is written out at once instead of file by file.
+
+    Raises:
+        OSError: when the file system refuses, or something is there.
+    """
+    os.sync()
+    temporary.rename(path)
+    _sync(path.parent)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` atomically; see :func:`replacing`."""
     with replacing(path) as temporary:

@@ -63,8 +63,8 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
     with locked(target.root / ".merge.lock", f"merging into {target.root}", reporter):
         plan = MergePlan()
         for source in sources:
-            _add_trainings(plan, source, target)
-            _add_records(plan, Store(source), target)
+            _add_trainings(plan, source, target, reporter)
+            _add_records(plan, Store(source), target, reporter)
         if plan.conflicts:
             raise DataError(_complaint(plan.conflicts))
         with reporter.track(f"merging into {target.root}", len(plan.copies)) as step:
@@ -75,33 +75,42 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
     return plan
 
 
-def _add_trainings(plan: MergePlan, source: Path, target: Store) -> None:
-    for folder in _folders(source / "trained"):
-        ours, theirs = TrainingFolder(target.root / "trained" / folder.name), TrainingFolder(folder)
-        if theirs.weights.is_file():
-            _add(plan, theirs.log, ours.log, lambda first, second: True)
-            _add(plan, theirs.weights, ours.weights, _same_content)
+def _add_trainings(plan: MergePlan, source: Path, target: Store, reporter: Reporter) -> None:
+    folders = _folders(source / "trained")
+    with reporter.track(f"comparing the weights in {source}", len(folders)) as step:
+        for folder in folders:
+            ours, theirs = TrainingFolder(target.root / "trained" / folder.name), TrainingFolder(folder)
+            if theirs.weights.is_file():
+                _add(plan, theirs.log, ours.log, lambda first, second: True)
+                _add(plan, theirs.weights, ours.weights, _same_content)
+            step()
 
 
-def _add_records(plan: MergePlan, source: Store, target: Store) -> None:
-    for path, record in source.records():
-        if isinstance(record, str):
-            plan.conflicts.append(f"{path} {record}")
-            continue
-        place = path.relative_to(source.root)
-        run, scope = path.parents[1], path.parent
-        for name in ("config.yaml", "run.json", "cost.json"):
-            _add(plan, run / name, target.root / place.parents[1] / name, lambda first, second: True)
-        _add_embeddings(plan, scope / "embeddings", target.root / place.parent / "embeddings")
-        known = plan.copies.get(target.root / place, target.root / place)
-        if known.exists() and (reason := _difference(known, path, record)):
-            plan.conflicts.append(reason)
-        elif known.exists():
-            plan.known += 1
-        else:
-            plan.records += 1
-            _add_values(plan, path, record, target.root / place)
-            plan.copies[target.root / place] = path
+def _add_records(plan: MergePlan, source: Store, target: Store, reporter: Reporter) -> None:
+    with reporter.track(f"comparing the records in {source.root}", len(source.paths())) as step:
+        for path, record in source.records():
+            if isinstance(record, str):
+                plan.conflicts.append(f"{path} {record}")
+            else:
+                _add_record(plan, path, record, target.root, path.relative_to(source.root))
+            step()
+
+
+def _add_record(plan: MergePlan, path: Path, record: Record, target: Path, place: Path) -> None:
+    """Plan to copy a record, at ``place`` below the target, with what belongs to it."""
+    run, scope = path.parents[1], path.parent
+    for name in ("config.yaml", "run.json", "cost.json"):
+        _add(plan, run / name, target / place.parents[1] / name, lambda first, second: True)
+    _add_embeddings(plan, scope / "embeddings", target / place.parent / "embeddings")
+    known = plan.copies.get(target / place, target / place)
+    if known.exists() and (reason := _difference(known, path, record)):
+        plan.conflicts.append(reason)
+    elif known.exists():
+        plan.known += 1
+    else:
+        plan.records += 1
+        _add_values(plan, path, record, target / place)
+        plan.copies[target / place] = path
 
 
 def _add(plan: MergePlan, origin: Path, destination: Path, alike: Callable[[Path, Path], bool]) -> None:

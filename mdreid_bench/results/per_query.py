@@ -13,6 +13,7 @@ from protocols.evaluation import PerQuery
 
 _METRICS = tuple(field.name for field in fields(PerQuery))
 _NAMES, _IDENTITIES = "names", "identities"
+_COUNTS = frozenset({"positives", "tied_positives", "items", _IDENTITIES})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class QueryValues:
             stored = read_npz(path)
             arrays = {name: stored[name] for name in (*_METRICS, _NAMES, _IDENTITIES)}
             _check_lengths(arrays)
+            _check_kinds(arrays)
         except FileNotFoundError:
             raise DataError(f"There are no per-query values at {path}; run or score the cell again.") from None
         except (ValueError, KeyError):
@@ -67,3 +69,9 @@ def _check_lengths(arrays: dict[str, NDArray[np.generic]]) -> None:
     shapes = {values.shape for values in arrays.values()}
     if len(shapes) != 1 or len(shapes.pop()) != 1:
         raise ValueError("the values of the queries differ in length")
+
+
+def _check_kinds(arrays: dict[str, NDArray[np.generic]]) -> None:
+    for name, values in arrays.items():
+        if values.dtype.kind not in ("U" if name == _NAMES else "iu" if name in _COUNTS else "f"):
+            raise ValueError(f"{name} of the queries are of the type {values.dtype}")

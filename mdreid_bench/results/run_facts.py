@@ -50,6 +50,7 @@ class RunFacts(Part):
         cameras: rows of the camera table.
         training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
         weights: weights that the user gave instead.
+        config: hash of what determines the numbers in the configuration beside it; None in files of earlier versions.
     """
 
     schema_version: Literal[1] = 1
@@ -58,6 +59,7 @@ class RunFacts(Part):
     cameras: Positive
     training: FolderName | None
     weights: GivenWeights | None
+    config: Hash | None = None
 
     def write(self, path: Path) -> None:
         """Write atomically, with a digest of the content.

@@ -155,12 +155,16 @@ class Store:
         """Return the folder of a run, which need not exist yet."""
         return RunFolder(self.runs / run.folder_name)
 
+    def paths(self) -> list[Path]:
+        """Return the paths of all record files, sorted."""
+        return sorted(self.runs.glob("*/*/*.json"))
+
     def records(self) -> Iterator[tuple[Path, Record | str]]:
         """Yield every record file in the order of the paths, with its record or with what is wrong with it.
 
         The text of a problem completes the sentence "the file ...". Nothing is raised for a bad file.
         """
-        for path in sorted(self.runs.glob("*/*/*.json")):
+        for path in self.paths():
             try:
                 yield path, _read(path)
             except BadRecordError as problem:
@@ -180,6 +184,8 @@ def load_record(path: Path) -> Record:
 
 
 def _read(path: Path) -> Record:
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise BadRecordError("is not a file")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -60,3 +60,9 @@ def test_an_unknown_kind_exits_2_with_the_valid_ones_and_the_nearest() -> None:
     assert done.exit_code == 2
     assert "Did you mean 'methods'?" in done.stderr
     assert "methods, datasets, protocols, suites, presets" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["methods", "datasets"])
+def test_json_says_what_to_cite_and_tables_stay_narrow(kind: str) -> None:
+    assert all(entry["paper"] for entry in json.loads(run(kind, "--json").stdout))
+    assert "paper" not in run(kind).stdout.splitlines()[2]

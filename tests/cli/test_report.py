@@ -155,3 +155,14 @@ def test_a_folder_that_cannot_be_written(results: Path, tmp_path: Path) -> None:
     done = report(results, "--latex", "--out", str(tmp_path / "file" / "out"))
     assert done.exit_code == 3
     assert "Cannot write" in done.stderr
+
+
+def test_of_many_bad_records_the_first_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    paths = sorted(put(tmp_path, study(["mdreid"], suites=["all"], seeds=(0,))))
+    for path in paths[:15]:
+        path.write_text("{", encoding="utf-8")
+    done = report(tmp_path)
+    assert done.exit_code == 1
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+    assert [str(path) in line for path, line in zip(paths, warnings[:-1], strict=False)] == [True] * 10
+    assert warnings[-1] == "Warning: 5 more records must not be believed; they are skipped too."

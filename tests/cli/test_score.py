@@ -1,5 +1,6 @@
 """``mdreid-bench score`` on runs whose images are gone."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import pytest
 
 from mdreid_bench.cli.scoring_options import Scoring, parse_size, with_mix
 from mdreid_bench.errors import UsageError
+from mdreid_bench.results.lock import attempt
 from mdreid_bench.results.store import load_record
 from protocols.mixed import MixedAvailability
 from protocols.names import UnknownNameError
 from tests.cli.conftest import METHODS, QUICK, Trained
+from tests.cli.running import START
 
 RUN = "msvr310-mdreid-tiny-s1"
+CELLS = ("--protocol", "R-to-NT", "--protocol", "N-to-R")
 
 
 @pytest.fixture
@@ -153,3 +157,26 @@ def test_mix_goes_into_plain_mixed_alone() -> None:
     assert (scoring.average_precision, scoring.memory_budget) == ("standard", 10**6)
     with pytest.raises(UnknownNameError):
         Scoring.parse(["mixed"], None, None, "mean", "1MB")
+
+
+def test_scoring_is_logged_and_summed_up_and_waits_for_others(copied: Trained) -> None:
+    folder = copied.folder("mdreid")
+    lines = (folder / "run.log").read_text().splitlines()
+    before = load_record(folder / "full" / "R-to-NT.json")
+    lock = folder / "full" / ".N-to-R.lock"
+    with attempt(lock):
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, "score", "--run", RUN, "--results", str(copied.results), *CELLS],
+            env=copied.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert "Waiting for N-to-R of msvr310-mdreid" in process.stderr.readline()
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert said.splitlines()[-1] == "Cells: 1 reused, 1 done."
+    added = (folder / "run.log").read_text().splitlines()[len(lines) :]
+    assert any(re.search(r"scoring .*: 1/1 N-to-R", line) for line in added)
+    assert load_record(folder / "full" / "R-to-NT.json") == before
+    assert not lock.exists()

@@ -1,6 +1,7 @@
 """``mdreid-bench index`` and ``search`` with a method trained for a moment."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -195,3 +196,18 @@ def test_a_run_of_another_version_or_without_its_files_does_not_load(
     folder.config.unlink()
     with pytest.raises(DataError, match=r"There is no .*config\.yaml"):
         load_trained(folder)
+
+
+def test_names_of_items_are_shown_and_steer_nothing(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    """Names as only bytes can be, and with what would clear a terminal or turn its text around."""
+    (tmp_path / "RGB").mkdir()
+    names = [os.fsdecode(name) for name in (b"\xff\xfe", b"a\x1b[2Jb", "\u202ec".encode(), b"\xc2\x9b31m")]
+    for name, image in zip(names, sorted((gallery / "RGB").iterdir()), strict=False):
+        shutil.copy(image, tmp_path / "RGB" / f"{name}.jpg")
+    done = trained.call("index", str(tmp_path / "yard"), str(tmp_path), "--run", RUN, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    search = ("search", str(tmp_path / "yard"), "--rgb", str(sorted((gallery / "RGB").iterdir())[0]))
+    shown, plain = trained.call(*search), trained.call(*search, "--json")
+    for text in (shown.stdout, plain.stdout):
+        assert not [char for char in text if not char.isprintable() and char != "\n"]
+    assert sorted(hit["item"] for hit in json.loads(plain.stdout)["hits"]) == sorted(names)

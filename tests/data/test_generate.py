@@ -1,7 +1,10 @@
 """Writing synthetic datasets: the same bytes each time, all or nothing, never over something else."""
 
 import hashlib
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from mdreid_bench.data.synthetic.generate import PLANS, generate
 from mdreid_bench.data.synthetic.plan import marked, spaced, spread
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Silent
+from mdreid_bench.results.lock import attempt
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, Recorder, names
 
@@ -149,3 +153,52 @@ def test_sharing_out() -> None:
     assert spaced(258, 299, 3) == [258, 278, 299]
     assert marked(5, 2) == [False, False, True, False, True]
     assert sum(marked(25, 5)) == 5
+
+
+@pytest.mark.usefixtures("small")
+def test_a_second_process_waits_and_takes_what_the_first_has_drawn(tmp_path: Path) -> None:
+    recorder, folders = Recorder(), []
+    with attempt(tmp_path / ".MSVR310.lock"):
+        thread = threading.Thread(target=lambda: folders.append(generate(tmp_path, "msvr310", "tiny", 0, recorder)))
+        thread.start()
+        while not recorder.messages:
+            time.sleep(0.01)
+        assert recorder.messages[0].startswith("Waiting for synthetic MSVR310")
+        generate(tmp_path / "elsewhere", "msvr310", "tiny", 0, Silent()).rename(tmp_path / "MSVR310")
+    thread.join()
+    assert folders == [tmp_path / "MSVR310"]
+    assert recorder.totals == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mdreid_bench.data.synthetic.generate import generate
+from mdreid_bench.progress import Silent
+if __name__ == "__main__":
+    generate(Path(sys.argv[1]), "rgbnt201", "full", 0, Silent(), workers=2)
+"""
+
+
+def test_the_workers_of_a_killed_process_end(tmp_path: Path) -> None:
+    program, root = tmp_path / "program.py", tmp_path / "data"
+    program.write_text(KILLED)
+    with subprocess.Popen([sys.executable, str(program), str(root)], start_new_session=True) as process:
+        try:
+            while not list(root.glob(".RGBNT201.*.tmp/*/*/*.jpg")):
+                assert process.poll() is None
+                time.sleep(0.05)
+            assert len(_session(process.pid)) > 2
+        finally:
+            process.kill()
+    end = time.monotonic() + 20
+    while _session(process.pid):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _session(number: int) -> list[str]:
+    """Return the processes of a session that still run."""
+    listed = subprocess.run(["ps", "-A", "-o", "sess=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [state for session, state in rows if session == str(number) and not state.startswith("Z")]

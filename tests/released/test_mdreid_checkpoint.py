@@ -13,6 +13,7 @@ import mdreid_bench
 from mdreid_bench.engine.convert import convert
 from mdreid_bench.models.mdreid import MDReID
 from protocols.modality import SINGLES, SUBSETS, Modality
+from tests.data.trees import Recorder
 from tests.released.checkpoints import random_state
 from tests.released.reference import mdreid_tokens
 
@@ -74,7 +75,9 @@ def test_every_subset_equals_the_specification(case: Case, similarity: str) -> N
 
 
 def test_converted_weights_need_no_further_word(case: Case, tmp_path: Path) -> None:
-    facts = convert(case.path, tmp_path / "own.safetensors", case.dataset)
+    recorder = Recorder()
+    facts = convert(case.path, tmp_path / "own.safetensors", case.dataset, reporter=recorder)
+    assert recorder.totals == [3] == [recorder.done]
     assert (facts.identities, facts.cameras, facts.selection, facts.trunk.layers) == (7, 4, "best-test", BLOCKS)
     method = mdreid_bench.load_method(tmp_path / "own.safetensors")
     found = method.embed_all(case.images, CAMERA, SUBSETS)

@@ -75,6 +75,7 @@ class Machine:
         file_limit: int = 0,
         part_seconds: float = 0.0,
         data: bool = True,
+        watch: bool = False,
     ) -> Job:
         """Start a run; see :mod:`tests.reliability.server` for what can be done to it."""
         self.jobs += 1
@@ -91,6 +92,7 @@ class Machine:
             "fail_at": fail_at,
             "file_limit": file_limit,
             "part_seconds": part_seconds,
+            "watch": watch,
         }
         return Job(self._ask(order), output, results)
 

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.reliability.power import Watch
+
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _EVENTS = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1}
 """Audit events besides ``open`` that change files, and how many of their first arguments are paths."""
@@ -63,6 +65,9 @@ def child(order: dict[str, Any]) -> int:
     parts.PART_SECONDS = order["part_seconds"]
     meddler = Meddler(order["folder"], order["kill_at"], order["fail_at"])
     sys.addaudithook(meddler)
+    watch = Watch(order["folder"])
+    if order["watch"]:
+        watch.install()
     if order["file_limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], order["file_limit"]))
     sys.argv = ["mdreid-bench", *order["arguments"]]
@@ -71,6 +76,7 @@ def child(order: dict[str, Any]) -> int:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    watch.finish()
     sys.stdout.flush()
     sys.stderr.flush()
     if not order["file_limit"]:

@@ -10,6 +10,7 @@ import torch
 from mdreid_bench.cli.carrying_out import Outcome, carry_out
 from mdreid_bench.cli.console import Console
 from mdreid_bench.engine.plan import Cell, Run
+from mdreid_bench.engine.ranks import ALONE
 from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
@@ -38,6 +39,7 @@ class FakeExecutor:
     """Measures nothing; raises what it was told to."""
 
     device = torch.device("cpu")
+    ranks = ALONE
 
     def __init__(self, errors: dict[str, Exception], taken: tuple[str, ...] = ()) -> None:
         self.errors, self.taken = errors, taken
@@ -151,9 +153,9 @@ def test_the_log_tells_what_was_done_and_when(machine: Machine, tmp_path: Path) 
     text = "\n".join(re.sub(stamp, "", line) for line in lines)
     for wanted in (
         r"single-classifier on msvr310, seed 1111: 3 cells to measure on cpu, run key [0-9a-f]{64}",
-        r"training single-classifier on msvr310: 3 to do",
-        r"training single-classifier on msvr310: 2/3 identity [0-9.]+ triplet [0-9.]+",
-        r"training single-classifier on msvr310: 3/3 after [0-9.]+ s",
+        r"training single-classifier on msvr310: \d+ to do",
+        r"training single-classifier on msvr310: \d+/\d+ epoch 2/3, identity [0-9.]+ triplet [0-9.]+",
+        r"training single-classifier on msvr310: (\d+)/\1 after [0-9.]+ s",
         r"extracting single-classifier on msvr310: 16/16 after [0-9.]+ s",
         r"scoring .*: 3/3 mixed-0.5-s0",
     ):

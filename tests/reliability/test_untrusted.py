@@ -195,6 +195,7 @@ def test_text_cannot_steer_the_terminal(text: str, tmp_path: Path, capsys: pytes
     console.message(f"a{text}b")
     console.error(f"a{text}b")
     console.result(f"a{text}b")
+    console.json({f"a{text}b": [f"a{text}b"]})
     with console.track(f"a{text}b", 1) as step:
         step(note=f"a{text}b")
     console.table(Table(f"a{text}b", (Column(f"a{text}b"),), ((f"a{text}b",),), footnotes=(f"a{text}b",)))
@@ -207,6 +208,12 @@ def test_text_cannot_steer_the_terminal(text: str, tmp_path: Path, capsys: pytes
 
 
 TRIED = "tried to reach another machine"
+
+
+@pytest.mark.parametrize("text", [*STEERING, "\udcff", "é", "\U000e0001", '"'])
+def test_json_keeps_what_it_escapes(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Console().json({text: [text]})
+    assert json.loads(capsys.readouterr().out) == {text: [text]}
 
 
 def test_nothing_is_fetched_unless_asked_for(machine: Machine, tmp_path: Path) -> None:

@@ -75,3 +75,20 @@ def test_arrays_round_trip_and_objects_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'bad'"):
         atomic.write_npz(path, {"bad": np.array([{}])})
     assert os.listdir(tmp_path) == ["x.npz"]
+
+
+def test_a_folder_is_on_the_disk_before_it_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    original = os.fsync
+    monkeypatch.setattr(os, "sync", lambda: done.append(f"sync {(tmp_path / 'new').exists()}"))
+
+    def fsync(descriptor: int) -> None:
+        assert os.path.samestat(os.fstat(descriptor), tmp_path.stat())
+        done.append(f"entry {(tmp_path / 'new' / 'a').exists()}")
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "temporary" / "a").touch()
+    atomic.move_folder(tmp_path / "temporary", tmp_path / "new")
+    assert done == ["sync False", "entry True"]

@@ -57,3 +57,14 @@ def test_arrays_of_different_length_are_refused(tmp_path: Path) -> None:
     uneven = QueryValues(values.names[:-1], values.identities, values.metrics)
     with pytest.raises(ValueError, match="differ in length"):
         uneven.write(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("name", ["names", "identities", "ap", "positives"])
+def test_values_of_another_type_are_refused(tmp_path: Path, name: str) -> None:
+    """As a hostile file may hold, with checksums that are right."""
+    values = query_values()
+    arrays = dict(vars(values.metrics)) | {"names": values.names, "identities": values.identities}
+    for wrong in (np.array([b"x"] * 3), np.array([1j] * 3), np.array([True] * 3)):
+        np.savez(tmp_path / "x.npz", allow_pickle=False, **arrays | {name: wrong})
+        with pytest.raises(DataError, match="damaged"):
+            QueryValues.read(tmp_path / "x.npz")

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -17,7 +18,9 @@ from mdreid_bench.data.synthetic.plan_rgbnt201 import plan_rgbnt201
 from mdreid_bench.data.synthetic.write import write_frames
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Step
+from mdreid_bench.results.atomic import make_folder, move_folder
 from mdreid_bench.results.leftovers import clear, temporary_beside
+from mdreid_bench.results.lock import locked
 from protocols.names import UnknownNameError
 
 PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {
@@ -62,7 +65,10 @@ def generate(
     folder = root / card.title
     try:
         if not _holds(folder, marker):
-            _make(folder, card.kind, marker, reporter, workers)
+            make_folder(root)
+            with locked(root / f".{folder.name}.lock", f"synthetic {card.title}", reporter):
+                if not _holds(folder, marker):
+                    _make(folder, card.kind, marker, reporter, workers)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"Cannot write synthetic {card.title} into {root} ({reason}); choose a folder that can be written."
@@ -81,7 +87,7 @@ def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers:
             _write_all(temporary, kind, marker, frames, workers, step)
         write_marker(temporary, marker)
         try:
-            temporary.rename(folder)
+            move_folder(temporary, folder)
         except OSError:
             if not _holds(folder, marker):
                 raise
@@ -125,7 +131,7 @@ def _write_all(
         return
     # Fresh processes: forking a program that has started threads is not safe.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         jobs = [pool.submit(write_frames, folder, kind, marker.dataset, marker.seed, chunk) for chunk in chunks]
         try:
             for job in as_completed(jobs):
@@ -133,3 +139,15 @@ def _write_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

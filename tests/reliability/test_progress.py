@@ -1,0 +1,96 @@
+"""Everything that may take longer than two seconds says how far it is; the console adds the time left."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mdreid_bench.cli.compare_session import CompareSession
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.report_session import Arguments, ReportSession
+from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.evaluation.search_index import SearchIndex
+from mdreid_bench.results.merge import merge
+from mdreid_bench.results.store import Store
+from protocols.modality import SUBSETS
+from protocols.suites import resolve
+from tests.data.trees import Recorder
+from tests.evaluation.stored import store
+from tests.report.fakes import put, study
+from tests.results.factory import query_values
+
+PROTOCOLS = ("R-to-N", "N-to-R", "RNT-to-RNT")
+
+
+def _evaluated(results: Path) -> None:
+    """Store two runs under some protocols."""
+    for seed, method in enumerate(("mdreid", "editor"), start=1):
+        changes: dict[str, Any] = {"method": method, "run_key": f"{seed:064x}", "config_key": f"{seed:064x}"}
+        stored = store(results, seed, **changes)
+        for setting in resolve(PROTOCOLS):
+            CellScorer(stored.facts, stored.scope)(stored.items, setting)
+
+
+def test_comparing_counts_its_comparisons(tmp_path: Path) -> None:
+    _evaluated(tmp_path)
+    recorder = Recorder()
+    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), "standard", None, recorder)
+    assert len(session.comparisons) == len(PROTOCOLS)
+    assert recorder.totals == [len(PROTOCOLS)] == [recorder.done]
+
+
+def test_merging_counts_what_it_compares_and_what_it_copies(tmp_path: Path) -> None:
+    _evaluated(tmp_path / "from")
+    recorder = Recorder()
+    plan = merge([tmp_path / "from"], Store(tmp_path / "to"), recorder)
+    assert recorder.totals == [0, 2 * len(PROTOCOLS), len(plan.copies)]
+    assert recorder.done == sum(recorder.totals)
+
+
+def test_indexing_counts_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdreid_bench.evaluation.search_index._CHUNK", 7)
+    vectors, recorder = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), Recorder()
+    names, sensors = [f"{row}" for row in range(20)], [SUBSETS[0]] * 20
+    built = SearchIndex.build(vectors, names, sensors, run="a-run", weights=None, reporter=recorder)
+    assert recorder.totals == [20] == [recorder.done]
+    assert built.vectors.ntotal == 20
+    assert built.search(vectors[13], 20)[0].score == pytest.approx(float((vectors @ vectors[13]).max()))
+
+
+class Slow:
+    """A clock by which every look takes three seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 3
+        return self.now
+
+
+def test_a_report_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, study(suites=("all",)))
+    for record in study(suites=("paper-matched",)):
+        path = next(tmp_path.glob(f"runs/*{record.run_key[:10]}/full/{record.protocol}.json"))
+        query_values().write(path.with_suffix(".npz"))
+        path.unlink()
+        put(tmp_path, [record.model_copy(update={"per_query": path.with_suffix(".npz").name})])
+    given = Arguments((), (), (), False, ["html"], tmp_path / "out", tmp_path)
+    assert ReportSession(given, Console(Slow())).carry_out()
+    said = capsys.readouterr().err
+    for task in ("reading ", "drawing heat maps and sweeps: ", "drawing CMC curves: "):
+        lines = [line for line in said.splitlines() if line.startswith(task)]
+        assert lines, said
+        assert "took" in lines[-1]
+    assert " left" in said
+
+
+def test_the_time_left_is_shown_while_a_task_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console(Slow()).track("long work", 10) as step:
+        for _ in range(10):
+            step()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("long work: ")
+    assert all(" left" in line for line in lines[:-1])
+    assert lines[-1].startswith("long work: 10/10, took")
