@@ -59,7 +59,9 @@ def test_auto_says_what_it_chose(place: Place) -> None:
     assert (record["precision"], config["evaluation"]["precision"]) == ("fp32", "auto")
 
 
-def test_compiling_without_a_compiler_is_refused_before_anything_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_without_a_compiler_is_refused_before_anything_is_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_: None)
     arguments = ("--method", "clip-zero-shot", "--protocol", "R-to-NT", "--seed", "5")
     refused = place.call("run", *arguments, "--compile", "--precision", "bf16")
