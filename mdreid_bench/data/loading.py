@@ -129,13 +129,16 @@ def _single_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def worker_count(config: RunConfig, items: int) -> int:
-    """Return the configured number of loader processes, or a guess: none for small sets, else up to 8.
+def worker_count(config: RunConfig, items: int, device: torch.device) -> int:
+    """Return the configured number of loader processes, or a guess: up to 8, but none for small sets on a CPU.
+
+    A trunk on a CPU takes many times as long as reading its images, so that starting processes pays late.
 
     Args:
         config: its ``data.workers`` wins when given.
         items: triplets that will be read.
+        device: that computes.
     """
     if config.data.workers is not None:
         return config.data.workers
-    return 0 if items < 2_000 else min(8, os.cpu_count() or 1)
+    return 0 if device.type == "cpu" and items < 2_000 else min(8, os.cpu_count() or 1)

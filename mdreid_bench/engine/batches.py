@@ -52,7 +52,7 @@ class Batches:
     def __init__(self, index: DatasetIndex, config: RunConfig, device: torch.device, ranks: Ranks) -> None:
         self.labels, self.device, self.size = Labels.of(index), device, config.batch.size
         self.sampler = IdentityBatches(self.labels.identity, config.batch.size, config.batch.instances, config.seed)
-        workers = worker_count(config, len(index.train))
+        workers = worker_count(config, len(index.train), device)
         self.feeder = Feeder(TrainingTriplets(index, config), workers, pin=device.type == "cuda")
         share = config.batch.size // ranks.size
         self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)

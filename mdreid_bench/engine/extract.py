@@ -133,7 +133,7 @@ def _rounds(
     embedder = ranks.together(lambda: Embedder(ready(method, config, device), device, subsets, config, reporter))
     count, size = len(index.test), config.evaluation.batch_size
     cameras = torch.from_numpy(index.test["camera"].to_numpy(np.int64, copy=True))
-    feeder = Feeder(TestTriplets(index, config), worker_count(config, count), pin=device.type == "cuda")
+    feeder = Feeder(TestTriplets(index, config), worker_count(config, count, device), pin=device.type == "cuda")
     batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
     loaded = feeder(batches[ranks.rank :: ranks.size])
 
