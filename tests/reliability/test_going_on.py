@@ -68,7 +68,7 @@ def _carry_out(
     taken: tuple[str, ...] = (),
     stored: tuple[str, ...] = (),
 ) -> tuple[Outcome, FakeExecutor]:
-    monkeypatch.setattr("mdreid_bench.cli.carrying_out.check_runs", lambda plan: None)
+    monkeypatch.setattr("mdreid_bench.cli.carrying_out.check_runs", lambda *_: None)
     executor: Any = FakeExecutor(errors, taken)
     plan: Any = [
         (run, [Cell(run, setting, _stored(run, setting, stored)) for setting in SETTINGS])  # type: ignore[arg-type]
