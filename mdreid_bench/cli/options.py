@@ -120,7 +120,7 @@ Compile = Annotated[
     bool,
     typer.Option(
         "--compile",
-        help="Compile the trunk for extraction; pays for large sets. EDITOR's is left as it is.",
+        help="Compile the trunk for extraction; takes a while at first. EDITOR's is left as it is.",
         rich_help_panel=TRAINING_PANEL,
     ),
 ]

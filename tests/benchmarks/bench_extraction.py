@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mdreid_bench.engine.device import DTYPES, cpu_has_bf16
 from mdreid_bench.models.inference_copy import inference_copy
 from mdreid_bench.models.trunk_weights import visual_tower
-from protocols.modality import SINGLES, SUBSETS, R
-from tests.benchmarks.measuring import MEBIBYTE, Benchmark, require, resident_growth
+from protocols.modality import SINGLES, SUBSETS
+from tests.benchmarks.measuring import Benchmark, require
 from tests.benchmarks.paper_trunk import (
     ACCELERATORS,
     CPU,
@@ -128,12 +128,3 @@ def test_bf16_against_fp32(benchmark: Benchmark) -> None:
     benchmark.extra_info["smallest cosine between embeddings"] = round(cosines.min().item(), 5)
     what = "speed of bf16 against fp32, MDReID at the paper's size"
     require(benchmark, what, min(slow) / benchmark.stats["min"], 3.0, "times", least=True)
-
-
-def test_memory_of_extraction(benchmark: Benchmark) -> None:
-    method = inference_copy(untrained("mdreid"), CPU, torch.bfloat16)
-    images, where = pictures(128), cameras(128)
-    method.embed_all({R: images[R][:1]}, where[:1], (R,))
-    with resident_growth() as growth:
-        benchmark.pedantic(lambda: method.embed_all(images, where, SUBSETS), rounds=1)
-        benchmark.extra_info["MiB added by a batch of 128 triplets"] = round(growth() / MEBIBYTE)
