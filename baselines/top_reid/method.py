@@ -88,10 +88,6 @@ class TOPReID(SeparableMethod):
         in_trunk = parameter.startswith("trunks.") and not parameter.endswith(".camera")
         return "trunk" if in_trunk and not self.uniform_rate else "base"
 
-    def represent(self, images: Images, camera: Tensor) -> Encoded:
-        """Return the same as ``encode``, for training."""
-        return self.encode(images, camera)
-
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature, of the trunks and of the reconstruction (top_reid.md section 6)."""
         tokens = {m: represented[str(m)] for m in SINGLES}

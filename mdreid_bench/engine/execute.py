@@ -158,8 +158,7 @@ class _Execution:
 
     def _trained(self, run: Run) -> Method:
         """Build the method and give it its weights: the user's file, stored ones, or freshly trained ones."""
-        torch.manual_seed(run.config.seed)
-        method = run.method.build(run.config, run.facts)
+        method = run.build()
         if run.weights:
             weights_file.load(run.weights, method, run.config)
         elif run.method.card.trains:

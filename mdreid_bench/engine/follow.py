@@ -14,7 +14,6 @@ from mdreid_bench.engine.plan import Run
 from mdreid_bench.engine.ranks import Ranks
 from mdreid_bench.engine.train import Trainer
 from mdreid_bench.errors import MdreidError
-from mdreid_bench.models.method import Method
 from mdreid_bench.progress import Silent
 
 
@@ -57,16 +56,11 @@ def _obey(order: Order, run: Run, ranks: Ranks, device: torch.device, on_nan: On
     if order.work == "train":
         config = config.model_copy(update={"precision": order.precision})
         trainer = ranks.together(
-            lambda: Trainer(_built(run), run.index, config, folder, device, Silent(), on_nan, ranks)
+            lambda: Trainer(run.build(), run.index, config, folder, device, Silent(), on_nan, ranks)
         )
         trainer.run()
         return
-    method = ranks.together(lambda: _built(run))
+    method = ranks.together(run.build)
     ranks.share_weights(method)
     evaluation = config.evaluation.model_copy(update={"precision": order.precision})
     extract_share(method, run.index, config.model_copy(update={"evaluation": evaluation}), device, ranks)
-
-
-def _built(run: Run) -> Method:
-    torch.manual_seed(run.config.seed)
-    return run.method.build(run.config, run.facts)

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge
@@ -101,6 +103,11 @@ class Run:
         precision = self.config.evaluation.precision
         # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
         return facts if precision == "auto" else facts | {"precision": precision}
+
+    def build(self) -> Method:
+        """Build the method as it is before training; all processes draw the same weights."""
+        torch.manual_seed(self.config.seed)
+        return self.method.build(self.config, self.facts)
 
     @property
     def training_folder(self) -> TrainingFolder:

@@ -155,11 +155,13 @@ class Ranks:
             start += gradient.numel()
 
     def share_weights(self, method: nn.Module) -> None:
-        """Give all processes the leader's parameters and buffers."""
+        """Give all processes the leader's parameters and buffers, wherever each process keeps its own."""
         if self.size > 1:
             with _meeting():
                 for tensor in method.state_dict().values():
-                    dist.broadcast(tensor, 0)
+                    sent = tensor.to(_device())
+                    dist.broadcast(sent, 0)
+                    tensor.copy_(sent)
 
 
 ALONE = Ranks()

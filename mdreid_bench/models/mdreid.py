@@ -108,10 +108,6 @@ class MDReID(SeparableMethod):
         """Give the position table the base rate, as the released code does; otherwise the common rule."""
         return "base" if parameter == "trunk.position" else super().rate(parameter)
 
-    def represent(self, images: Images, camera: Tensor) -> Encoded:
-        """Return the same as ``encode``, for training."""
-        return self.encode(images, camera)
-
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return identity and triplet terms of both branches, ROL and KDL (mdreid.md section 5)."""
         tokens = {m: represented[str(m)] for m in SINGLES}

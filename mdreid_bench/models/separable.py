@@ -14,14 +14,16 @@ class SeparableMethod(Method):
     losses, with their mining and their batch statistics, over the whole batch.
     """
 
-    @abstractmethod
     def represent(self, images: Images, camera: Tensor) -> Encoded:
-        """Return all that the losses need of each item, with gradient; items must not influence each other.
+        """Return all that the losses need of each item, with gradient: the same as ``encode``, unless overridden.
+
+        Items must not influence each other.
 
         Args:
             images: (B, 3, H, W) of all three modalities.
             camera: (B,) camera indices.
         """
+        return self.encode(images, camera)
 
     @abstractmethod
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:

@@ -14,6 +14,8 @@ from mdreid_bench.models.trunk import Trunk, tower_for
 class TokenTrunk(Trunk):
     """All tokens after the last layer norm, not projected; camera embedding on every token, stochastic depth.
 
+    The output is (B, 1 + P, W), class token first.
+
     This is how TOP-ReID and EDITOR use their transformer (top_reid.md section 3, editor.md section 3). Both start
     from an ImageNet ViT-B/16, which is the trunk ``vit-b-16-imagenet`` here; with a CLIP tower the layer norm before
     the blocks, the activation and the epsilon of the norms are CLIP's.
@@ -66,15 +68,6 @@ class TokenTrunk(Trunk):
                     "choose another with --set trunk.name=ViT-B-16-quickgelu."
                 )
         return cls(visual, config.image_size, cameras, drop_path=drop_path)
-
-    def forward(self, images: Tensor, camera: Tensor) -> Tensor:
-        """Return all tokens, class token first, (B, 1 + P, W).
-
-        Args:
-            images: (B, 3, H, W), normalised, in any floating type.
-            camera: (B,) camera indices.
-        """
-        return super().forward(images, camera)
 
     def attended(self, images: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
         """Return all tokens (B, 1 + P, W) and, without gradient, the attention rollout of the class token.
