@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
-from mdreid_bench.models.stacking import run_trunk
-from mdreid_bench.models.trunk import Trunk
+from mdreid_bench.models.trunk.stacking import run_trunk
+from mdreid_bench.models.trunk.trunk import Trunk
 from protocols.modality import Modality
 
 

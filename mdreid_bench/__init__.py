@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mdreid_bench.inference import load_method, read_images
+    from mdreid_bench.weights.load_method import load_method, read_images
 
 __all__ = ["load_method", "read_images"]
 
@@ -18,5 +18,5 @@ __all__ = ["load_method", "read_images"]
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used."""
     if name in __all__:
-        return getattr(import_module("mdreid_bench.inference"), name)
+        return getattr(import_module("mdreid_bench.weights.load_method"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

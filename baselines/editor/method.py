@@ -29,8 +29,8 @@ from mdreid_bench.models.method import (
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.token_trunk import TokenTrunk
-from mdreid_bench.released.format import ReleasedFormat
+from mdreid_bench.models.trunk.token_trunk import TokenTrunk
+from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import SINGLES, Modality
 
 _ABSENT = "absent"

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mdreid_bench.cli.ablate_table import TableRow, study_table
-from mdreid_bench.cli.carrying_out import Outcome, carry_out, plan_table
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
 from mdreid_bench.config.resolve import Overrides
-from mdreid_bench.engine import ablation
-from mdreid_bench.engine.ablation import Row, Study
-from mdreid_bench.engine.execute import Executor
-from mdreid_bench.engine.plan import Cell, Request, Run, plan_cells, plan_runs
-from mdreid_bench.engine.preflight import check_configurations
 from mdreid_bench.errors import UsageError
 from mdreid_bench.report.table import Table
+from mdreid_bench.runs import ablation
+from mdreid_bench.runs.ablation import Row, Study
+from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
+from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.preflight import check_configurations
 
 
 def studies(*, rows: bool, sweeps: Sequence[str], values: str | None, components: bool) -> list[Study]:

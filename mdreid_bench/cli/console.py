@@ -17,9 +17,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mdreid_bench.cli.sparse import LINE_SECONDS, SparseTask
-from mdreid_bench.launch import launched
+from mdreid_bench.processes.launch import launched
 from mdreid_bench.progress import Step
-from mdreid_bench.report.render_rich import render_rich
+from mdreid_bench.report.render.terminal import render_rich
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.text import printable
 

@@ -36,7 +36,7 @@ def convert(
 
       mdreid-bench convert best.pth out.safetensors --dataset msvr310
     """
-    from mdreid_bench.engine import convert as engine
+    from mdreid_bench.weights import convert as engine
 
     console = Console()
     facts = engine.convert(file, out, dataset, reporter=console)

@@ -51,7 +51,7 @@ def index(
 
       mdreid-bench index yard.index yard/ --run 3f9c --factory HNSW32
     """
-    from mdreid_bench.cli.search_session import make_index
+    from mdreid_bench.search.session import make_index
 
     console = Console()
     built = make_index(gallery, out, results, run, camera, factory, device, console)

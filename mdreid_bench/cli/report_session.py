@@ -8,7 +8,7 @@ from pathlib import Path
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import chosen
 from mdreid_bench.errors import DataError
-from mdreid_bench.report.cmc import CurveFigure, curve_figure
+from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import ReportFiles
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents, Section

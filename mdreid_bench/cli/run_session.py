@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from mdreid_bench.cli.carrying_out import Outcome, carry_out, plan_table
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import ALL, chosen
 from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
-from mdreid_bench.engine.execute import Executor
-from mdreid_bench.engine.nonfinite import ON_NAN, OnNan
-from mdreid_bench.engine.plan import Cell, Request, Run, plan_cells, plan_runs
-from mdreid_bench.engine.preflight import check_configurations
-from mdreid_bench.engine.shard import Shard
-from mdreid_bench.engine.weights_file import recognise
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
+from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
+from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.preflight import check_configurations
+from mdreid_bench.runs.shard import Shard
+from mdreid_bench.training.nonfinite import ON_NAN, OnNan
+from mdreid_bench.weights.weights_file import recognise
 from protocols.names import UnknownNameError
 
 

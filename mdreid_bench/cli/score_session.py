@@ -5,14 +5,14 @@ from pathlib import Path
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.scoring_options import Scoring
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.results.finding import find_run, find_scope
-from mdreid_bench.results.lock import locked
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.store import RunFolder, Scope, Store
 from protocols.suites import Setting
 

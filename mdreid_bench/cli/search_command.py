@@ -49,7 +49,7 @@ def search(
 
       mdreid-bench search yard.index --nir a.jpg --tir b.jpg --top 5 --json
     """
-    from mdreid_bench.cli.search_session import find, found_json, found_table
+    from mdreid_bench.search.session import find, found_json, found_table
 
     console = Console()
     found = find(index, {"R": rgb, "N": nir, "T": tir}, top, results, camera, device, console)

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdreid_bench.cli.carrying_out import carry_out
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.workspace import Arguments, Workspace
-from mdreid_bench.engine.execute import Executor
-from mdreid_bench.engine.given_weights import GivenWeights
-from mdreid_bench.engine.plan import Request, plan_cells, plan_runs
-from mdreid_bench.engine.weights_file import recognise
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
-from mdreid_bench.released.verification import check_table, compare, protocols_of, published
 from mdreid_bench.report.table import Table
+from mdreid_bench.report.verification import check_table, compare, protocols_of, published
 from mdreid_bench.results.published import Figure
+from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.outcome import carry_out
+from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
+from mdreid_bench.weights.given_weights import GivenWeights
+from mdreid_bench.weights.weights_file import recognise
 
 SIMILARITY = "similarity"
 DEFAULT_SIMILARITY = "released"

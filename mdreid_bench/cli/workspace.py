@@ -14,11 +14,11 @@ from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.engine.device import pick_device
-from mdreid_bench.engine.nonfinite import OnNan
-from mdreid_bench.engine.ranks import Ranks
-from mdreid_bench.engine.weights_file import recognise
+from mdreid_bench.processes.device import pick_device
+from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.results.store import Store
+from mdreid_bench.training.nonfinite import OnNan
+from mdreid_bench.weights.weights_file import recognise
 from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve

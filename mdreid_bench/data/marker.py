@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.atomic import write_text
+from mdreid_bench.results.storage.atomic import write_text
 
 MARKER = "SYNTHETIC.json"
 GENERATOR_VERSION = 1

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.evaluation.score import Scores, score
-from mdreid_bench.released.pairing import pairing_for
+from mdreid_bench.models.mdreid.pairing import pairing_for
 from mdreid_bench.results import provenance
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts

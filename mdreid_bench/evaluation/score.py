@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
-from mdreid_bench.released.pairing import ReleasedPairing
+from mdreid_bench.models.mdreid.pairing import ReleasedPairing
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, Metrics, NoValidQueryError, PerQuery, evaluate

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.released.format import ReleasedFormat
+from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 Images = Mapping[Modality, Tensor]

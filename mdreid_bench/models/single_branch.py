@@ -13,8 +13,8 @@ from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.heads import BottleneckHead
 from mdreid_bench.models.method import DataFacts, Encoded, Images, MethodCard
 from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.stacking import run_trunk
-from mdreid_bench.models.trunk import Trunk
+from mdreid_bench.models.trunk.stacking import run_trunk
+from mdreid_bench.models.trunk.trunk import Trunk
 from protocols.modality import SINGLES, Modality
 
 Missing = Literal["zero_image", "zero_feature"]

@@ -12,9 +12,9 @@ from mdreid_bench.report.origin import origin
 from mdreid_bench.report.printed import NO_FIGURE, printed_decimals
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.variants import Variant
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import RunFolder
 
 COUNTING = (

@@ -5,17 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from mdreid_bench.progress import Reporter
-from mdreid_bench.report.cmc import CurveFigure
-from mdreid_bench.report.drawing import save_files
-from mdreid_bench.report.heat_map import heat_map
-from mdreid_bench.report.render_csv import render_csv
-from mdreid_bench.report.render_html import render_html
-from mdreid_bench.report.render_latex import render_latex
-from mdreid_bench.report.render_markdown import escape, render_markdown
+from mdreid_bench.report.figures.cmc import CurveFigure
+from mdreid_bench.report.figures.drawing import save_files
+from mdreid_bench.report.figures.heat_map import heat_map
+from mdreid_bench.report.figures.sweep_curve import sweep_curve
+from mdreid_bench.report.render.csv import render_csv
+from mdreid_bench.report.render.html import render_html
+from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.markdown import escape, render_markdown
 from mdreid_bench.report.sections import Section
-from mdreid_bench.report.sweep_curve import sweep_curve
-from mdreid_bench.results.atomic import write_text
-from mdreid_bench.results.keys import canonical_hash
+from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.keys import canonical_hash
 
 FORMATS = ("latex", "markdown", "csv", "html")
 PICTURED = frozenset({"markdown", "html"})

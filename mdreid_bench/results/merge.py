@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter
-from mdreid_bench.results.atomic import replacing
-from mdreid_bench.results.lock import locked
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.atomic import replacing
+from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.store import Store, load_record
 from mdreid_bench.results.trained import TrainingFolder
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results import atomic
-from mdreid_bench.results.archive import read_npz
+from mdreid_bench.results.storage import atomic
+from mdreid_bench.results.storage.archive import read_npz
 from protocols.evaluation import PerQuery
 
 _METRICS = tuple(field.name for field in fields(PerQuery))

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from mdreid_bench.results.atomic import write_text
 from mdreid_bench.results.published import AVERAGE, DERIVED, FIELDS, SOURCES
+from mdreid_bench.results.storage.atomic import write_text
 from protocols.modality import ALL_MODALITIES, Modality
 from protocols.protocol import Protocol
 

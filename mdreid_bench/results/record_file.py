@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.schema import SCHEMA_VERSION, Record
+from mdreid_bench.results.storage.keys import canonical_hash
 
 
 class BadRecordError(ValueError):

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results import atomic
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Count, Hash, Name, Part, Record
+from mdreid_bench.results.storage import atomic
 from protocols.evaluation import AveragePrecision
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.imagenet_weights import is_imagenet, to_open_clip
-from mdreid_bench.models.token_trunk import TokenTrunk
-from mdreid_bench.models.trunk_weights import visual_tower
+from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
+from mdreid_bench.models.trunk.token_trunk import TokenTrunk
+from mdreid_bench.models.trunk.tower_weights import visual_tower
 from tests.baselines.literal import State, layer_norm, linear, part, random
 from tests.support import SIZE, build, small_config
 
@@ -79,7 +79,7 @@ def test_blocks_that_cannot_be_watched_are_refused(monkeypatch: pytest.MonkeyPat
 
     visual: Any = visual_tower(TrunkConfig(name="mdreid-tiny", pretrained=None))
     visual.transformer.resblocks[3] = Opaque()
-    monkeypatch.setattr("mdreid_bench.models.token_trunk.tower_for", lambda _: visual)
+    monkeypatch.setattr("mdreid_bench.models.trunk.token_trunk.tower_for", lambda _: visual)
     with pytest.raises(UsageError, match="editor needs a trunk of plain transformer blocks, which mdreid-tiny"):
         TokenTrunk.for_tokens(small_config("editor"), 3, drop_path=0.1)
 

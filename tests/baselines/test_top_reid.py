@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.top_reid.method import TOPReID
-from mdreid_bench.engine.optim import build_optimizer
+from mdreid_bench.training.optimiser import build_optimizer
 from protocols.modality import ALL_MODALITIES, SUBSETS, Modality, N, R, T
 from tests.support import build, images, small_config, training_batch
 

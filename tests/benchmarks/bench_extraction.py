@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from mdreid_bench.engine.device import DTYPES, cpu_has_bf16
-from mdreid_bench.models.inference_copy import inference_copy
-from mdreid_bench.models.trunk_weights import visual_tower
+from mdreid_bench.models.trunk.inference_copy import inference_copy
+from mdreid_bench.models.trunk.tower_weights import visual_tower
+from mdreid_bench.processes.device import DTYPES, cpu_has_bf16
 from protocols.modality import SINGLES, SUBSETS
 from tests.benchmarks.measuring import Benchmark, require
 from tests.benchmarks.paper_trunk import (

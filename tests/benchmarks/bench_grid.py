@@ -18,16 +18,16 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.engine.checkpoint import save_weights
-from mdreid_bench.engine.execute import Executor
-from mdreid_bench.engine.extract import embedded, extract
-from mdreid_bench.engine.plan import Run, plan_cells
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.embedding.extract import embedded, extract
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.evaluation.score import score
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.plan import Run, plan_cells
+from mdreid_bench.weights.checkpoint import save_weights
 from protocols.exclusion import Exclusion
 from protocols.modality import ALL_MODALITIES, SUBSETS
 from protocols.protocol import ALL_PROTOCOLS, Protocol

@@ -9,7 +9,7 @@ import torch
 from mdreid_bench.data.loading import Feeder, TestTriplets
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.models.inference_copy import inference_copy
+from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.progress import Silent
 from protocols.modality import SUBSETS
 from tests.benchmarks.measuring import Benchmark, require

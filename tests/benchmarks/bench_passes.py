@@ -12,10 +12,10 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.engine.extract import embedded
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.embedding.extract import embedded
+from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts
-from mdreid_bench.models.trunk import Trunk
+from mdreid_bench.models.trunk.trunk import Trunk
 from mdreid_bench.progress import Silent
 from protocols.modality import SUBSETS
 from protocols.protocol import ALL_PROTOCOLS

@@ -12,8 +12,8 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.engine.extract import embedded
-from mdreid_bench.evaluation.embeddings import TestItems
+from mdreid_bench.embedding.extract import embedded
+from mdreid_bench.embedding.stored import TestItems
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.progress import Silent

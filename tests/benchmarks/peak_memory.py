@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 
 from mdreid_bench.config.schema import PRECISIONS, Precision
-from mdreid_bench.engine.device import DTYPES
-from mdreid_bench.models.inference_copy import inference_copy
+from mdreid_bench.models.trunk.inference_copy import inference_copy
+from mdreid_bench.processes.device import DTYPES
 from protocols.modality import SUBSETS
 from tests.benchmarks.measuring import resident_growth
 from tests.benchmarks.paper_trunk import CPU, cameras, pictures, untrained

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.report.render_markdown import render_markdown
+from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.table import Column, Table
 from tests.benchmarks.measuring import REQUIRED, met
 

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from mdreid_bench.config.schema import Precision
-from mdreid_bench.engine.device import DTYPES
-from mdreid_bench.engine.forward import Forward
-from mdreid_bench.engine.nonfinite import is_finite_gradient
-from mdreid_bench.engine.optim import build_optimizer
-from mdreid_bench.engine.ranks import ALONE
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import TrainingBatch
-from mdreid_bench.models.stacking import run_trunk
+from mdreid_bench.models.trunk.stacking import run_trunk
+from mdreid_bench.processes.device import DTYPES
+from mdreid_bench.processes.ranks import ALONE
+from mdreid_bench.training.forward import Forward
+from mdreid_bench.training.nonfinite import is_finite_gradient
+from mdreid_bench.training.optimiser import build_optimizer
 from tests.benchmarks.paper_trunk import cameras, configure, pictures, untrained
 
 INSTANCES = 8

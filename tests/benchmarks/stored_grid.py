@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import Scope
 from protocols.protocol import ALL_PROTOCOLS

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from mdreid_bench.engine import execute
-from mdreid_bench.engine.ablation import ROWS
-from mdreid_bench.engine.train import Trainer
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.ablation_options import parts
 from mdreid_bench.results.store import Store
+from mdreid_bench.runs import execute
+from mdreid_bench.runs.ablation import ROWS
+from mdreid_bench.training.train import Trainer
 from protocols.suites import SUITES
 from tests.cli.running import environment, in_process
 from tests.data.trees import plant

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mdreid_bench.engine.weights_file import own_facts
-from mdreid_bench.inference import load_method
+from mdreid_bench.weights.load_method import load_method
+from mdreid_bench.weights.weights_file import own_facts
 from tests.cli.running import Outcome, environment, in_process
-from tests.released.checkpoints import random_state
+from tests.weights.checkpoints import random_state
 
 
 def convert(*arguments: str | Path) -> Outcome:

@@ -17,8 +17,8 @@ from mdreid_bench.progress import Silent
 from protocols.modality import SINGLES, SUBSETS, Modality
 from tests.cli.running import Outcome, environment, in_process
 from tests.data.trees import plant
-from tests.released.checkpoints import random_state
-from tests.released.reference import mdreid_tokens
+from tests.weights.checkpoints import random_state
+from tests.weights.reference import mdreid_tokens
 
 BLOCKS = 1
 SIZES = {"rgbnt201": (256, 128), "msvr310": (128, 256)}

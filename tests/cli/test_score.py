@@ -10,7 +10,7 @@ import pytest
 
 from mdreid_bench.cli.scoring_options import Scoring, parse_size, with_mix
 from mdreid_bench.errors import UsageError
-from mdreid_bench.results.lock import attempt
+from mdreid_bench.results.storage.lock import attempt
 from mdreid_bench.results.store import load_record
 from protocols.mixed import MixedAvailability
 from protocols.names import UnknownNameError

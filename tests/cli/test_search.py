@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from mdreid_bench.data.images import load_rgb
-from mdreid_bench.data.sightings import Sighting
 from mdreid_bench.data.transforms import normalise, resize
-from mdreid_bench.engine.embed import embed
-from mdreid_bench.engine.loading_method import load_trained
+from mdreid_bench.embedding.embed import embed
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunFolder
+from mdreid_bench.search.gallery import Sighting
+from mdreid_bench.weights.trained_method import load_trained
 from protocols.modality import SUBSETS, Modality
 from protocols.streaming import top_k
 from tests.cli.conftest import Trained

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.cli import verify_session
-from mdreid_bench.released.verification import published
+from mdreid_bench.report.verification import published
 from mdreid_bench.results.published import Figure
 from mdreid_bench.results.store import load_record
 from tests.cli.conftest import Trained

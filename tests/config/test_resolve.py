@@ -11,7 +11,7 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import parse_assignments, read_yaml
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.mdreid.method import MDReID
 from protocols.names import UnknownNameError
 
 

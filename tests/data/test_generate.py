@@ -18,7 +18,7 @@ from mdreid_bench.data.synthetic.generate import PLANS, generate
 from mdreid_bench.data.synthetic.plan import marked, spaced, spread
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Silent
-from mdreid_bench.results.lock import attempt
+from mdreid_bench.results.storage.lock import attempt
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, Recorder, names
 

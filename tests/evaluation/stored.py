@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import RunId, Scope, Store
 from protocols.exclusion import Exclusion, Labels

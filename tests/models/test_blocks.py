@@ -9,11 +9,11 @@ from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, Resid
 from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
-from mdreid_bench.models import trunk as trunk_module
-from mdreid_bench.models.blocks import is_plain, run_block
-from mdreid_bench.models.token_trunk import TokenTrunk
-from mdreid_bench.models.trunk import Trunk
-from mdreid_bench.models.trunk_weights import visual_tower
+from mdreid_bench.models.trunk import trunk as trunk_module
+from mdreid_bench.models.trunk.blocks import is_plain, run_block
+from mdreid_bench.models.trunk.token_trunk import TokenTrunk
+from mdreid_bench.models.trunk.tower_weights import visual_tower
+from mdreid_bench.models.trunk.trunk import Trunk
 from protocols.modality import SUBSETS
 from tests.support import SIZE, build
 from tests.support import images as random_images

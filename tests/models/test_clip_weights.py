@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.trunk_weights import read_state, visual_tower, weights_file
+from mdreid_bench.models.trunk.tower_weights import read_state, visual_tower, weights_file
 
 QUICK, PLAIN = "ViT-B-16-quickgelu", "ViT-B-16"
 MARKS = ("input_resolution", "context_length", "vocab_size")

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.folding import Components, fold_paper, keep_components
+from mdreid_bench.models.mdreid.folding import Components, fold_paper, keep_components
 from protocols.modality import SINGLES, SUBSETS, Modality, N, R, T
 from tests.support import build, images, small_config
 

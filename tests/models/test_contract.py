@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mdreid_bench.engine import checkpoint
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.separable import SeparableMethod
+from mdreid_bench.weights import checkpoint
 from protocols.modality import ALL_MODALITIES, SUBSETS, Modality
 from tests.support import FACTS, build, images, training_batch
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdreid_bench.models.folding import fold_paper, fold_released
+from mdreid_bench.models.mdreid.folding import fold_paper, fold_released
 from protocols.modality import SINGLES, SUBSETS, Modality, N, R
 from protocols.protocol import ALL_PROTOCOLS, Protocol
 from tests.support import build, images

@@ -10,11 +10,11 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mdreid_bench.engine.extract import ready
+from mdreid_bench.embedding.extract import ready
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
-from mdreid_bench.models.inference_copy import inference_copy
 from mdreid_bench.models.method import Method
+from mdreid_bench.models.trunk.inference_copy import inference_copy
 from protocols.modality import SUBSETS, Modality
 from tests.support import build, images, small_config
 

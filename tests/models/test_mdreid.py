@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from mdreid_bench.engine.optim import build_optimizer
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.mdreid import MDReID
+from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.single_branch import SingleBranch
+from mdreid_bench.training.optimiser import build_optimizer
 from protocols.modality import SUBSETS
 from tests.support import build, images, small_config, training_batch
 

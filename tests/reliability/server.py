@@ -55,7 +55,7 @@ class Meddler:
 def child(order: dict[str, Any]) -> int:
     """Carry out an order in a forked process and return the exit code."""
     from mdreid_bench.cli.app import main
-    from mdreid_bench.engine import parts
+    from mdreid_bench.embedding import parts
 
     descriptor = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
@@ -91,7 +91,7 @@ def serve() -> None:
     import torch
 
     import mdreid_bench.cli.run_session
-    import mdreid_bench.models.mdreid
+    import mdreid_bench.models.mdreid.method
     import mdreid_bench.results.merge  # noqa: F401
 
     assert open_clip.__version__

@@ -10,16 +10,16 @@ import torch
 import yaml
 from torch import nn
 
-from mdreid_bench.engine import checkpoint
-from mdreid_bench.engine.loading_method import read_config
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder, TestItems
-from mdreid_bench.evaluation.search_index import SearchIndex
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import RunFolder
+from mdreid_bench.search.search_index import SearchIndex
+from mdreid_bench.weights import checkpoint
+from mdreid_bench.weights.trained_method import read_config
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import SUBSETS, Modality
 from tests.reliability.damage import HARMLESS, REFUSED, Counts, sweep

@@ -10,7 +10,7 @@ from mdreid_bench.data import registry
 from mdreid_bench.data.card import SplitCounts
 from mdreid_bench.data.check import CheckReport, check_dataset
 from mdreid_bench.data.check_rules import Kind
-from mdreid_bench.data.msvr310 import MSVR310
+from mdreid_bench.data.datasets.msvr310 import MSVR310
 from mdreid_bench.data.synthetic.generate import PLANS, generate
 from mdreid_bench.data.synthetic.plan import Scale
 from mdreid_bench.errors import DataError

@@ -17,19 +17,19 @@ from mdreid_bench.config.tree import parse_assignments, read_yaml
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.engine.shard import Shard
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.progress import Silent
-from mdreid_bench.report.render_html import render_html_table
-from mdreid_bench.report.render_latex import render_latex
-from mdreid_bench.report.render_markdown import render_markdown
+from mdreid_bench.report.render.html import render_html_table
+from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.report.sections import TITLES, Section
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.runs.shard import Shard
 from protocols import suites
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, plant

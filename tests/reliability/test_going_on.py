@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from mdreid_bench.cli.carrying_out import Outcome, carry_out
 from mdreid_bench.cli.console import Console
-from mdreid_bench.engine.plan import Cell, Run
-from mdreid_bench.engine.ranks import ALONE
 from mdreid_bench.errors import DataError, MdreidError
+from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
+from mdreid_bench.runs.outcome import Outcome, carry_out
+from mdreid_bench.runs.plan import Cell, Run
 from tests.data.trees import Recorder
 from tests.reliability.machine import ARGUMENTS, Machine
 from tests.results.factory import make_record
@@ -68,7 +68,7 @@ def _carry_out(
     taken: tuple[str, ...] = (),
     stored: tuple[str, ...] = (),
 ) -> tuple[Outcome, FakeExecutor]:
-    monkeypatch.setattr("mdreid_bench.cli.carrying_out.check_runs", lambda *_: None)
+    monkeypatch.setattr("mdreid_bench.runs.outcome.check_runs", lambda *_: None)
     executor: Any = FakeExecutor(errors, taken)
     plan: Any = [
         (run, [Cell(run, setting, _stored(run, setting, stored)) for setting in SETTINGS])  # type: ignore[arg-type]

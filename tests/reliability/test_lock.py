@@ -15,16 +15,16 @@ import pytest
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
-from mdreid_bench.results import lock
-from mdreid_bench.results.host import host_name, is_running, process_start
-from mdreid_bench.results.leftovers import clear, temporary_beside
-from mdreid_bench.results.lock import Owner, attempt, locked, owner_of
+from mdreid_bench.results.storage import lock
+from mdreid_bench.results.storage.host import host_name, is_running, process_start
+from mdreid_bench.results.storage.leftovers import clear, temporary_beside
+from mdreid_bench.results.storage.lock import Owner, attempt, locked, owner_of
 from tests.data.trees import Recorder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mdreid_bench.results.lock import attempt
+from mdreid_bench.results.storage.lock import attempt
 with attempt(Path(sys.argv[1])) as held:
     print(held is not None, flush=True)
     time.sleep(60)

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.sampler import IdentityBatches
-from mdreid_bench.engine.nonfinite import OnNan
-from mdreid_bench.engine.train import Trainer
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.models.method import Method, TrainingBatch
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.training.nonfinite import OnNan
+from mdreid_bench.training.sampler import IdentityBatches
+from mdreid_bench.training.train import Trainer
 from tests.reliability.machine import Machine
 from tests.reliability.training import CPU, untrained
 

@@ -10,9 +10,9 @@ from mdreid_bench.cli.compare_session import CompareSession
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.report_session import Arguments, ReportSession
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.evaluation.search_index import SearchIndex
 from mdreid_bench.results.merge import merge
 from mdreid_bench.results.store import Store
+from mdreid_bench.search.search_index import SearchIndex
 from protocols.modality import SUBSETS
 from protocols.suites import resolve
 from tests.data.trees import Recorder
@@ -49,7 +49,7 @@ def test_merging_counts_what_it_compares_and_what_it_copies(tmp_path: Path) -> N
 
 
 def test_indexing_counts_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mdreid_bench.evaluation.search_index._CHUNK", 7)
+    monkeypatch.setattr("mdreid_bench.search.search_index._CHUNK", 7)
     vectors, recorder = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), Recorder()
     names, sensors = [f"{row}" for row in range(20)], [SUBSETS[0]] * 20
     built = SearchIndex.build(vectors, names, sensors, run="a-run", weights=None, reporter=recorder)

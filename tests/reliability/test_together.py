@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mdreid_bench.engine.shard import Shard
 from mdreid_bench.errors import UsageError
-from mdreid_bench.results.lock import attempt
+from mdreid_bench.results.storage.lock import attempt
+from mdreid_bench.runs.shard import Shard
 from tests.reliability.machine import ARGUMENTS, PROTOCOLS, Job, Machine, measured, wait_until
 
 TWO_SEEDS = ("--seed", "1111", "--seed", "2")

@@ -16,22 +16,22 @@ from PIL import Image
 from mdreid_bench.cli.console import Console
 from mdreid_bench.config.tree import parse_assignments, read_yaml
 from mdreid_bench.data.images import BadImageError, inspect_image, load_rgb
-from mdreid_bench.engine import checkpoint, weights_file
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder
-from mdreid_bench.report.render_html import render_html_table
-from mdreid_bench.report.render_latex import render_latex
-from mdreid_bench.report.render_markdown import render_markdown
+from mdreid_bench.report.render.html import render_html_table
+from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.report.sections import TITLES, Section
 from mdreid_bench.report.table import Column, Table
-from mdreid_bench.results.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.finding import find_run
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.run_log import RunLog
+from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
+from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import Store
+from mdreid_bench.weights import checkpoint, weights_file
 from protocols.names import UnknownNameError
 from tests.data.trees import Recorder
 from tests.reliability.machine import ARGUMENTS, Machine
@@ -130,7 +130,7 @@ def test_images_that_would_fill_the_memory_are_refused(tmp_path: Path, content: 
 
 
 def test_archives_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mdreid_bench.results.archive._MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("mdreid_bench.results.storage.archive._MAX_BYTES", 1 << 20)
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("ap.npy", bytes(2 << 20))

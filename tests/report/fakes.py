@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mdreid_bench.results.keys import canonical_hash
 from mdreid_bench.results.record_file import encode
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import RunId, Store
 from protocols.suites import SUITES
 from tests.results.factory import make_record, metrics

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mdreid_bench.report.render_csv import render_csv
-from mdreid_bench.report.render_html import render_html, render_html_table
-from mdreid_bench.report.render_latex import escape, render_latex
-from mdreid_bench.report.render_markdown import render_markdown
+from mdreid_bench.report.render.csv import render_csv
+from mdreid_bench.report.render.html import render_html, render_html_table
+from mdreid_bench.report.render.latex import escape, render_latex
+from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.sections import Section
 from tests.report.samples import HOSTILE, comparison_table, hostile_table, shaded_table
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mdreid_bench.report.render_markdown import render_markdown
-from mdreid_bench.report.render_rich import render_rich
+from mdreid_bench.report.render.markdown import render_markdown
+from mdreid_bench.report.render.terminal import render_rich
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.table import Column, Emphasis, Missing, Number, Table
 from tests.results.factory import make_record, metrics

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.embeddings import EmbeddingFolder
-from mdreid_bench.results.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.per_query import QueryValues
+from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
 from tests.evaluation.stored import store
 from tests.results.factory import query_values
 

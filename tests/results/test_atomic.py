@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results import atomic
+from mdreid_bench.results.storage import atomic
 
 
 def test_writes_what_it_was_given_and_makes_folders(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from mdreid_bench.data.synthetic.plan_rgbnt201 import plan_rgbnt201
 from mdreid_bench.data.synthetic.write import write_frames
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Step
-from mdreid_bench.results.atomic import make_folder, move_folder
-from mdreid_bench.results.leftovers import clear, temporary_beside
-from mdreid_bench.results.lock import locked
+from mdreid_bench.results.storage.atomic import make_folder, move_folder
+from mdreid_bench.results.storage.leftovers import clear, temporary_beside
+from mdreid_bench.results.storage.lock import locked
 from protocols.names import UnknownNameError
 
 PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {

@@ -1,0 +1,219 @@
+"""One pass over the distinct test images, seven embedding matrices on disk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.loading import Feeder, TestTriplets, worker_count
+from mdreid_bench.embedding.parts import Parts
+from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
+from mdreid_bench.errors import MdreidError
+from mdreid_bench.models.method import Method
+from mdreid_bench.models.trunk.inference_copy import inference_copy
+from mdreid_bench.processes.device import DTYPES, check_compiler, pick_precision
+from mdreid_bench.processes.memory import is_out_of_memory, release
+from mdreid_bench.processes.ranks import ALONE, Ranks
+from mdreid_bench.progress import Reporter, Silent
+from mdreid_bench.weights import checkpoint
+from protocols.modality import SUBSETS, Modality
+
+Batch: TypeAlias = tuple[NDArray[np.int64], dict[Modality, NDArray[np.float32]]]
+"""Rows of the test frame with their embedding (b, E) for each subset."""
+
+
+def extract(
+    method: Method,
+    index: DatasetIndex,
+    config: RunConfig,
+    folder: EmbeddingFolder,
+    device: torch.device,
+    reporter: Reporter,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Embed every distinct test triplet for all seven subsets and store the result.
+
+    An extraction that was interrupted is continued after its last complete part.
+
+    Args:
+        method: trained; stays as it is.
+        index: its test frame is embedded row by row.
+        config: image size, batch size and precision.
+        folder: where the matrices go; complete once its item table exists.
+        device: to compute on.
+        reporter: receives progress.
+        ranks: the processes that share the triplets, of which this one leads; the others call ``extract_share``.
+
+    Raises:
+        DataError: when the file system refuses.
+        MdreidError: when not even a single triplet fits into the memory, or another process fails.
+    """
+    count = len(index.test)
+    weights = checkpoint.digest(method.state_dict())
+    precision = pick_precision(config.evaluation.precision, device, method)
+    facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
+    parts = Parts(folder, facts)
+    first = ranks.agree(ranks.together(parts.begin))
+    with reporter.track(f"extracting {config.method} on {config.dataset}", count) as step:
+        if first:
+            step(first, note="resumed")
+
+        def keep(batches: Sequence[Batch]) -> None:
+            for rows, vectors in batches:
+                parts.add(rows, vectors)
+                step(len(rows))
+
+        for batches in _rounds(method, index, config, device, SUBSETS, first, reporter, ranks):
+            ranks.together(partial(keep, batches))
+    parts.flush()
+    parts.join(count)
+    folder.write_items(TestItems.of(index, precision))
+    Parts.remove(folder)
+
+
+def extract_share(method: Method, index: DatasetIndex, config: RunConfig, device: torch.device, ranks: Ranks) -> None:
+    """Embed what falls to this process and send it to the leader, which stores it.
+
+    Raises:
+        MdreidError: when not even a single triplet fits into the memory, or another process fails.
+    """
+    first = ranks.agree(ranks.together(lambda: 0))
+    for batches in _rounds(method, index, config, device, SUBSETS, first, Silent(), ranks):
+        ranks.together(lambda: None)
+        assert not batches
+
+
+def embedded(
+    method: Method,
+    index: DatasetIndex,
+    config: RunConfig,
+    device: torch.device,
+    subsets: tuple[Modality, ...],
+    *,
+    first: int = 0,
+    reporter: Reporter | None = None,
+) -> Iterator[Batch]:
+    """Yield the rows of the test frame batch by batch, with their embedding (b, E) for each subset.
+
+    Batches that do not fit into the memory are halved.
+
+    Args:
+        method: trained; a copy of it, in the precision of the configuration, does the work.
+        index: its test frame is embedded.
+        config: image size, batch size and precision.
+        device: to compute on.
+        subsets: to embed.
+        first: row to begin with.
+        reporter: told when batches are halved.
+
+    Raises:
+        MdreidError: when not even a single triplet fits into the memory.
+    """
+    for batches in _rounds(method, index, config, device, subsets, first, reporter or Silent(), ALONE):
+        yield from batches
+
+
+def _rounds(
+    method: Method,
+    index: DatasetIndex,
+    config: RunConfig,
+    device: torch.device,
+    subsets: tuple[Modality, ...],
+    first: int,
+    reporter: Reporter,
+    ranks: Ranks,
+) -> Iterator[list[Batch]]:
+    """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
+    embedder = ranks.together(lambda: Embedder(ready(method, config, device), device, subsets, config, reporter))
+    count, size = len(index.test), config.evaluation.batch_size
+    cameras = torch.from_numpy(index.test["camera"].to_numpy(np.int64, copy=True))
+    feeder = Feeder(TestTriplets(index, config), worker_count(config, count, device), pin=device.type == "cuda")
+    batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
+    loaded = feeder(batches[ranks.rank :: ranks.size])
+
+    def following() -> Batch | None:
+        images, rows = next(loaded, (None, None))
+        return None if images is None or rows is None else (rows, embedder(images, cameras[rows]))
+
+    for _ in range(0, len(batches), ranks.size):
+        yield [batch for batch in ranks.collect(ranks.together(following)) if batch is not None]
+
+
+def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
+    """Return a copy of a method that embeds on a device in the precision of a configuration.
+
+    Raises:
+        UsageError: when the trunk is to be compiled and nothing can compile it.
+    """
+    section = config.evaluation
+    precision = pick_precision(section.precision, device, method)
+    if section.compile:
+        check_compiler(device)
+    return inference_copy(method, device, DTYPES[precision], compiled=section.compile)
+
+
+class Embedder:
+    """Embeds batches, in as many pieces as the memory asks for.
+
+    Args:
+        method: ready to embed, on the device.
+        device: to compute on.
+        subsets: to embed.
+        config: batch size, and names for messages.
+        reporter: told when batches are halved.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        device: torch.device,
+        subsets: tuple[Modality, ...],
+        config: RunConfig,
+        reporter: Reporter,
+    ) -> None:
+        self.method, self.device, self.subsets = method, device, subsets
+        self.config, self.reporter = config, reporter
+        self.size = config.evaluation.batch_size
+
+    def __call__(self, images: Mapping[Modality, Tensor], cameras: Tensor) -> dict[Modality, NDArray[np.float32]]:
+        """Return the embeddings of a batch, (B, E) for each subset."""
+        count, pieces, start = len(cameras), [], 0
+        while start < count:
+            piece = self._piece(images, cameras, slice(start, start + self.size))
+            if piece is None:
+                self._halve(min(self.size, count))
+            else:
+                pieces.append(piece)
+                start += self.size
+        return {s: np.concatenate([piece[s] for piece in pieces]) for s in self.subsets}
+
+    def _piece(
+        self, images: Mapping[Modality, Tensor], cameras: Tensor, rows: slice
+    ) -> dict[Modality, NDArray[np.float32]] | None:
+        """Return the embeddings of some rows, or None when the memory is too small for them."""
+        try:
+            on_device = {m: x[rows].to(self.device, non_blocking=True) for m, x in images.items()}
+            vectors = self.method.embed_all(on_device, cameras[rows].to(self.device), self.subsets)
+            return {subset: matrix.float().cpu().numpy() for subset, matrix in vectors.items()}
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _halve(self, tried: int) -> None:
+        if tried == 1:
+            raise MdreidError(
+                f"A single triplet of {self.config.dataset} is too large for the memory of {self.device.type} with "
+                f"{self.config.method}; use --device cpu, or smaller images with --set image.scale=0.5."
+            )
+        self.size = tried // 2
+        release(self.device)
+        self.reporter.message(
+            f"Too little memory for {tried} triplets at once with {self.config.method}; going on with {self.size}."
+        )

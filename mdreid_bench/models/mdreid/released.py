@@ -1,0 +1,92 @@
+"""The released checkpoints of MDReID, RGBNT201, RGBNT100 and MSVR310 alike."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mdreid_bench.config.tree import Tree
+from mdreid_bench.weights.released_format import ReleasedFormat, Row
+from mdreid_bench.weights.released_rows import head_rows
+from protocols.modality import SINGLES
+
+_TOWER = "BACKBONE.base."
+_CLASS, _SHARED = _TOWER + "class_embedding", _TOWER + "add_image_token"
+_SHARED_HERE = "trunk.shared_token"
+
+_TRUNK = (
+    Row("BACKBONE.cv_embed", "K 1 768", "trunk.camera"),
+    Row(_CLASS, "768", "trunk.class_token"),
+    Row(_SHARED, "768", _SHARED_HERE),
+    Row(_TOWER + "positional_embedding", "L 768", "trunk.position"),
+    Row(_TOWER + "proj", "768 512", "trunk.projection"),
+    Row(_TOWER + "conv1.weight", "768 3 16 16", "trunk.patch.weight"),
+    *(
+        Row(f"{_TOWER}{norm}.{part}", "768", f"trunk.{norm}.{part}")
+        for norm in ("ln_pre", "ln_post")
+        for part in ("weight", "bias")
+    ),
+)
+_IN_BLOCK = {
+    "attn.in_proj_weight": "2304 768",
+    "attn.in_proj_bias": "2304",
+    "attn.out_proj.weight": "768 768",
+    "attn.out_proj.bias": "768",
+    "ln_1.weight": "768",
+    "ln_1.bias": "768",
+    "mlp.c_fc.weight": "3072 768",
+    "mlp.c_fc.bias": "3072",
+    "mlp.c_proj.weight": "768 3072",
+    "mlp.c_proj.bias": "768",
+    "ln_2.weight": "768",
+    "ln_2.bias": "768",
+}
+UNTRAINED_HEADS = ("rs", "ns", "ts")
+"""Suffixes of the heads over [sp_m | sh_m], which get no gradient in the released code (mdreid.md section 4)."""
+
+
+class MDReIDRelease(ReleasedFormat):
+    """Names of the released MDReID checkpoints; all but those of ``UNTRAINED_HEADS`` are kept.
+
+    The released code makes the shared token the class token's own parameter, so both hold the same values and the
+    second one is left out. Where they differ, the tokens are separate parameters here too.
+    """
+
+    title: ClassVar[str] = "the released code of MDReID"
+    trunk: ClassVar[str] = "ViT-B-16-quickgelu"
+    leading: ClassVar[int] = 2
+    position: ClassVar[str] = _TOWER + "positional_embedding"
+
+    def rows(self) -> Sequence[Row]:
+        """Return one row for each tensor."""
+        return _rows()
+
+    def options(self, state: Mapping[str, Tensor]) -> Tree:
+        """Return whether the two tokens are one parameter."""
+        return {"tie_shared_token": torch.equal(state[_CLASS], state[_SHARED])}
+
+    def converted(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the parameters by their names here."""
+        mapped = self.mapped(state)
+        if options["tie_shared_token"]:
+            del mapped[_SHARED_HERE]
+        return mapped
+
+
+@cache
+def _rows() -> tuple[Row, ...]:
+    rows = list(_TRUNK)
+    for name, shape in _IN_BLOCK.items():
+        rows.append(Row(f"{_TOWER}transformer.resblocks.{{n}}.{name}", shape, f"trunk.blocks.{{n}}.{name}"))
+    for modality in SINGLES:
+        rows += _head(str(modality).lower(), 512, f"specific_heads.{modality}")
+    rows += _head("s", 1536, "shared_head")
+    for suffix in UNTRAINED_HEADS:
+        rows += _head(suffix, 1024, None)
+    return tuple(rows)
+
+
+def _head(suffix: str, width: int, own: str | None) -> list[Row]:
+    return head_rows(f"classifier_{suffix}", f"bottleneck_{suffix}", width, own)

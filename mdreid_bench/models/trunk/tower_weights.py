@@ -1,0 +1,198 @@
+"""Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
+
+import re
+import warnings
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mdreid_bench.config.schema import TrunkConfig
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.models.trunk.download import download, quiet_logging
+from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
+from mdreid_bench.weights.faults import Faults
+from protocols.names import UnknownNameError
+
+BUNDLED_TAG = "synthetic"
+_QUICK = "-quickgelu"
+_OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
+"""Entries that only OpenAI's own checkpoints have; all of these were trained with QuickGELU."""
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.")
+_SMALL_TEXT = {"context_length": 8, "vocab_size": 16, "width": 32, "heads": 1, "layers": 1}
+
+
+def visual_tower(config: TrunkConfig) -> nn.Module:
+    """Return an open_clip vision transformer with the weights that ``config`` asks for, float32 on the CPU.
+
+    Raises:
+        UnknownNameError: for a model name or tag that open_clip does not know.
+        UsageError: when the model has fewer blocks than asked for, or another activation than the weights.
+        DataError: when the weights cannot be had or do not fit.
+    """
+    import open_clip
+
+    with quiet_logging():
+        if config.name not in open_clip.list_models():
+            for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
+                with resources.as_file(file) as path:
+                    open_clip.add_model_config(path)
+        if config.name not in open_clip.list_models():
+            raise UnknownNameError("trunk", config.name, open_clip.list_models())
+        parts = {"vision_cfg": _vision_settings(config), "text_cfg": _SMALL_TEXT}
+        model = open_clip.create_model(config.name, load_weights=False, **parts)
+    visual: nn.Module = model.visual
+    if not hasattr(visual, "class_embedding"):
+        raise DataError(
+            f"The trunk {config.name} is not a vision transformer with a class token; choose a ViT model."
+        )
+    if config.pretrained is not None:
+        load_visual(visual, weights_file(config), config.name)
+    return visual
+
+
+def _vision_settings(config: TrunkConfig) -> dict[str, Any]:
+    """Return open_clip's settings of a visual tower, with as many blocks as are wanted."""
+    import open_clip
+
+    settings: dict[str, Any] = dict((open_clip.get_model_config(config.name) or {})["vision_cfg"])
+    if config.layers is not None:
+        if not isinstance(settings.get("layers"), int) or config.layers > settings["layers"]:
+            raise UsageError(
+                f"trunk.layers={config.layers} cannot be had from {config.name}, which has "
+                f"{settings.get('layers', 'another kind of')} blocks."
+            )
+        settings["layers"] = config.layers
+    return settings
+
+
+def weights_file(config: TrunkConfig) -> Path:
+    """Return the local file that holds the weights, downloading an open_clip tag when it is not cached.
+
+    Raises:
+        UnknownNameError: when ``pretrained`` is neither a file nor a tag of this model.
+        UsageError: when the tag's weights were trained with another activation than the model has.
+        DataError: when the download fails.
+    """
+    import open_clip
+
+    local = local_weights(config)
+    if local is not None:
+        return local
+    tag = config.pretrained or ""
+    tags = open_clip.list_pretrained_tags_by_model(config.name)
+    known = open_clip.get_pretrained_cfg(config.name, tag)
+    if not known:
+        raise UnknownNameError(f"weights tag or file for {config.name}", tag, tags or [BUNDLED_TAG])
+    if known.get("quick_gelu", False) != (open_clip.get_model_config(config.name) or {}).get("quick_gelu", False):
+        raise _other_activation(f"{config.name}/{tag}", config.name, quick=known.get("quick_gelu", False))
+    try:
+        return download(known)
+    except Exception as error:
+        raise DataError(
+            f"The weights {config.name}/{tag} are not cached and could not be downloaded "
+            f"({type(error).__name__}); pass a local copy with --set trunk.pretrained=/path/to/weights.pt, "
+            "or use --preset tiny."
+        ) from None
+
+
+def local_weights(config: TrunkConfig) -> Path | None:
+    """Return the weights file if ``pretrained`` is a path or weights shipped with the package, else None."""
+    tag = config.pretrained
+    if tag is None:
+        return None
+    if Path(tag).is_file():
+        return Path(tag)
+    bundled = resources.files("mdreid_bench.models").joinpath("weights", f"{config.name}-{tag}.safetensors")
+    if not bundled.is_file():
+        return None
+    with resources.as_file(bundled) as path:
+        return path
+
+
+def load_visual(visual: nn.Module, path: Path, name: str) -> None:
+    """Load a CLIP checkpoint, a visual tower or timm's ImageNet ViT into ``visual``, all names and shapes checked.
+
+    Args:
+        visual: vision transformer of open_clip.
+        path: the file.
+        name: of the model, for messages.
+
+    Raises:
+        UsageError: for a checkpoint of OpenAI's and a model without QuickGELU, which would run and be wrong.
+        DataError: when the file is unreadable, or lists what is missing, unexpected or misshapen.
+    """
+    import open_clip
+
+    state = read_state(path, archives=True)
+    if is_imagenet(state):
+        state = to_open_clip(state)
+    if state.keys() >= _OPENAI_MARKS and not any(isinstance(m, open_clip.model.QuickGELU) for m in visual.modules()):
+        raise _other_activation(str(path), name, quick=True)
+    if any(key.startswith("visual.") for key in state):
+        state = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+    wanted = {key: tuple(value.shape) for key, value in visual.state_dict().items()}
+    state = {key: value for key, value in state.items() if not _beyond(key, visual)}
+    faults = Faults.between(wanted, {key: tuple(value.shape) for key, value in state.items()})
+    if faults:
+        raise DataError(f"The weights {path} do not fit the trunk {name} ({faults}).")
+    visual.load_state_dict({key: value.float() for key, value in state.items()})
+
+
+def _beyond(name: str, visual: nn.Module) -> bool:
+    """Tell whether a parameter belongs to a block that was cut off."""
+    block = _BLOCK.match(name)
+    kept: Any = visual.transformer
+    return block is not None and int(block[1]) >= len(kept.resblocks)
+
+
+def _other_activation(weights: str, model: str, *, quick: bool) -> UsageError:
+    plain = model.removesuffix(_QUICK)
+    found, right = ("QuickGELU", plain + _QUICK) if quick else ("GELU", plain)
+    return UsageError(
+        f"The weights {weights} were trained with {found}, which the trunk {model} has not; "
+        f"choose the one that has with --set trunk.name={right}."
+    )
+
+
+def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
+    """Read a state dict from safetensors or from a pickle of tensors alone, without running code in it.
+
+    Args:
+        path: a file written by safetensors, or by ``torch.save``.
+        archives: accept TorchScript archives too, as OpenAI publishes them; these bring code of their own, in a
+            language that knows tensors alone.
+
+    Raises:
+        DataError: when the file cannot be read that way.
+    """
+    try:
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path, archives)
+    except (OSError, RuntimeError, SafetensorError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
+    except Exception as error:
+        raise DataError(
+            f"The weights file {path} is refused: it is damaged or holds more than tensors ({type(error).__name__})."
+        ) from None
+    if isinstance(content, dict):
+        for key in ("state_dict", "model"):
+            content = content.get(key, content)
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise DataError(f"The weights file {path} does not hold a state dict of tensors.")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _load_torch(path: Path, archives: bool) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on archives, which are told apart here, and on their future
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except RuntimeError as error:
+            if "TorchScript" not in str(error) or not archives:
+                raise
+        archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    return archive.state_dict()

@@ -1,0 +1,161 @@
+"""The shared vision transformer with extra tokens and a camera embedding."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.trunk.blocks import run_block
+from mdreid_bench.models.trunk.tower_weights import visual_tower
+
+CACHED_VALUES = 5_000_000
+"""Hidden values of an MLP up to which images go through the blocks of a trunk together on a CPU.
+
+Beyond some multiple of the caches, everything but the matrix products waits for the memory.
+"""
+
+
+def interpolate_positions(table: Tensor, grid: tuple[int, int], extra_tokens: int = 1) -> Tensor:
+    """Fit a pretrained position table to another grid and number of leading tokens.
+
+    The class row is repeated for every leading token; the square grid is resized bilinearly, row-major, height first
+    (training.md section 7).
+
+    Args:
+        table: (1 + s*s, W) of the pretrained model.
+        grid: (rows, columns) of patches of the images in use.
+        extra_tokens: number of leading tokens k.
+
+    Returns:
+        (k + rows * columns, W).
+    """
+    side = round((table.shape[0] - 1) ** 0.5)
+    square = table[1:].T.reshape(1, -1, side, side)
+    resized = F.interpolate(square, size=grid, mode="bilinear", align_corners=False)
+    return torch.cat([table[:1].expand(extra_tokens, -1), resized.flatten(2)[0].T])
+
+
+def tower_for(config: RunConfig) -> nn.Module:
+    """Return the visual tower that a configuration asks for.
+
+    Raises:
+        UsageError: when the image size is not a multiple of the patch size.
+    """
+    visual = visual_tower(config.trunk)
+    patch: Any = visual.conv1
+    step = patch.kernel_size
+    if any(side % s for side, s in zip(config.image_size, step, strict=True)):
+        raise UsageError(f"image.size {config.image_size} must be a multiple of the trunk's patch size {step}.")
+    return visual
+
+
+class Trunk(nn.Module):
+    """A CLIP vision transformer that puts out one vector for each of its leading tokens.
+
+    Token order: class (specific) token, shared token if any, patches. The camera embedding is added to the class
+    token only, before the position table and the first layer norm. The output projection is applied to every
+    leading token after the last layer norm (mdreid.md section 3). The last block is computed for these alone.
+
+    Args:
+        visual: open_clip vision transformer, pretrained or not.
+        image_size: (height, width) in pixels, multiples of the patch size.
+        cameras: rows of the camera table.
+        shared_token: whether a second leading token is used.
+        tie_shared_token: let the shared token be the class token's parameter, as in the released code.
+        camera_scale: coefficient of the camera embedding.
+
+    Attributes:
+        width: size D of an output vector.
+        checkpointing: whether training computes the inside of a block again for the gradient instead of keeping it.
+    """
+
+    checkpointing = False
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        image_size: tuple[int, int],
+        cameras: int,
+        *,
+        shared_token: bool,
+        tie_shared_token: bool = True,
+        camera_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        source: Any = visual
+        self.patch = source.conv1
+        self.ln_pre, self.blocks, self.ln_post = source.ln_pre, source.transformer.resblocks, source.ln_post
+        self.projection = source.proj
+        self.class_token = source.class_embedding
+        self.shared_token: nn.Parameter | None = None
+        if shared_token and not tie_shared_token:
+            self.shared_token = nn.Parameter(source.class_embedding.detach().clone())
+        self.leading = 2 if shared_token else 1
+        grid = tuple(side // step for side, step in zip(image_size, source.conv1.kernel_size, strict=True))
+        table = source.positional_embedding.detach()
+        self.position = nn.Parameter(interpolate_positions(table, (grid[0], grid[1]), self.leading))
+        self.camera = nn.Parameter(torch.empty(cameras, table.shape[1]))
+        nn.init.trunc_normal_(self.camera, std=0.02)
+        self.camera_scale = camera_scale
+        self.width = int(source.proj.shape[1])
+
+    @classmethod
+    def build(cls, config: RunConfig, cameras: int, *, shared_token: bool, tie_shared_token: bool = True) -> "Trunk":
+        """Build the trunk that a configuration asks for.
+
+        Raises:
+            UsageError: when the image size is not a multiple of the patch size.
+        """
+        visual = tower_for(config)
+        return cls(visual, config.image_size, cameras, shared_token=shared_token, tie_shared_token=tie_shared_token)
+
+    def forward(self, images: Tensor, camera: Tensor) -> Tensor:
+        """Return the output vectors of the leading tokens, (B, k, D).
+
+        Args:
+            images: (B, 3, H, W), normalised, in any floating type.
+            camera: (B,) camera indices.
+        """
+        return torch.cat([self._transform(self._assemble(*chunk)) for chunk in self._chunks(images, camera)])
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile all from the assembled tokens on, with the arguments of ``torch.compile``."""
+        self.__dict__["_transform"] = torch.compile(self._transform, *args, **kwargs)
+
+    def _chunks(self, images: Tensor, camera: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images of the trunk's own type with their cameras: all at once, or on a CPU as many as suit it."""
+        size = len(images)
+        if images.device.type == "cpu" and not torch.is_grad_enabled():
+            tokens, width = self.position.shape
+            size = max(1, CACHED_VALUES // (tokens * 4 * width))
+        for start in range(0, len(images), size):
+            rows = slice(start, start + size)
+            yield images[rows].to(self.patch.weight.dtype), camera[rows]
+
+    def _assemble(self, images: Tensor, camera: Tensor) -> Tensor:
+        first = self.class_token + self.camera_scale * self.camera[camera]
+        leading = [first[:, None]]
+        if self.leading == 2:
+            shared = self.class_token if self.shared_token is None else self.shared_token
+            leading.append(shared.expand(len(images), 1, -1))
+        patches = self.patch(images).flatten(2).transpose(1, 2)
+        return torch.cat([*leading, patches], dim=1) + self.position
+
+    def _transform(self, tokens: Tensor) -> Tensor:
+        tokens = self.ln_pre(tokens)
+        last = len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            tokens = self.kept_or_repeated(run_block, block, tokens, self.leading if number == last else None)
+        output: Tensor = self.ln_post(tokens) @ self.projection
+        return output
+
+    def kept_or_repeated(self, work: Any, *arguments: Any) -> Any:
+        """Do a part of the work; when checkpointing, keep nothing but the arguments for the gradient."""
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(work, *arguments, use_reentrant=False)
+        return work(*arguments)

@@ -1,0 +1,76 @@
+"""Device and numeric precision, chosen or checked."""
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mdreid_bench.config.schema import Precision, PrecisionChoice
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.trunk.trunk import Trunk
+from protocols.names import UnknownNameError
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+WIDE = 384
+"""Width of a token from which on bf16 pays on a CPU; below it, conversions cost what products save."""
+_CPU_FACTS = Path("/proc/cpuinfo")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UnknownNameError: for another name.
+        UsageError: when CUDA is asked for and absent.
+    """
+    if name not in DEVICES:
+        raise UnknownNameError("device", name, DEVICES)
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UsageError("--device cuda was asked for but this machine has no usable CUDA device; use --device cpu.")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+
+
+def pick_precision(name: PrecisionChoice, device: torch.device, method: nn.Module) -> Precision:
+    """Resolve ``auto``: bf16 or else fp16 on CUDA; on a CPU bf16 where that is faster, else fp32.
+
+    Args:
+        name: ``auto``, or a precision, which is returned.
+        device: to compute on.
+        method: whose trunk decides on a CPU.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    width = max((m.position.shape[1] for m in method.modules() if isinstance(m, Trunk)), default=0)
+    return "bf16" if width >= WIDE and cpu_has_bf16() else "fp32"
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Tell whether the CPU multiplies bf16 by instructions of its own, as far as the system says."""
+    try:
+        words = _CPU_FACTS.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+
+
+def check_compiler(device: torch.device) -> None:
+    """See that a trunk can be compiled for a device.
+
+    Raises:
+        UsageError: when the compiler that this takes on a CPU is missing.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl"))):
+        raise UsageError("--compile needs a C++ compiler such as g++, and there is none; leave the option out.")
+
+
+def device_name(device: torch.device) -> str | None:
+    """Return the name of a CUDA device, None for the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None

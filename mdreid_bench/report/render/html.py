@@ -1,0 +1,118 @@
+"""Tables on one self-contained HTML page; where a number comes from is shown when the pointer rests on it."""
+
+import base64
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mdreid_bench.report.figures.cmc import CurveFigure
+from mdreid_bench.report.sections import Section
+from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.report.text import printable
+
+_ELEMENTS = {Emphasis.NONE: "", Emphasis.BEST: "b", Emphasis.SECOND: "u"}
+
+
+def render_html(
+    sections: Sequence[Section],
+    curves: Iterable[CurveFigure] = (),
+    pictures: Mapping[str, str] = MappingProxyType({}),
+    synthetic: bool = False,
+) -> str:
+    """Return the page; it asks for nothing from outside and runs no script.
+
+    Args:
+        sections: the tables.
+        curves: CMC curves.
+        pictures: title of a table -> SVG to stand below it.
+        synthetic: whether any number was measured on synthetic data.
+    """
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            sections=[
+                {
+                    "name": section.name,
+                    "title": section.title,
+                    "tables": [_plain(t, pictures) for t in section.tables],
+                }
+                for section in sections
+            ],
+            curves=[
+                {"title": curve.title, "address": _data_address(curve.svg), "notes": curve.notes} for curve in curves
+            ],
+            synthetic=synthetic,
+        )
+    )
+
+
+def render_html_table(table: Table) -> str:
+    """Return one table as a fragment of a page."""
+    return _environment().get_template("table.html.j2").render(table=_plain(table, {}))
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, which escape every text put into them."""
+    environment = Environment(
+        loader=PackageLoader("mdreid_bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.finalize = lambda value: printable(value) if type(value) is str else value
+    return environment
+
+
+def _plain(table: Table, pictures: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template needs, worked out."""
+    markers = table.marks()
+    groups = [
+        (name, len(list(members))) for name, members in itertools.groupby(column.group for column in table.columns)
+    ]
+    return {
+        "title": table.title,
+        "picture": _data_address(pictures[table.title]) if table.title in pictures else "",
+        "caption": table.caption,
+        "groups": groups if any(name for name, _ in groups) else [],
+        "columns": table.columns,
+        "rows": [
+            {
+                "rule": index in table.rules,
+                "cells": [
+                    _cell(cell, column, markers, table.shaded)
+                    for cell, column in zip(row, table.columns, strict=True)
+                ],
+            }
+            for index, row in enumerate(table.rows)
+        ],
+        "notes": table.notes(),
+    }
+
+
+def _cell(cell: Cell, column: Column, markers: dict[str, str], shaded: bool) -> dict[str, Any]:
+    classes = ["number"] if column.numeric else ["wide"] if column.wide else []
+    plain: dict[str, Any] = {"emphasis": "", "suffix": "", "marker": "", "hover": "", "heat": None}
+    if isinstance(cell, Missing):
+        classes.append("missing")
+        plain |= {"text": "\N{EM DASH}", "marker": markers[cell.reason], "hover": cell.reason}
+    elif isinstance(cell, Number):
+        plain |= {
+            "text": cell.text.replace("-", "\N{MINUS SIGN}"),
+            "suffix": cell.suffix,
+            "emphasis": _ELEMENTS[cell.emphasis],
+        }
+        plain |= {"hover": "; ".join(filter(None, (cell.origin, cell.note))), "marker": markers.get(cell.note, "")}
+        if shaded:
+            plain["heat"] = f"{min(max(cell.value / 100, 0), 1):.2f}"
+    elif isinstance(cell, Label):
+        plain |= {"text": cell.text, "hover": cell.note, "marker": markers.get(cell.note, "")}
+    else:
+        plain["text"] = cell
+    return plain | {"classes": " ".join(classes)}
+
+
+def _data_address(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")

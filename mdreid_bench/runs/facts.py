@@ -1,0 +1,62 @@
+"""What is stored with a run: its configuration, and :class:`mdreid_bench.results.run_facts.RunFacts`."""
+
+import yaml
+
+from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
+from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.runs.plan import Run
+from mdreid_bench.weights.checkpoint import file_digest
+from mdreid_bench.weights.weights_facts import Selection
+from mdreid_bench.weights.weights_file import recognise
+
+
+def describe(run: Run) -> RunFacts:
+    """Store the configuration and the facts of a run beside its evaluations.
+
+    Raises:
+        DataError: when weights that the user gave cannot be read, or the file system refuses.
+    """
+    folder, facts = run.store.folder(run.id), facts_of(run)
+    write_text(folder.config, yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
+    facts.write(folder.facts)
+    return facts
+
+
+def facts_of(run: Run) -> RunFacts:
+    """Return the facts of a planned run.
+
+    Raises:
+        DataError: when weights that the user gave cannot be read.
+    """
+    config, index, trains = run.config, run.index, run.method.card.trains
+    given = run.weights.absolute() if run.weights else None
+    return RunFacts(
+        shared=SharedFacts(
+            dataset=config.dataset,
+            data_kind="synthetic" if index.synthetic else "real",
+            train_fingerprint=index.train_fingerprint if trains else None,
+            method=config.method,
+            method_version=run.method.version,
+            preset=config.preset,
+            seed=config.seed,
+            selection=_selection(run),
+            trunk=run.trunk_label,
+            run_key=run.run_key,
+            config_key=run.config_key,
+            options=config.options,
+            config_overrides=run.overrides,
+        ),
+        identities=run.facts.identities,
+        cameras=run.facts.cameras,
+        training=run.training_folder.path.name if trains and not given else None,
+        weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
+        config=canonical_hash(config.determining()),
+    )
+
+
+def _selection(run: Run) -> Selection:
+    """Return how the evaluated epoch was chosen, by this suite or by whoever made the weights."""
+    if run.weights:
+        return recognise(run.weights).selection
+    return run.config.selection if run.method.card.trains else "none"

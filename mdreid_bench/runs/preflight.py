@@ -1,0 +1,46 @@
+"""What can be refused before anything is trained: batches that cannot be filled, trunk weights that cannot be had."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from mdreid_bench.config.resolve import resolve
+from mdreid_bench.data.card import DatasetCard
+from mdreid_bench.models import registry
+from mdreid_bench.models.trunk.tower_weights import weights_file
+from mdreid_bench.processes.device import check_compiler
+from mdreid_bench.runs.plan import Cell, Request, Run
+from mdreid_bench.training.sampler import IdentityBatches
+
+
+def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None:
+    """Resolve every configuration once, before datasets are opened.
+
+    Raises:
+        UnknownNameError: for an unknown preset or key.
+        UsageError: for a value out of range.
+    """
+    for card in cards:
+        for name in request.methods:
+            method = registry.get(name)
+            size = card.image_size
+            resolve(name, method.options_model, method.recipes, card.name, size, request.preset, request.overrides)
+
+
+def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device) -> None:
+    """Check every run that has to be trained or extracted.
+
+    Raises:
+        UsageError: when the training set cannot fill a batch, or a trunk is to be compiled and nothing can.
+        DataError: when weights of the trunk are neither cached nor to be downloaded.
+    """
+    for run, cells in plan:
+        if all(cell.record is not None for cell in cells) or run.embedded:
+            continue
+        if run.config.evaluation.compile:
+            check_compiler(device)
+        if run.config.trunk.pretrained is not None and not run.weights:
+            weights_file(run.config.trunk)
+        if run.must_train:
+            batch = run.config.batch
+            IdentityBatches(run.index.train["identity"].to_numpy(), batch.size, batch.instances, run.config.seed)

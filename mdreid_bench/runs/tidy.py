@@ -1,0 +1,46 @@
+"""Puts the folders of a run in order: what a killed process left, what is of no use any more, what is damaged."""
+
+from mdreid_bench.embedding.parts import Parts
+from mdreid_bench.errors import DataError
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.storage.leftovers import clear
+from mdreid_bench.results.storage.lock import attempt, in_use
+from mdreid_bench.results.store import RunFolder
+from mdreid_bench.runs.facts import describe
+from mdreid_bench.runs.plan import Run
+from mdreid_bench.weights.trained_method import read_config
+
+
+def tidy(run: Run) -> None:
+    """Remove temporary files, locks without an owner, and unfinished work that has been finished since.
+
+    What another process uses stays. A damaged description of a run is written again.
+
+    Raises:
+        DataError: when a lock cannot be opened, or the file system refuses.
+    """
+    folder, scope, training = run.store.folder(run.id), run.scope.path, run.training_folder
+    if folder.path.is_dir() and not _is_described(folder):
+        describe(run)
+    for path in (folder.path, scope, run.embeddings.path, training.path):
+        clear(path)
+    for lock in scope.glob(".*.lock"):
+        in_use(lock)  # whoever finds a lock without an owner removes it
+    if training.weights.exists() and any(path.exists() for path in (*training.unfinished, training.lock)):
+        with attempt(training.lock) as held:
+            if held is not None:
+                training.forget_unfinished()
+    unfinished = (Parts.folder_of(run.embeddings), run.embedding_lock)
+    if run.embeddings.items_file.exists() and any(path.exists() for path in unfinished):
+        with attempt(run.embedding_lock) as held:
+            if held is not None:
+                Parts.remove(run.embeddings)
+
+
+def _is_described(folder: RunFolder) -> bool:
+    """Tell whether configuration and facts of a run are there and intact, so that its method can be loaded."""
+    try:
+        read_config(folder, RunFacts.read(folder.facts))
+    except DataError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""The steps behind ``index`` and ``search``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mdreid_bench.embedding.embed import embed
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.processes.device import pick_device
+from mdreid_bench.progress import Reporter
+from mdreid_bench.report.table import Column, Number, Table
+from mdreid_bench.results.finding import find_run
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.store import RunFolder, Store
+from mdreid_bench.search.gallery import Sighting, read_gallery
+from mdreid_bench.search.search_index import Hit, SearchIndex, check_target, require_faiss
+from mdreid_bench.weights.checkpoint import file_digest
+from mdreid_bench.weights.trained_method import load_trained, weights_of
+from protocols.modality import Modality
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        folder: of the index.
+        query: the sensors of the query.
+        items: size of the gallery.
+        run: of the trained method.
+        synthetic: whether that was trained on synthetic images.
+        hits: best first.
+    """
+
+    folder: Path
+    query: Modality
+    items: int
+    run: str
+    synthetic: bool
+    hits: list[Hit]
+
+
+def make_index(
+    gallery: Path,
+    out: Path,
+    results: Path,
+    run: str,
+    camera: int,
+    factory: str,
+    device: str,
+    reporter: Reporter,
+) -> SearchIndex:
+    """Embed a gallery folder with a trained method and write the index.
+
+    Raises:
+        UnknownNameError: for an unknown run or device.
+        UsageError: for a camera that the method does not know, or when FAISS is missing or refuses.
+        DataError: when the run or the gallery cannot be used.
+    """
+    require_faiss()
+    check_target(out)
+    on = pick_device(device)
+    folder = find_run(Store(results), run)
+    facts = _facts(folder, camera)
+    sightings = read_gallery(gallery, reporter)
+    method, config = load_trained(folder)
+    built = SearchIndex.build(
+        embed(method, config, sightings, camera, on, reporter),
+        [sighting.name for sighting in sightings],
+        [sighting.available for sighting in sightings],
+        run=folder.path.name,
+        weights=_digest(folder, facts),
+        factory=factory,
+        reporter=reporter,
+    )
+    built.write(out)
+    return built
+
+
+def find(
+    index: Path,
+    images: Mapping[str, Path | None],
+    top: int,
+    results: Path,
+    camera: int,
+    device: str,
+    reporter: Reporter,
+) -> Found:
+    """Search an index for a query.
+
+    Args:
+        index: its folder.
+        images: file by letter of the sensor, R, N or T; None for those that are absent.
+        top: number of items wanted.
+        results: results folder with the run that made the index.
+        camera: that took the query.
+        device: to compute on.
+        reporter: receives progress.
+
+    Raises:
+        UsageError: when there is no image, or the camera is none that the method knows.
+        DataError: when the index, its run or an image cannot be used.
+    """
+    query = Sighting("query", {Modality.parse(m): path for m, path in images.items() if path is not None})
+    if not query.paths:
+        raise UsageError("A query needs at least one image; give it with --rgb, --nir or --tir.")
+    on = pick_device(device)
+    loaded = SearchIndex.read(index)
+    folder = find_run(Store(results), loaded.facts.run)
+    facts = _facts(folder, camera)
+    if _digest(folder, facts) != loaded.facts.weights:
+        raise DataError(f"The run {folder.path} was trained again since {index} was made; make the index again.")
+    method, config = load_trained(folder)
+    vector = embed(method, config, [query], camera, on, reporter)[0]
+    return Found(
+        folder=index,
+        query=query.available,
+        items=loaded.facts.items,
+        run=folder.path.name,
+        synthetic=facts.shared.data_kind == "synthetic",
+        hits=loaded.search(vector, top),
+    )
+
+
+def found_table(found: Found) -> Table:
+    """Return one row per hit."""
+    note = [f"Method: {found.run}{', trained on SYNTHETIC data' if found.synthetic else ''}."]
+    return Table(
+        title=f"{len(found.hits)} of {found.items} items in {found.folder}, query with {found.query}",
+        columns=(Column("rank", numeric=True), Column("item"), Column("sensors"), Column("similarity", numeric=True)),
+        rows=tuple(
+            (str(hit.rank), hit.name, str(hit.modalities), Number(hit.score, decimals=4)) for hit in found.hits
+        ),
+        footnotes=tuple(note),
+    )
+
+
+def found_json(found: Found) -> dict[str, Any]:
+    """Return the same as plain values."""
+    return {
+        "index": str(found.folder),
+        "run": found.run,
+        "trained_on_synthetic_data": found.synthetic,
+        "query": str(found.query),
+        "items": found.items,
+        "hits": [
+            {"rank": hit.rank, "item": hit.name, "sensors": str(hit.modalities), "similarity": hit.score}
+            for hit in found.hits
+        ],
+    }
+
+
+def _facts(folder: RunFolder, camera: int) -> RunFacts:
+    facts = RunFacts.read(folder.facts)
+    if camera >= facts.cameras:
+        raise UsageError(
+            f"--camera {camera} is unknown to {folder.path.name}, which was trained with {facts.cameras} cameras; "
+            f"use 0 to {facts.cameras - 1}."
+        )
+    return facts
+
+
+def _digest(folder: RunFolder, facts: RunFacts) -> str | None:
+    weights = weights_of(folder, facts)
+    return None if weights is None else file_digest(weights)

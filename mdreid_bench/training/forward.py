@@ -1,0 +1,86 @@
+"""From a batch to its loss terms: at once, piece by piece to save memory, or on several devices."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mdreid_bench.config.schema import Precision, RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.method import Encoded, Method, TrainingBatch
+from mdreid_bench.models.separable import SeparableMethod
+from mdreid_bench.models.trunk.trunk import Trunk
+from mdreid_bench.processes.device import DTYPES
+from mdreid_bench.processes.ranks import Ranks
+
+
+class Forward:
+    """Computes the loss terms of a whole batch, of which this process has all images or an equal share.
+
+    With ``memory.micro_batch`` the trunk passes over a few triplets at a time and keeps nothing but its output; the
+    losses see the outputs of all. On the way back each piece passes once more, with all that its gradient needs. So
+    mining and batch statistics are those of the whole batch, for the memory of a piece and a second trunk pass (the
+    scheme of Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). On several
+    devices, each passes its share of the triplets and all compute the same losses from the outputs of all.
+
+    Args:
+        method: to train, on its device.
+        config: what is to be saved.
+        precision: of the mixed precision.
+        ranks: the processes that share a batch.
+
+    Raises:
+        UsageError: when the method cannot take a batch apart, or the batch cannot be shared equally.
+    """
+
+    def __init__(self, method: Method, config: RunConfig, precision: Precision, ranks: Ranks) -> None:
+        self.method, self.precision, self.ranks = method, precision, ranks
+        self.micro_batch = config.memory.micro_batch
+        if (self.micro_batch or ranks.size > 1) and not isinstance(method, SeparableMethod):
+            what = "memory.micro_batch" if self.micro_batch else "more than one process"
+            raise UsageError(f"{config.method} cannot take a batch apart, so it trains without {what}.")
+        if config.batch.size % ranks.size:
+            raise UsageError(
+                f"A batch of {config.batch.size} triplets cannot be shared equally by {ranks.size} processes; set "
+                "another --batch-size, or start another number of processes."
+            )
+        for module in method.modules():
+            if isinstance(module, Trunk):
+                module.checkpointing = config.memory.checkpointing
+
+    def __call__(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Return the loss terms.
+
+        Args:
+            batch: images and cameras are those of this process, identities those of the whole batch.
+
+        Raises:
+            PeerFailedError: when another process fails.
+        """
+        with torch.autocast(batch.identity.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
+            method = self.method
+            if not isinstance(method, SeparableMethod) or not (self.micro_batch or self.ranks.size > 1):
+                return method.training_losses(batch)
+            represented = self.ranks.together(lambda: self._represent(method, batch))
+            whole = {name: self.ranks.gather(rows) for name, rows in represented.items()}
+            return method.losses(whole, batch.identity)
+
+    def _represent(self, method: SeparableMethod, batch: TrainingBatch) -> Encoded:
+        count, size = len(batch.camera), self.micro_batch
+        if size is None or size >= count:
+            return method.represent(batch.images, batch.camera)
+        pieces = [self._piece(method, batch, slice(start, start + size)) for start in range(0, count, size)]
+        return _joined(pieces)
+
+    @staticmethod
+    def _piece(method: SeparableMethod, batch: TrainingBatch, rows: slice) -> Mapping[str, Tensor]:
+        images = {modality: stacked[rows] for modality, stacked in batch.images.items()}
+        represented: Mapping[str, Tensor] = checkpoint(
+            method.represent, images, batch.camera[rows], use_reentrant=False
+        )
+        return represented
+
+
+def _joined(pieces: Sequence[Mapping[str, Tensor]]) -> Encoded:
+    return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}

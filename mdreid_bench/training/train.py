@@ -1,0 +1,261 @@
+"""Training: epochs of identity-balanced batches, resumable after each epoch."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.errors import MdreidError
+from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
+from mdreid_bench.processes.device import pick_precision
+from mdreid_bench.processes.memory import is_out_of_memory
+from mdreid_bench.processes.ranks import ALONE, Ranks
+from mdreid_bench.progress import Reporter, Step
+from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.leftovers import clear
+from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.training.batches import Batches
+from mdreid_bench.training.forward import Forward
+from mdreid_bench.training.nonfinite import Guard, OnNan, Trouble, blamed, broken_terms, is_finite_gradient
+from mdreid_bench.training.optimiser import build_optimizer, set_epoch
+from mdreid_bench.training.selection import LastEpoch, selection_for
+from mdreid_bench.weights import checkpoint
+from mdreid_bench.weights.weights_facts import WeightsFacts
+
+_SMALLEST_SCALE = 2.0**-10
+"""Gradients that overflow in half precision at this loss scale are not a matter of the scale."""
+
+
+class Trainer:
+    """Trains one method on one dataset.
+
+    Args:
+        method: built with the torch seed of the run; moved to ``device``.
+        index: the dataset.
+        config: the full configuration.
+        folder: where weights, state and log are written.
+        device: to train on.
+        reporter: receives progress.
+        on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
+        ranks: the processes that share every batch; the leader alone writes.
+
+    Raises:
+        UsageError: when the training set cannot fill a batch, or a batch cannot be taken apart as asked for.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        index: DatasetIndex,
+        config: RunConfig,
+        folder: TrainingFolder,
+        device: torch.device,
+        reporter: Reporter,
+        on_nan: OnNan = "stop",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.method, self.config, self.folder = method.to(device), config, folder
+        self.device, self.reporter, self.ranks = device, reporter, ranks
+        self.batches = Batches(index, config, device, self.ranks)
+        self.optimizer = build_optimizer(self.method, config)
+        self.precision = pick_precision(config.precision, device, method)
+        self.forward = Forward(self.method, config, self.precision, self.ranks)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
+        self.selection = selection_for(config, index, folder, device) if self.ranks.leads else LastEpoch()
+        self.index = index
+        self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.log: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        """Train the epochs that are not done yet, and write the weights of the one that is kept.
+
+        Raises:
+            MdreidError: when a loss or gradient is not finite, a batch does not fit into the memory, or another
+                process fails.
+            DataError: when the file system refuses.
+        """
+        done, epochs = self._begin(), self.config.schedule.epochs
+        counts = [self.batches.count(epoch) for epoch in range(1, epochs + 1)]
+        with self.reporter.track(f"training {self.config.method} on {self.config.dataset}", sum(counts)) as step:
+            if done:
+                step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
+            for epoch in range(done + 1, epochs + 1):
+                entry = self._epoch(epoch, step)
+                self.ranks.together(partial(self._close_epoch, epoch, entry))
+                step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
+        self.ranks.together(self._finish)
+
+    def _begin(self) -> int:
+        """Take up what an earlier process has left, in all processes, and return how many epochs that is."""
+
+        def resume() -> int:
+            done = self._resume() if self.ranks.leads else 0
+            self.selection.begin(done)
+            return done
+
+        done = self.ranks.agree(self.ranks.together(resume))
+        self.ranks.share_weights(self.method)
+        if done and self.ranks.size > 1:
+            optimizer, scaler = self.ranks.agree((self.optimizer.state_dict(), self.scaler.state_dict()))
+            self.optimizer.load_state_dict(optimizer)
+            if scaler:
+                self.scaler.load_state_dict(scaler)
+        return done
+
+    def _close_epoch(self, epoch: int, entry: dict[str, Any]) -> None:
+        if self.ranks.leads:
+            self.log.append(entry | self.selection.after(self.method, epoch))
+            self._save(epoch)
+
+    def _finish(self) -> None:
+        if self.ranks.leads:
+            kept = self.selection.finish(self.method, self.config.schedule.epochs)
+            checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
+            self.folder.forget_unfinished()
+
+    def _facts(self, epoch: int) -> WeightsFacts:
+        """Describe the weights of an epoch, so that the method can be built from their file alone."""
+        return WeightsFacts.of(
+            self.method,
+            self.config,
+            DataFacts(self.index.train["identity"].nunique(), self.index.card.cameras),
+            selection=self.config.selection,
+            epoch=epoch,
+            dataset=self.config.dataset,
+            synthetic=self.index.synthetic,
+        )
+
+    def _epoch(self, epoch: int, advance: Step) -> dict[str, Any]:
+        """Train one epoch and return its log entry: mean of each weighted loss term, rates, skipped batches."""
+        start = time.monotonic()
+        torch.manual_seed(_epoch_seed(self.config.seed, epoch, self.ranks.rank))
+        set_epoch(self.optimizer, self.config, epoch)
+        self.method.train()
+        sums: dict[str, float] = {}
+        steps = 0
+        batches, number = self.batches.epoch(epoch), 0
+        while (loaded := self.ranks.together(partial(next, batches, None))) is not None:
+            number += 1
+            losses = self._step(loaded[0], Place(epoch, number, loaded[1]))
+            advance()
+            if losses is None:
+                continue
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value
+            steps += 1
+        skipped = self.guard.close_epoch(steps, epoch - 1)
+        return {
+            "epoch": epoch,
+            "steps": steps,
+            "losses": {name: value / steps for name, value in sums.items()},
+            "lr": [group["lr"] for group in self.optimizer.param_groups],
+            "precision": self.precision,
+            "seconds": round(time.monotonic() - start, 3),
+            "skipped": [trouble.entry() for trouble in skipped],
+        }
+
+    def _step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
+        """Take one step and return the losses, or None when the batch was skipped."""
+        try:
+            return self._guarded_step(batch, place)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        raise MdreidError(self._too_large(place))
+
+    def _guarded_step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
+        self.guard.remember(self.method)
+        terms = self.forward(batch)
+        values = {name: term.item() for name, term in terms.items()}
+        broken = broken_terms(values)
+        if broken:
+            self.guard.meet(place.trouble("loss", broken, values), place.epoch - 1)
+            return None
+        total: Tensor = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ranks.together(partial(torch.autograd.backward, self.scaler.scale(total)))
+        self.ranks.average_gradients(self.parameters)
+        if self._overflows():
+            terms = self.forward(batch)
+            self.guard.meet(place.trouble("gradient", blamed(terms, self.parameters), values), place.epoch - 1)
+            return None
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return values
+
+    def _overflows(self) -> bool:
+        """Tell whether a gradient is not finite; in half precision, whether no loss scale would help."""
+        if self.scaler.is_enabled() and self.scaler.get_scale() > _SMALLEST_SCALE:
+            return False
+        return not is_finite_gradient(self.parameters)
+
+    def _too_large(self, place: "Place") -> str:
+        """Say that a batch needs too much memory, and what can be done."""
+        size, instances = self.config.batch.size, self.config.batch.instances
+        half = size // 2 // instances * instances
+        smaller = f"smaller batches with --batch-size {half}, " if half > instances else ""
+        kept = f" Epoch {place.epoch - 1} is kept." if place.epoch > 1 else ""
+        at_once = self.config.memory.micro_batch or size
+        return (
+            f"Batches of {size} triplets, {at_once} at once, need more memory than {self.device.type} has for "
+            f"training {self.guard.what} in {self.precision}; set memory.micro_batch={max(1, at_once // 2)} or "
+            f"memory.checkpointing=true, which take time but change no losses, or use {smaller}smaller images with "
+            f"--set image.scale=0.5, or a smaller trunk, which change the numbers.{kept}"
+        )
+
+    def _save(self, epoch: int) -> None:
+        facts = {"epoch": epoch, "scaler": self.scaler.state_dict(), "log": self.log}
+        checkpoint.save_state(self.folder.state, self.method, self.optimizer, facts)
+        self._write_log()
+
+    def _write_log(self) -> None:
+        write_text(self.folder.log, "".join(json.dumps(entry) + "\n" for entry in self.log))
+
+    def _resume(self) -> int:
+        """Restore the last complete epoch and return its number, 0 when there is none."""
+        clear(self.folder.path)
+        if not self.folder.state.exists():
+            return 0
+        facts = checkpoint.load_state(self.folder.state, self.method, self.optimizer)
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
+        self.log = facts["log"]
+        self._write_log()
+        return int(facts["epoch"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """One step of a training: epoch and step, counted from 1, and the names of the triplets of its batch."""
+
+    epoch: int
+    step: int
+    images: tuple[str, ...]
+
+    def trouble(
+        self, where: Literal["loss", "gradient"], terms: tuple[str, ...], losses: Mapping[str, float]
+    ) -> Trouble:
+        """Describe what went wrong here."""
+        values = {name: str(value) for name, value in losses.items()}
+        return Trouble(self.epoch, self.step, where, terms, values, self.images)
+
+
+def _note(entry: Mapping[str, Any]) -> str:
+    """Return the losses of an epoch in short, and how many batches were skipped."""
+    skipped = f" ({len(entry['skipped'])} skipped)" if entry["skipped"] else ""
+    return " ".join(f"{name} {value:.3f}" for name, value in entry["losses"].items()) + skipped
+
+
+def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Return the torch seed of an epoch, so that a resumed run draws the same dropout as an uninterrupted one."""
+    place = (seed, epoch, rank) if rank else (seed, epoch)
+    return int(np.random.SeedSequence(place).generate_state(1)[0])

@@ -1,0 +1,142 @@
+"""Weights and training state as safetensors, written atomically; nothing is ever unpickled."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mdreid_bench.errors import DataError
+from mdreid_bench.results.storage.atomic import replacing
+
+_MODEL, _SLOT = "model.", "optimizer."
+_FACTS, _DIGEST = "facts", "digest"
+
+
+def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Write all parameters and buffers of ``method`` and a JSON-able description."""
+    write(path, _contiguous(method.state_dict()), facts)
+
+
+def load_weights(path: Path, method: nn.Module) -> None:
+    """Load weights written by ``save_weights`` into a method of the same shape.
+
+    Raises:
+        DataError: when the file is unreadable or any name or shape differs.
+    """
+    tensors, _ = read(path)
+    _load_strictly(path, method, tensors)
+
+
+def save_state(path: Path, method: nn.Module, optimizer: Optimizer, facts: Mapping[str, Any]) -> None:
+    """Write what a later process needs to continue training: weights, optimiser slots and ``facts``."""
+    tensors = {_MODEL + name: value for name, value in method.state_dict().items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_SLOT}{number}.{name}": torch.as_tensor(v) for name, v in slots.items() if v is not None}
+    write(path, _contiguous(tensors), facts)
+
+
+def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """Restore what ``save_state`` wrote and return its facts.
+
+    Raises:
+        DataError: when the file is unreadable or does not fit.
+    """
+    tensors, facts = read(path)
+    model = {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
+    _load_strictly(path, method, model)
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(_SLOT):
+            number, slot = name.removeprefix(_SLOT).split(".", 1)
+            slots.setdefault(int(number), {})[slot] = value
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+    return facts
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and facts of a file; the digest in a file of ours must match.
+
+    Raises:
+        DataError: when it is missing, truncated, changed or not safetensors.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts = json.loads(metadata.get(_FACTS, "{}"))
+    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+        raise DataError(
+            f"The checkpoint {path} cannot be read ({type(error).__name__}); remove it to train anew."
+        ) from None
+    if _DIGEST in metadata and metadata[_DIGEST] != digest(tensors, metadata.get(_FACTS, "")):
+        raise DataError(f"The checkpoint {path} was changed after it was written; remove it to train anew.")
+    return tensors, facts
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors on the CPU, none sharing memory, with a JSON-able description and a digest of both.
+
+    Raises:
+        DataError: when the file system refuses.
+    """
+    text = json.dumps(dict(facts), sort_keys=True)
+    data = save(dict(tensors), metadata={_FACTS: text, _DIGEST: digest(tensors, text)})
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = _header(data[8:start])
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(memoryview(data)[start:])
+
+
+def _header(text: bytes) -> bytes:
+    """Return the header with its metadata in the order of their names; safetensors writes them in any order."""
+    tree = json.loads(text)
+    tree["__metadata__"] = dict(sorted(tree["__metadata__"].items()))
+    header = json.dumps(tree, separators=(",", ":"), ensure_ascii=False).encode()
+    return header + b" " * (-len(header) % 8)
+
+
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Return a hexadecimal hash of names, types, shapes and values, and of a text."""
+    state = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, value in sorted(tensors.items()):
+        state.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        state.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Detach, move to the CPU and copy, because safetensors refuses tensors that share memory."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+
+
+def _load_strictly(path: Path, method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    own = method.state_dict()
+    faults = sorted(own.keys() ^ tensors.keys())
+    faults += sorted(n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape)
+    if faults:
+        more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise DataError(f"The checkpoint {path} does not fit the method: {', '.join(faults[:10])}{more}.")
+    method.load_state_dict(dict(tensors))
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as hex, for run keys of given weights.
+
+    Raises:
+        DataError: when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"The weights file {path} cannot be read: {os.strerror(error.errno or 0)}.") from None

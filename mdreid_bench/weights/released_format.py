@@ -1,0 +1,153 @@
+"""The form of the checkpoints that the authors of a method released: every name, every shape, what becomes of it."""
+
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from mdreid_bench.config.tree import Tree
+from mdreid_bench.weights.faults import UNKNOWN, Faults
+
+BLOCK = "{n}"
+"""Stands for the number of a transformer block in the name of a row."""
+_SIDE = re.compile(r"(\d*)([A-Z]?)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor of a released checkpoint, or one of every transformer block.
+
+    Attributes:
+        name: as released; ``{n}`` stands for the number of the block.
+        shape: sides with a space between, such as ``"C 1536"``; a letter is a size that the file decides: C
+            identities, K cameras, L rows of the position table. A number before a letter multiplies it.
+        own: the parameter that it becomes; None for a tensor that is knowingly left out.
+    """
+
+    name: str
+    shape: str
+    own: str | None
+
+    def at(self, block: int) -> "Row":
+        """Return the row of one block."""
+        own = self.own and self.own.replace(BLOCK, str(block))
+        return Row(self.name.replace(BLOCK, str(block)), self.shape, own)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What the names of this row look like, the number of the block as a group."""
+        return re.compile(re.escape(self.name).replace(re.escape(BLOCK), r"(\d+)"))
+
+    def shape_for(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape in numbers, ``UNKNOWN`` for a side whose letter has no size."""
+        known = {"": 1} | dict(sizes)
+        return tuple(factor * known[letter] if letter in known else UNKNOWN for factor, letter in _sides(self.shape))
+
+    def votes(self, shape: Sequence[int]) -> Iterable[tuple[str, int]]:
+        """Yield the sizes that a tensor of this shape speaks for."""
+        sides = _sides(self.shape)
+        if len(sides) == len(shape):
+            for (factor, letter), side in zip(sides, shape, strict=True):
+                if letter and side % factor == 0:
+                    yield letter, side // factor
+
+
+def _sides(shape: str) -> list[tuple[int, str]]:
+    sides = []
+    for part in shape.split():
+        match = _SIDE.fullmatch(part)
+        assert match is not None, f"{part!r} is no side of a shape"
+        sides.append((int(match[1] or 1), match[2]))
+    return sides
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one file says about its own size.
+
+    Attributes:
+        blocks: transformer blocks of the trunk.
+        sizes: value of every letter in the shapes.
+    """
+
+    blocks: int
+    sizes: Mapping[str, int]
+
+
+class ReleasedFormat(ABC):
+    """The checkpoints that one code base writes: plain state dicts, with or without the prefix ``module.``.
+
+    Class attributes:
+        title: the code base in a few words.
+        trunk: name of the trunk here that has the released one's structure.
+        patch: side of a patch in pixels.
+        leading: rows of the position table before those of the patches.
+        position: released name of the position table.
+    """
+
+    title: ClassVar[str]
+    trunk: ClassVar[str]
+    patch: ClassVar[int] = 16
+    leading: ClassVar[int]
+    position: ClassVar[str]
+
+    @abstractmethod
+    def rows(self) -> Sequence[Row]:
+        """Return one row for each tensor."""
+
+    def options(self, state: Mapping[str, Tensor]) -> Tree:
+        """Return those options of the method that the values in a file decide."""
+        return {}
+
+    @abstractmethod
+    def converted(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the parameters by their names here, of the same number of elements as there.
+
+        Args:
+            state: complete, as :meth:`faults` says.
+            options: of the method to be filled.
+        """
+
+    def likeness(self, names: Iterable[str]) -> float:
+        """Return the share of names, out of the file's and the format's, that are in both; 1 when all are."""
+        given = set(names)
+        wanted = {row.name for row in self._expanded(self._blocks(given))}
+        return len(given & wanted) / len(given | wanted)
+
+    def layout(self, state: Mapping[str, Tensor]) -> Layout:
+        """Return the sizes that most tensors speak for."""
+        blocks = self._blocks(state)
+        votes: dict[str, Counter[int]] = {}
+        for row in self._expanded(blocks):
+            if row.name in state:
+                for letter, size in row.votes(state[row.name].shape):
+                    votes.setdefault(letter, Counter())[size] += 1
+        return Layout(blocks, {letter: found.most_common(1)[0][0] for letter, found in votes.items()})
+
+    def faults(self, state: Mapping[str, Tensor]) -> Faults:
+        """Return which names are missing or unexpected and which shapes are not what they should be."""
+        layout = self.layout(state)
+        wanted = {row.name: row.shape_for(layout.sizes) for row in self._expanded(layout.blocks)}
+        return Faults.between(wanted, {name: tuple(value.shape) for name, value in state.items()})
+
+    def mapped(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return every tensor that is kept under its name here."""
+        pairs = ((row.own, state[row.name]) for row in self._expanded(self._blocks(state)))
+        return {own: value for own, value in pairs if own is not None}
+
+    def _expanded(self, blocks: int) -> list[Row]:
+        rows = []
+        for row in self.rows():
+            rows += [row.at(n) for n in range(blocks)] if BLOCK in row.name else [row]
+        return rows
+
+    def _blocks(self, names: Iterable[str]) -> int:
+        """Return one more than the highest number of a block in names, at least 1."""
+        patterns = [row.pattern for row in self.rows() if BLOCK in row.name]
+        matches = (pattern.fullmatch(name) for name in names for pattern in patterns)
+        return max((int(match[1]) for match in matches if match), default=0) + 1

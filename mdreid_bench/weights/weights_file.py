@@ -1,0 +1,150 @@
+"""Weights files that a user names: written by this suite, or released by the authors of a method."""
+
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mdreid_bench.config.schema import RunConfig, TrunkConfig
+from mdreid_bench.errors import DataError
+from mdreid_bench.models import registry
+from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.models.trunk.tower_weights import read_state
+from mdreid_bench.weights import checkpoint
+from mdreid_bench.weights.faults import Faults
+from mdreid_bench.weights.given_weights import GivenWeights
+from mdreid_bench.weights.released_format import ReleasedFormat
+from mdreid_bench.weights.weights_facts import WeightsFacts
+
+_ALIKE = 0.5
+"""Share of names in common from which on a file counts as one of a format, with faults if need be."""
+
+
+def recognise(path: Path) -> GivenWeights:
+    """Find out what a weights file holds.
+
+    Raises:
+        DataError: when it cannot be read, is no checkpoint of a registered method, or any name or shape is not what
+            it should be.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"The weights file {path} cannot be read: {error.strerror}.") from None
+    return _recognise(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
+    facts = own_facts(path)
+    if facts is None:
+        state = read_state(path)
+        return _of_release(path, state, *_release_of(path, state))
+    installed = registry.get(facts.method).version
+    if installed != facts.version:
+        raise DataError(
+            f"The weights {path} were written for version {facts.version} of {facts.method}, of which version "
+            f"{installed} is installed; use the version of this suite that wrote them."
+        )
+    optional = registry.get(facts.method).evaluation_options
+    return GivenWeights(
+        path=path,
+        method=facts.method,
+        data=DataFacts(facts.identities, facts.cameras),
+        selection=facts.selection,
+        trunk=facts.trunk.model_copy(update={"pretrained": None}),
+        image=facts.image,
+        patches=0,
+        patch=0,
+        options={name: value for name, value in facts.options.items() if name not in optional},
+        suggested={name: value for name, value in facts.options.items() if name in optional},
+        dataset=facts.dataset,
+        source=facts.source or "this suite",
+    )
+
+
+def load(path: Path, method: Method, config: RunConfig) -> None:
+    """Give a method the weights of a recognised file; all of them or none.
+
+    Args:
+        path: the file.
+        method: built with what the file fixes.
+        config: that it was built with.
+
+    Raises:
+        DataError: when any name or shape differs.
+    """
+    shapes = {name: tuple(value.shape) for name, value in method.state_dict().items()}
+    if own_facts(path) is None:
+        released = read_state(path)
+        _, form = _release_of(path, released)
+        state = _reshaped(form.converted(released, config.options), shapes)
+    else:
+        state, _ = checkpoint.read(path)
+    faults = Faults.between(shapes, {name: tuple(value.shape) for name, value in state.items()})
+    if faults:
+        raise DataError(f"The weights {path} do not fit {config.method}: {faults}.")
+    method.load_state_dict(state)
+
+
+def own_facts(path: Path) -> WeightsFacts | None:
+    """Return what a weights file of this suite says of itself, None for another file.
+
+    Raises:
+        DataError: when the description is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return WeightsFacts.model_validate(header) if "method" in header else None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
+
+
+def _release_of(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ReleasedFormat]:
+    """Return the method and the format whose names a state dict has, every name and shape checked."""
+    forms = {name: registry.get(name).released for name in registry.names()}
+    known = {name: form for name, form in forms.items() if form is not None}
+    method, form = max(known.items(), key=lambda item: item[1].likeness(state))
+    if form.likeness(state) < _ALIKE:
+        names = ", ".join(sorted(state)[:3]) or "none"
+        raise DataError(
+            f"The weights file {path} is not recognised: its tensors are called {names} and so on; known are files "
+            f"written by this suite and checkpoints of {', '.join(form.title for form in known.values())}."
+        )
+    faults = form.faults(state)
+    if faults:
+        raise DataError(f"The checkpoint {path} is not what {form.title} writes: {faults}.")
+    return method, form
+
+
+def _of_release(path: Path, state: Mapping[str, Tensor], method: str, form: ReleasedFormat) -> GivenWeights:
+    layout = form.layout(state)
+    return GivenWeights(
+        path=path,
+        method=method,
+        data=DataFacts(identities=layout.sizes["C"], cameras=layout.sizes["K"]),
+        selection="best-test",
+        trunk=TrunkConfig(name=form.trunk, pretrained=None, layers=layout.blocks),
+        image=None,
+        patches=layout.sizes["L"] - form.leading,
+        patch=form.patch,
+        options=form.options(state),
+        suggested={},
+        dataset=None,
+        source=form.title,
+    )
+
+
+def _reshaped(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Give tensors of the right number of elements the shapes they have here; the camera table loses a side of 1."""
+    return {
+        name: value.reshape(shapes[name]) if math.prod(shapes.get(name, (-1,))) == value.numel() else value
+        for name, value in state.items()
+    }

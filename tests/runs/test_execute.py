@@ -1,0 +1,143 @@
+"""Runs: nothing is done twice, keys follow what determines the numbers, stored embeddings are checked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mdreid_bench.config.resolve import Overrides
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.errors import DataError
+from mdreid_bench.progress import Silent
+from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import Store
+from mdreid_bench.runs import execute
+from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
+from protocols.protocol import ALL_PROTOCOLS
+from protocols.suites import resolve
+from tests.support import SMALL
+
+FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
+
+
+def _runs(
+    index: DatasetIndex,
+    root: Path,
+    assignments: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (),
+    methods: tuple[str, ...] = ("mdreid", "single-classifier"),
+) -> list[Run]:
+    request = Request(
+        methods=methods,
+        preset="tiny",
+        seeds=seeds,
+        settings=(),
+        overrides=Overrides(assignments=assignments, flags=FLAGS),
+    )
+    return plan_runs(request, [index], Store(root))
+
+
+def _execute(run: Run, *protocols: str) -> list[Record]:
+    records: list[Record] = []
+    cells = plan_cells(run, resolve(protocols))
+    Executor(torch.device("cpu"), Silent()).execute(run, cells, lambda _, record: records.append(record))
+    return records
+
+
+def test_second_run_neither_trains_nor_extracts(
+    planted: DatasetIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _runs(planted, folder)[0]
+    first = _execute(run, "R-to-NT")
+
+    def never(*_: object) -> None:
+        raise AssertionError("done twice")
+
+    monkeypatch.setattr(execute, "extract", never)
+    monkeypatch.setattr(execute, "Trainer", never)
+    again = _execute(run, "R-to-NT", "all")
+    kept = next(record for record in again if record.protocol == "R-to-NT")
+    assert (kept.metrics, kept.provenance) == (first[0].metrics, first[0].provenance)
+    assert {r.protocol for r in again} == {str(p) for p in ALL_PROTOCOLS}
+    assert len(list(run.scope.path.glob("*.json"))) == 49
+
+
+def test_images_on_both_sides_are_extracted_once(planted: DatasetIndex) -> None:
+    assert len(planted.query) + len(planted.gallery) > len(planted.test) == len(np.unique(planted.test["name"]))
+
+
+def test_keys(planted: DatasetIndex, folder: Path) -> None:
+    base, single = _runs(planted, folder)
+    assert base.run_key != single.run_key
+    assert _runs(planted, folder)[0].run_key == base.run_key
+    assert _runs(planted, folder, ("data.workers=3",))[0].run_key == base.run_key
+    assert _runs(planted, folder, ("augment.flip=0.3",))[0].training_key != base.training_key
+    other_seed = _runs(planted, folder, seeds=(7,))[0]
+    assert other_seed.run_key != base.run_key
+    assert other_seed.config_key == base.config_key
+    other_data = replace(planted, train_fingerprint="0" * 32)
+    assert _runs(other_data, folder)[0].training_key != base.training_key
+    limited = planted.limited(len(planted.test) - 1)
+    assert _runs(limited, folder)[0].run_key == base.run_key
+
+
+def test_evaluation_options_share_the_training(planted: DatasetIndex, folder: Path) -> None:
+    forms = ("paper", "released")
+    paper, released = (
+        _runs(planted, folder, (f"options.similarity={form}",), methods=("mdreid",))[0] for form in forms
+    )
+    assert paper.training_key == released.training_key
+    assert paper.run_key != released.run_key
+
+
+def test_weights_are_evaluated_without_training(planted: DatasetIndex, folder: Path, tmp_path: Path) -> None:
+    trained = _runs(planted, folder)[0]
+    (wanted,) = _execute(trained, "RNT-to-RNT")
+    given = replace(trained, weights=trained.training_folder.weights, store=Store(tmp_path / "other"))
+    (found,) = _execute(given, "RNT-to-RNT")
+    assert found.metrics == wanted.metrics
+    assert found.selection == "last-epoch"
+    assert not given.training_folder.path.exists()
+
+
+def test_record_says_where_it_comes_from(planted: DatasetIndex, folder: Path) -> None:
+    run = _runs(planted, folder)[0]
+    (record,) = _execute(run, "mixed")
+    assert record.protocol == "mixed-0.5-s0"
+    assert (record.selection, record.data_kind, record.trunk) == ("last-epoch", "real", "mdreid-tiny/random")
+    assert record.counts.queries + record.counts.queries_without_positive == len(planted.query)
+    assert record.interval is not None
+    assert record.interval.mAP[0] <= record.metrics.mAP <= record.interval.mAP[1]
+    assert set(record.provenance.phase_seconds) == {"train", "extract", "score"}
+    assert run.store.folder(run.id).config.exists()
+
+
+@pytest.mark.parametrize("victim", ["R.npy", "items.npz"])
+def test_damaged_embeddings_are_named(planted: DatasetIndex, folder: Path, victim: str) -> None:
+    run = _runs(planted, folder)[0]
+    _execute(run, "R-to-NT")
+    path = run.embeddings.path / victim
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DataError, match=victim):
+        _execute(run, "R-to-R")
+
+
+def test_an_edited_record_is_measured_again(planted: DatasetIndex, folder: Path) -> None:
+    run = _runs(planted, folder)[0]
+    (record,) = _execute(run, "R-to-NT")
+    path = run.scope.record_path("R-to-NT")
+    path.write_text(path.read_text().replace('"mAP"', '"map"'))
+    (again,) = _execute(run, "R-to-NT")
+    assert again.metrics == record.metrics
+
+
+def test_batch_size_of_the_extraction_changes_nothing(planted: DatasetIndex, tmp_path: Path) -> None:
+    matrices = []
+    for size in (1, 5):
+        run = _runs(planted, tmp_path / str(size), (f"evaluation.batch_size={size}",))[0]
+        _execute(run, "R-to-NT")
+        matrices.append(np.load(run.embeddings.path / "RNT.npy"))
+    assert np.abs(matrices[0] - matrices[1]).max() < 1e-6

@@ -1,0 +1,45 @@
+"""Same seed, same machine: the same bytes, whichever process trains and however many workers load."""
+
+from pathlib import Path
+
+import pytest
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.results.record_file import decode
+from protocols.modality import SUBSETS
+from tests.cli.running import environment, mdreid_bench
+from tests.data.trees import plant
+from tests.training.test_training import _train, _with
+
+ARGUMENTS = (
+    "run", "--dataset", "msvr310", "--method", "mdreid", "--protocol", "R-to-NT", "--device", "cpu",
+    "--preset", "tiny", "--epochs", "2", "--batch-size", "4", "--set", "batch.instances=2",
+    "--set", "image.size=[32, 48]", "--set", "trunk.pretrained=null",
+)  # fmt: skip
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    plant(tmp_path / "data", "msvr310")
+    own = environment(MDREID_CACHE=str(tmp_path / "cache"), OMP_NUM_THREADS="1")
+    for results in ("first", "second"):
+        done = mdreid_bench(
+            *ARGUMENTS, "--data-root", str(tmp_path / "data"), "--results", str(tmp_path / results), env=own
+        )
+        assert done.returncode == 0, done.stderr
+    files = ["trained/*/weights.safetensors", *(f"runs/*/full/embeddings/{subset}.npy" for subset in SUBSETS)]
+    for pattern in files:
+        first, second = (next((tmp_path / results).glob(pattern)) for results in ("first", "second"))
+        assert first.relative_to(tmp_path / "first") == second.relative_to(tmp_path / "second")
+        assert first.read_bytes() == second.read_bytes()
+    one, other = (
+        decode(next((tmp_path / r).glob("runs/*/full/R-to-NT.json")).read_bytes()) for r in ("first", "second")
+    )
+    assert one.model_copy(update={"provenance": other.provenance}) == other
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing(planted: DatasetIndex, config: RunConfig, tmp_path: Path, workers: int) -> None:
+    short = _with(config, schedule={"epochs": 2})
+    alone = _train(planted, _with(short, data={"workers": 0}), tmp_path / "alone")
+    assert _train(planted, _with(short, data={"workers": workers}), tmp_path / "helped") == alone
