@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.modality import SINGLES, SUBSETS
+from protocols.modality import RNT, Modality, subsets
 from protocols.names import UnknownNameError
 from protocols.protocol import Side
 
@@ -19,7 +19,7 @@ EXAMPLES: tuple[str, ...] = ("mixed", "mixed-0.3", "mixed-0.3-s1")
 
 @dataclass(frozen=True)
 class MixedAvailability:
-    """Every query and gallery item keeps each sensor with one probability, but never loses all three.
+    """Every query and gallery item keeps each sensor with one probability, but never loses all of them.
 
     The draw of an item depends on the seed, the side and the item's key alone, so reordering the gallery or
     limiting it leaves every other item's sensors as they were.
@@ -53,23 +53,30 @@ class MixedAvailability:
             raise UnknownNameError("mixed protocol", text, EXAMPLES, shown=[*EXAMPLES[:-1], rule])
         return cls(probability, int(found["seed"] or cls.seed))
 
-    def subsets(self, side: Side, keys: Sequence[str]) -> NDArray[np.uint8]:
+    @property
+    def needs(self) -> Modality:
+        """No sensor in particular: whatever a data set has is mixed."""
+        return Modality(0)
+
+    def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
         """Return the sensors of each item of a side as ``Modality`` values.
 
-        A subset S has the probability p^|S| (1-p)^(3-|S|) / (1 - (1-p)^3).
+        Of m sensors, a subset S has the probability p^|S| (1-p)^(m-|S|) / (1 - (1-p)^m).
 
         Args:
             side: which side the items stand on; an item on both sides is drawn once for each.
             keys: one unique name per item, n in all.
+            sensors: those of the data set.
 
         Returns:
-            ``(n,)`` values 1 to 7.
+            ``(n,)`` values of non-empty subsets.
         """
-        sizes = np.array([len(subset) for subset in SUBSETS])
-        weights = self.probability**sizes * (1 - self.probability) ** (len(SINGLES) - sizes)
+        choices = subsets(sensors)
+        sizes = np.array([len(subset) for subset in choices])
+        weights = self.probability**sizes * (1 - self.probability) ** (len(sensors) - sizes)
         borders = np.cumsum(weights / weights.sum())[:-1]
         chosen = np.searchsorted(borders, self._uniform(side, keys), side="right")
-        codes = np.array([subset.value for subset in SUBSETS], dtype=np.uint8)
+        codes = np.array([subset.value for subset in choices], dtype=np.uint8)
         return codes[chosen]
 
     def _uniform(self, side: Side, keys: Sequence[str]) -> NDArray[np.float64]:

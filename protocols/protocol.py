@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from protocols.names import UnknownNameError
 
 Side = Literal["query", "gallery"]
@@ -16,7 +17,7 @@ Side = Literal["query", "gallery"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """One of the 49 any-to-any retrieval settings, written ``R-to-NT``.
+    """One any-to-any retrieval setting, written ``R-to-NT``; of three sensors there are 7 x 7 = 49.
 
     Attributes:
         query: sensors of every query; non-empty.
@@ -41,23 +42,29 @@ class Protocol:
         try:
             query, gallery = (Modality.parse(side) for side in sides)
         except ValueError as error:
-            raise UnknownNameError("protocol", text, [str(p) for p in ALL_PROTOCOLS]) from error
+            raise UnknownNameError("protocol", text, [str(p) for p in protocols_of(RNT)]) from error
         return cls(query, gallery)
+
+    @property
+    def needs(self) -> Modality:
+        """The sensors that a data set must have."""
+        return self.query | self.gallery
 
     @property
     def matched(self) -> bool:
         """True when both sides have the same sensors."""
         return self.query == self.gallery
 
-    def subsets(self, side: Side, keys: Sequence[str]) -> NDArray[np.uint8]:
+    def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
         """Return the sensors of each item of a side as ``Modality`` values: here, the same for all.
 
         Args:
             side: which side the items stand on.
             keys: one unique name per item, n in all; only their number matters here.
+            sensors: those of the data set; they do not matter here.
 
         Returns:
-            ``(n,)`` values 1 to 7.
+            ``(n,)`` values of subsets.
         """
         modality = self.query if side == "query" else self.gallery
         return np.full(len(keys), modality.value, dtype=np.uint8)
@@ -66,4 +73,10 @@ class Protocol:
         return f"{self.query}-to-{self.gallery}"
 
 
-ALL_PROTOCOLS: tuple[Protocol, ...] = tuple(Protocol(q, g) for q in SUBSETS for g in SUBSETS)
+@cache
+def protocols_of(sensors: Modality) -> tuple[Protocol, ...]:
+    """Return every pair of non-empty subsets of some sensors, the query's outermost."""
+    return tuple(Protocol(query, gallery) for query in subsets(sensors) for gallery in subsets(sensors))
+
+
+ALL_PROTOCOLS: tuple[Protocol, ...] = protocols_of(RNT)

@@ -1,69 +1,78 @@
 """Named groups of protocols, and the names that stand for a setting on the command line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
 from protocols.mixed import EXAMPLES, MixedAvailability
-from protocols.modality import ALL_MODALITIES
+from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
-from protocols.protocol import ALL_PROTOCOLS, Protocol
+from protocols.protocol import Protocol, protocols_of
 
 Setting: TypeAlias = Protocol | MixedAvailability
-"""What decides the sensors of each query and gallery item; ask it with ``setting.subsets(side, keys)``."""
+"""What decides the sensors of each query and gallery item; ask it with ``setting.subsets(side, keys, sensors)``."""
+
+Suite: TypeAlias = Callable[[Modality], tuple[Protocol, ...]]
+"""The protocols of a suite, for the sensors that a data set has."""
 
 
-def _protocols(text: str) -> tuple[Protocol, ...]:
-    return tuple(Protocol.parse(name) for name in text.split())
+def _listed(text: str) -> Suite:
+    """Return a suite that is the same whatever the sensors; a data set that lacks one cannot serve all of it."""
+    protocols = tuple(Protocol.parse(name) for name in text.split())
+    return lambda sensors: protocols
 
 
-SUITES: Mapping[str, tuple[Protocol, ...]] = MappingProxyType(
+SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        "all": ALL_PROTOCOLS,
-        "matched": tuple(p for p in ALL_PROTOCOLS if p.matched),
-        "mismatched": tuple(p for p in ALL_PROTOCOLS if not p.matched),
-        "missing": tuple(p for p in ALL_PROTOCOLS if p.matched and p.query != ALL_MODALITIES),
-        "paper-matched": _protocols("RNT-to-RNT"),
-        "paper-mismatched": _protocols("RT-to-NT RT-to-N R-to-N R-to-NT"),
-        "ablation": _protocols("RNT-to-RNT RT-to-RT RT-to-NT RT-to-N R-to-N R-to-NT"),
+        "all": protocols_of,
+        "matched": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched),
+        "mismatched": lambda sensors: tuple(p for p in protocols_of(sensors) if not p.matched),
+        "missing": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched and p.query != sensors),
+        "paper-matched": _listed("RNT-to-RNT"),
+        "paper-mismatched": _listed("RT-to-NT RT-to-N R-to-N R-to-NT"),
+        "ablation": _listed("RNT-to-RNT RT-to-RT RT-to-NT RT-to-N R-to-N R-to-NT"),
     }
 )
-"""Suites by name. ``missing`` is "missing at test time": the same subset, but not all three, on both sides."""
+"""Suites by name. ``missing`` is "missing at test time": the same sensors on both sides, but not all there are."""
 
 
-def parse_setting(text: str) -> Setting:
-    """Read one protocol such as ``"R-to-NT"``, or ``"mixed"`` in any of its forms; the inverse of ``str``.
+def suite(name: str, sensors: Modality = RNT) -> tuple[Protocol, ...]:
+    """Return the protocols of a suite for some sensors.
 
     Raises:
-        UnknownNameError: when the text is neither.
+        UnknownNameError: for an unknown suite.
     """
-    if text.strip().lower().startswith("mixed"):
-        return MixedAvailability.parse(text)
-    return Protocol.parse(text)
+    if name not in SUITES:
+        raise UnknownNameError("suite", name, SUITES)
+    return SUITES[name](sensors)
 
 
-def resolve(names: Iterable[str]) -> tuple[Setting, ...]:
+def resolve(names: Iterable[str], sensors: Modality = RNT) -> tuple[Setting, ...]:
     """Turn names of protocols, suites and mixed settings into settings: in order of mention, each once.
+
+    Args:
+        names: as typed.
+        sensors: those of the data set, which decide what the suites hold. A protocol may name others.
 
     Raises:
         UnknownNameError: for a name that is none of these; the message lists the suites and some protocols.
     """
     found: dict[Setting, None] = {}
     for name in names:
-        found.update(dict.fromkeys(_named(name)))
+        found.update(dict.fromkeys(_named(name, sensors)))
     return tuple(found)
 
 
-def _named(name: str) -> tuple[Setting, ...]:
+def _named(name: str, sensors: Modality) -> tuple[Setting, ...]:
     """Return the settings that one name stands for."""
     key = name.strip().lower()
     if key in SUITES:
-        return SUITES[key]
+        return SUITES[key](sensors)
     if key.startswith("mixed"):
         return (MixedAvailability.parse(name),)
     try:
         return (Protocol.parse(name),)
     except UnknownNameError as error:
-        valid = [*SUITES, *map(str, ALL_PROTOCOLS), *EXAMPLES]
+        valid = [*SUITES, *map(str, protocols_of(sensors)), *EXAMPLES]
         shown = [f"the suites {', '.join(SUITES)}", "protocols such as RNT-to-RNT or R-to-NT", EXAMPLES[0]]
         raise UnknownNameError("protocol or suite", name, valid, shown) from error

@@ -9,7 +9,7 @@ import torch
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.data.dataset import Dataset, Role
 from mdreid_bench.models.method import Method
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, SUBSETS
 from tests.support import FACTS, SIZE, SMALL, images, training_batch
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -51,6 +51,6 @@ def test_the_dataset_reads_its_names() -> None:
 
 
 def test_the_suite_has_the_seven_protocols_it_says() -> None:
-    suite = example("# in protocols/suites.py")["thermal_query"]["thermal-query"]
+    suite = example("# in protocols/suites.py")["thermal_query"]["thermal-query"](RNT)
     assert len(suite) == 7
     assert all(str(protocol).startswith("T-to-") for protocol in suite)

@@ -120,11 +120,11 @@ def _protocols() -> list[Entry]:
 
 
 def _suites() -> list[Entry]:
-    from protocols.suites import SUITES
+    from protocols.suites import SUITES, suite
 
     return [
-        {"name": name, "count": len(protocols), "protocols": [str(protocol) for protocol in protocols]}
-        for name, protocols in SUITES.items()
+        {"name": name, "count": len(suite(name)), "protocols": [str(protocol) for protocol in suite(name)]}
+        for name in SUITES
     ]
 
 

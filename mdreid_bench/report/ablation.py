@@ -12,10 +12,10 @@ from mdreid_bench.report.quantities import METRICS, Quantity, average, single
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
-from protocols.suites import SUITES
+from protocols.suites import suite
 
 SUITE = "ablation"
-PROTOCOLS = tuple(str(protocol) for protocol in SUITES[SUITE])
+PROTOCOLS = tuple(str(protocol) for protocol in suite(SUITE))
 COMPONENT_PROTOCOL = "RT-to-NT"
 """The one protocol of the paper's Table 6."""
 _MAIN = tuple(METRICS)[:2]

@@ -14,7 +14,7 @@ from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
 from protocols.protocol import ALL_PROTOCOLS
-from protocols.suites import SUITES
+from protocols.suites import suite as named_suite
 
 TITLES = {
     "paper-matched": "Matched: all three sensors on both sides",
@@ -87,7 +87,7 @@ class Contents:
             return grid_tables
         if suite == "ablation":
             return lambda group: ablation_tables(group, self.figures, self.published)
-        protocols = [str(protocol) for protocol in SUITES[suite]]
+        protocols = [str(protocol) for protocol in named_suite(suite)]
         if suite == "mismatched":
             return lambda group: _long(group, protocols)
         return lambda group: self._protocols(TITLES[suite], protocols, suite, group)
@@ -100,7 +100,7 @@ class Contents:
 
     def _other(self, group: Group) -> list[Table]:
         """Show settings that stand nowhere else: mixed availability, and single protocols where there is no grid."""
-        shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in SUITES[suite]}
+        shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in named_suite(suite)}
         if any(has_grid(variant) for variant in group.variants):
             shown |= set(map(str, ALL_PROTOCOLS))
         others = {protocol for variant in group.variants for protocol in variant.records} - shown

@@ -10,7 +10,7 @@ from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
 from mdreid_bench.runs.ablation import ROWS
 from mdreid_bench.training.train import Trainer
-from protocols.suites import SUITES
+from protocols.suites import suite
 from tests.cli.running import environment, in_process
 from tests.data.trees import plant
 
@@ -18,7 +18,7 @@ SMALL = (
     "--set", "trunk.pretrained=null", "--set", "image.size=[32, 32]", "--set", "batch.size=4",
     "--set", "batch.instances=2", "--epochs", "1", "--device", "cpu", "--preset", "tiny",
 )  # fmt: skip
-SETTINGS = tuple(map(str, SUITES["ablation"]))
+SETTINGS = tuple(map(str, suite("ablation")))
 
 
 class Place:

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from protocols.modality import Modality, N, R, T
+from protocols.modality import RNT, D, Modality, N, R, T
 from protocols.names import UnknownNameError
-from protocols.protocol import ALL_PROTOCOLS, Protocol
+from protocols.protocol import Protocol, protocols_of
 
 
 def test_there_are_49_with_distinct_names() -> None:
-    assert len({str(protocol) for protocol in ALL_PROTOCOLS}) == len(set(ALL_PROTOCOLS)) == 49
+    assert len({str(protocol) for protocol in protocols_of(RNT)}) == len(set(protocols_of(RNT))) == 49
 
 
-@pytest.mark.parametrize("protocol", ALL_PROTOCOLS, ids=str)
+@pytest.mark.parametrize("protocol", protocols_of(RNT), ids=str)
 def test_text_round_trips(protocol: Protocol) -> None:
     assert Protocol.parse(str(protocol)) == protocol
     assert Protocol.parse(str(protocol).lower()) == protocol
@@ -55,3 +55,14 @@ def test_every_item_of_a_side_has_the_sensors_of_that_side() -> None:
     np.testing.assert_array_equal(protocol.subsets("query", ["a", "b"]), np.array([1, 1], dtype=np.uint8))
     np.testing.assert_array_equal(protocol.subsets("gallery", ["a", "b", "c"]), [6, 6, 6])
     assert protocol.subsets("gallery", []).dtype == np.uint8
+
+
+def test_a_data_set_must_have_the_sensors_of_both_sides() -> None:
+    assert Protocol(R, N | T).needs is RNT
+    assert Protocol(T, T).needs is T
+
+
+def test_protocols_follow_the_sensors() -> None:
+    assert len(protocols_of(R | T)) == 9
+    assert len(protocols_of(RNT | D)) == 225
+    assert [p for p in protocols_of(RNT | D) if D not in p.needs] == list(protocols_of(RNT))

@@ -1,17 +1,18 @@
 import pytest
 
 from protocols.mixed import MixedAvailability
+from protocols.modality import RNT, D, R, T
 from protocols.names import UnknownNameError
-from protocols.protocol import ALL_PROTOCOLS, Protocol
-from protocols.suites import SUITES, parse_setting, resolve
+from protocols.protocol import Protocol, protocols_of
+from protocols.suites import SUITES, resolve, suite
 
 
-def names(suite: str) -> list[str]:
-    return [str(protocol) for protocol in SUITES[suite]]
+def names(name: str) -> list[str]:
+    return [str(protocol) for protocol in suite(name)]
 
 
 def test_suites_and_their_sizes() -> None:
-    assert {name: len(set(suite)) for name, suite in SUITES.items()} == {
+    assert {name: len(set(suite(name))) for name in SUITES} == {
         "all": 49,
         "matched": 7,
         "mismatched": 42,
@@ -30,8 +31,25 @@ def test_members_in_the_order_of_the_paper() -> None:
 
 
 def test_matched_and_mismatched_split_all() -> None:
-    assert set(SUITES["matched"]) | set(SUITES["mismatched"]) == set(SUITES["all"])
-    assert not set(SUITES["matched"]) & set(SUITES["mismatched"])
+    assert set(suite("matched")) | set(suite("mismatched")) == set(suite("all"))
+    assert not set(suite("matched")) & set(suite("mismatched"))
+
+
+def test_suites_follow_the_sensors_of_a_data_set() -> None:
+    assert [str(protocol) for protocol in suite("matched", R | T)] == ["R-to-R", "T-to-T", "RT-to-RT"]
+    assert [str(protocol) for protocol in suite("missing", R | T)] == ["R-to-R", "T-to-T"]
+    assert [len(suite(name, RNT | D)) for name in ("all", "matched", "missing")] == [225, 15, 14]
+    assert len(resolve(["all", "R-to-D"], R | T)) == 9 + 1
+
+
+def test_suites_of_the_paper_are_the_same_for_all_sensors() -> None:
+    for name in ("paper-matched", "paper-mismatched", "ablation"):
+        assert suite(name, R | T) == suite(name, RNT | D) == suite(name)
+
+
+def test_an_unknown_suite_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'matched'"):
+        suite("machted")
 
 
 def test_resolve_keeps_order_and_drops_repeats() -> None:
@@ -48,7 +66,7 @@ def test_resolve_keeps_order_and_drops_repeats() -> None:
 
 
 def test_resolve_all_with_members_is_all() -> None:
-    assert resolve(["all", "matched", "R-to-NT"]) == ALL_PROTOCOLS
+    assert resolve(["all", "matched", "R-to-NT"]) == protocols_of(RNT)
     assert resolve([]) == ()
 
 
@@ -69,8 +87,9 @@ def test_misspelt_suite_gets_the_suite(wrong: str, right: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["R-to-NT", "mixed-0.3-s7"])
-def test_parse_setting_inverts_str(text: str) -> None:
-    assert str(parse_setting(text)) == text
+def test_resolve_inverts_str(text: str) -> None:
+    (setting,) = resolve([text])
+    assert str(setting) == text
 
 
 def test_settings_share_one_interface() -> None:

@@ -10,7 +10,7 @@ from mdreid_bench.results.record_file import encode
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.keys import canonical_hash
 from mdreid_bench.results.store import RunId, Store
-from protocols.suites import SUITES
+from protocols.suites import suite as named_suite
 from tests.results.factory import make_record, metrics
 
 DATASETS = ("rgbnt201", "rgbnt100", "msvr310")
@@ -25,7 +25,7 @@ def study(
     **changes: Any,
 ) -> Iterator[Record]:
     """Yield records of methods under suites, with numbers drawn from their names."""
-    protocols = dict.fromkeys(str(protocol) for suite in suites for protocol in SUITES[suite])
+    protocols = dict.fromkeys(str(protocol) for suite in suites for protocol in named_suite(suite))
     for dataset in datasets:
         for method in methods:
             for seed in seeds:

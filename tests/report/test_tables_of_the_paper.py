@@ -12,12 +12,12 @@ from mdreid_bench.report.quantities import average
 from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
-from protocols.suites import SUITES
+from protocols.suites import suite as named_suite
 from tests.report.fakes import FULL, cell, study
 
 
 def build(group: Group, suite: str, published: bool = True, methods: Iterable[str] = ()) -> list[Table]:
-    protocols = [str(protocol) for protocol in SUITES[suite]]
+    protocols = [str(protocol) for protocol in named_suite(suite)]
     return protocol_tables(suite, protocols, suite, group, figures(), published, list(methods))
 
 
@@ -106,7 +106,7 @@ def test_the_papers_wrong_average_is_shown_with_the_mean_of_its_columns() -> Non
 def test_the_mean_is_that_of_the_unrounded_cells_and_its_spread_that_of_the_seeds() -> None:
     records = list(study(["mdreid"], suites=["paper-mismatched"], seeds=(0, 1)))
     group = only(records)
-    protocols = tuple(str(protocol) for protocol in SUITES["paper-mismatched"])
+    protocols = tuple(str(protocol) for protocol in named_suite("paper-mismatched"))
     mean = number(average("paper-mismatched", protocols, "mAP").measured(group.variants[0]))
     by_seed = [statistics.fmean(100 * r.metrics.mAP for r in records if r.seed == seed) for seed in (0, 1)]
     assert mean.value == pytest.approx(statistics.fmean(by_seed))
@@ -114,7 +114,7 @@ def test_the_mean_is_that_of_the_unrounded_cells_and_its_spread_that_of_the_seed
 
 
 def test_a_mean_needs_all_its_protocols() -> None:
-    protocols = tuple(str(protocol) for protocol in SUITES["paper-mismatched"])
+    protocols = tuple(str(protocol) for protocol in named_suite("paper-mismatched"))
     group = only(cell("rgbnt201", "mdreid", 0, protocol) for protocol in protocols[:3])
     mean = average("paper-mismatched", protocols, "mAP").measured(group.variants[0])
     assert mean == Missing("not run under all 4 protocols: R-to-NT missing")

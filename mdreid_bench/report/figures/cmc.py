@@ -14,7 +14,7 @@ from mdreid_bench.report.groups import Group
 from mdreid_bench.report.variants import PERCENT, Variant
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.schema import Record
-from protocols.suites import SUITES
+from protocols.suites import suite
 
 DEPTH = 50
 """Largest k drawn."""
@@ -49,7 +49,7 @@ def curve_figure(group: Group, per_query: Locate) -> CurveFigure | None:
     """
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     lost: list[str] = []
-    for protocol in map(str, (*SUITES["paper-matched"], *SUITES["paper-mismatched"])):
+    for protocol in map(str, (*suite("paper-matched"), *suite("paper-mismatched"))):
         for variant in group.variants:
             try:
                 curve = _curve(variant, protocol, per_query)
