@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from mdreid_bench.config.resolve import Overrides, resolve
-from mdreid_bench.data.dataset import Dataset, Role
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.items import Role
 from mdreid_bench.models.method import Method
 from protocols.modality import RNT, SUBSETS
 from tests.support import FACTS, SIZE, SMALL, images, training_batch

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.dataset import Dataset, Fault, Incomplete, Role, Scan, Triplet
+from mdreid_bench.data.dataset import Dataset, Fault, Incomplete, Scan, Triplet
 from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.items import Role
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import SINGLES, Modality
 from protocols.relevance import Relevance

@@ -1,6 +1,5 @@
 """The contract of a dataset: from file names to labelled triplets, without opening an image."""
 
-import enum
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -8,15 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mdreid_bench.data.card import DatasetCard
+from mdreid_bench.data.items import Role
 from protocols.modality import SINGLES, Modality
-
-
-class Role(enum.Flag):
-    """What a triplet is used for."""
-
-    TRAIN = 1
-    QUERY = 2
-    GALLERY = 4
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from mdreid_bench.data import registry
-from mdreid_bench.data.dataset import Dataset, Fault, Role, Triplet
+from mdreid_bench.data.dataset import Dataset, Fault, Triplet
 from mdreid_bench.data.files import dataset_folder, image_paths, printable
 from mdreid_bench.data.fingerprint import fingerprint, inspect_files
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.index import DatasetIndex, table
+from mdreid_bench.data.items import Role
 from mdreid_bench.data.marker import read_marker
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter

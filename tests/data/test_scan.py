@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.card import SplitCounts
-from mdreid_bench.data.dataset import Role, Triplet
+from mdreid_bench.data.dataset import Triplet
+from mdreid_bench.data.items import Role
 from mdreid_bench.data.synthetic.generate import PLANS
 from tests.data.trees import DATASETS, names, small_plan
 

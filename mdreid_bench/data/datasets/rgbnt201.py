@@ -4,7 +4,8 @@ import re
 from typing import ClassVar
 
 from mdreid_bench.data.card import DatasetCard, SplitCounts
-from mdreid_bench.data.dataset import Dataset, Role
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.items import Role
 from protocols.exclusion import Exclusion
 from protocols.modality import Modality
 
