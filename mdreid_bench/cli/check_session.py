@@ -7,10 +7,10 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import chosen
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import CheckReport, check_dataset
-from mdreid_bench.data.files import printable
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.table import Column, Table
+from mdreid_bench.wording import counted, printable
 
 
 def show_check(dataset: str, data_root: Path | None, console: Console, *, as_json: bool) -> None:
@@ -28,8 +28,8 @@ def show_check(dataset: str, data_root: Path | None, console: Console, *, as_jso
         console.json(_tree(name, report))
     elif report.findings:
         console.table(_table(report))
-    count = "1 fault" if len(report.findings) == 1 else f"{len(report.findings)} faults"
     if report.findings:
+        count = counted(len(report.findings), "fault")
         raise DataError(f"{report.title} in {report.folder} has {count}; repair the files and check again.")
     if not as_json:
         console.result(f"No faults in the {report.files} files of {report.title}, {report.triplets} triplets.")

@@ -21,7 +21,7 @@ from mdreid_bench.processes.launch import launched
 from mdreid_bench.progress import Step
 from mdreid_bench.report.render.terminal import render_rich
 from mdreid_bench.report.table import Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 PIPE_WIDTH = 120
 """Columns of text assumed where there is no terminal to ask; tables take as many as they need."""

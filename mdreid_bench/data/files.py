@@ -7,15 +7,11 @@ from pathlib import Path
 
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.errors import DataError
+from mdreid_bench.wording import listed, printable
 
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _MAX_DEPTH = 6
 _SHOWN = 8
-
-
-def printable(name: str) -> str:
-    """Return a file name that is safe to show: control and undecodable characters are escaped."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def dataset_folder(dataset: Dataset, root: Path) -> Path:
@@ -50,8 +46,7 @@ def _content(root: Path) -> str:
         return f"a folder that cannot be read ({error.strerror})"
     if not entries:
         return "an empty folder"
-    more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-    return ", ".join(entries[:_SHOWN]) + more
+    return listed(entries, _SHOWN)
 
 
 def image_paths(dataset: Dataset, folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from mdreid_bench.data.user_cache import cache_dir
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.storage.atomic import write_text
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 
 _Stamp = tuple[int, int]
 """Size and time of the last change (ns): a file with the same stamp is taken to be the same."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.dataset import Dataset, Fault, Triplet
-from mdreid_bench.data.files import dataset_folder, image_paths, printable
+from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import fingerprint, inspect_files
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.index import DatasetIndex, table
@@ -16,8 +16,7 @@ from mdreid_bench.data.items import Role
 from mdreid_bench.data.marker import read_marker
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
-
-_NAMED = 10
+from mdreid_bench.wording import counted, listed, printable
 
 
 def open_dataset(name: str, root: Path, reporter: Reporter) -> DatasetIndex:
@@ -101,10 +100,8 @@ def _looks(triplet: Triplet, facts: Mapping[str, ImageFacts]) -> tuple[object, .
 
 
 def _complaint(title: str, folder: Path, faults: Sequence[Fault]) -> str:
-    named = "; ".join(f"{printable(fault.path)}: {fault.what}" for fault in faults[:_NAMED])
-    more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return f"{title} in {folder} has {count}, repair the files and run again: {named}{more}."
+    named = listed([f"{printable(fault.path)}: {fault.what}" for fault in faults], separator="; ")
+    return f"{title} in {folder} has {counted(len(faults), 'fault')}, repair the files and run again: {named}."
 
 
 def _refuse_empty(dataset: Dataset, folder: Path, triplets: Sequence[Triplet]) -> None:

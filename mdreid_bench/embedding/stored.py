@@ -13,7 +13,7 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.storage.atomic import write_npz
-from mdreid_bench.results.storage.content import content_hash
+from mdreid_bench.results.storage.hashes import content_hash
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import SUBSETS, Modality
 from protocols.protocol import Side

@@ -14,7 +14,7 @@ from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.variants import Variant
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunFolder
 
 COUNTING = (

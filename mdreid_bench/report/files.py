@@ -15,7 +15,7 @@ from mdreid_bench.report.render.latex import render_latex
 from mdreid_bench.report.render.markdown import escape, render_markdown
 from mdreid_bench.report.sections import Section
 from mdreid_bench.results.storage.atomic import write_text
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 
 FORMATS = ("latex", "markdown", "csv", "html")
 PICTURED = frozenset({"markdown", "html"})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.results.store import RunFolder, Scope, Store
+from mdreid_bench.wording import listed
 from protocols.names import UnknownNameError
 
 _SHOWN = 8
@@ -84,6 +85,4 @@ def _key(name: str) -> str:
 
 
 def _listed(folders: Sequence[RunFolder]) -> str:
-    names = [folder.path.name for folder in folders[:_SHOWN]]
-    more = f" and {len(folders) - _SHOWN} more" if len(folders) > _SHOWN else ""
-    return ", ".join(names) + more
+    return listed([folder.path.name for folder in folders], _SHOWN)

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from mdreid_bench.errors import DataError, UsageError
@@ -16,8 +15,8 @@ from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.store import Store, load_record
 from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.wording import counted, listed
 
-_NAMED = 10
 _TABLE = "items.npz"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -173,7 +172,5 @@ def _same_content(first: Path, second: Path) -> bool:
 
 
 def _complaint(conflicts: Sequence[str]) -> str:
-    named = "; ".join(islice(conflicts, _NAMED))
-    more = f"; and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
-    count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
-    return f"Nothing was merged because of {count}, of which one side must be removed: {named}{more}."
+    count, named = counted(len(conflicts), "conflict"), listed(conflicts, separator="; ")
+    return f"Nothing was merged because of {count}, of which one side must be removed: {named}."

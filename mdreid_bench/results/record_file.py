@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mdreid_bench.results.schema import SCHEMA_VERSION, Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 
 
 class BadRecordError(ValueError):

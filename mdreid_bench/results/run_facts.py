@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
 from mdreid_bench.results.storage import atomic
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 
 _DIGEST = "digest"
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]

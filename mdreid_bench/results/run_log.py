@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.progress import Reporter, Step
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _PROGRESS_SECONDS = 60.0
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from mdreid_bench.results.storage.keys import canonical_json
+from mdreid_bench.results.storage.hashes import canonical_json
 from protocols.evaluation import Metrics as Means
 
 SCHEMA_VERSION: Literal[2] = 2

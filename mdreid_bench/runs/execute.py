@@ -23,7 +23,7 @@ from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.atomic import write_json
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.follow import Order

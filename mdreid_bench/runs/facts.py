@@ -4,7 +4,7 @@ import yaml
 
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
 from mdreid_bench.results.storage.atomic import write_text
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.runs.plan import Run
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_facts import Selection

@@ -17,7 +17,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.trunk.tower_weights import local_weights
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunId, Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.weights.checkpoint import file_digest

@@ -15,15 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdreid_bench.data.files import printable
 from mdreid_bench.data.fingerprint import inspect_files
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
+from mdreid_bench.wording import counted, listed, printable
 from protocols.modality import Modality
 
 FOLDERS: Mapping[str, Modality] = {"RGB": Modality.R, "NI": Modality.N, "TI": Modality.T}
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,8 @@ def read_gallery(folder: Path, reporter: Reporter) -> list[Sighting]:
     _, unreadable = inspect_files(folder, paths, reporter)
     faults += [f"{printable(fault.path)}: {fault.what}" for fault in unreadable]
     if faults:
-        more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise DataError(
-            f"The gallery {folder} has {count}, repair it and try again: {'; '.join(faults[:_NAMED])}{more}."
-        )
+        count, named = counted(len(faults), "fault"), listed(faults, separator="; ")
+        raise DataError(f"The gallery {folder} has {count}, repair it and try again: {named}.")
     return [Sighting(name, found[name]) for name in sorted(found)]
 
 

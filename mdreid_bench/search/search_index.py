@@ -25,8 +25,7 @@ from mdreid_bench.results.run_facts import FolderName
 from mdreid_bench.results.schema import Hash, Part
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.archive import read_npz
-from mdreid_bench.results.storage.content import content_hash
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash, content_hash
 from protocols.modality import SUBSETS, Modality
 
 FLAT = "Flat"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.results.storage.atomic import write_json
 from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.wording import listed
 
 OnNan = Literal["stop", "skip"]
 """What to do with a batch whose loss or gradient is not finite."""
@@ -47,10 +48,9 @@ class Trouble:
         else:
             of = f" of the loss {' and '.join(map(repr, self.terms))}" if self.terms else ""
             what, others = f"The gradient{of} became infinite or NaN", ""
-        shown = ", ".join(self.images[:_SHOWN])
-        more = f" and {len(self.images) - _SHOWN} more" if len(self.images) > _SHOWN else ""
+        shown = listed(self.images, _SHOWN)
         place = f"at epoch {self.epoch}, step {self.step} of {run}{others}"
-        return f"{what} {place}, with the images {shown}{more}"
+        return f"{what} {place}, with the images {shown}"
 
     def entry(self) -> dict[str, Any]:
         """Return plain values for the log."""

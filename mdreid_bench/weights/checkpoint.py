@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.atomic import replacing
+from mdreid_bench.wording import listed
 
 _MODEL, _SLOT = "model.", "optimizer."
 _FACTS, _DIGEST = "facts", "digest"
@@ -124,8 +125,7 @@ def _load_strictly(path: Path, method: nn.Module, tensors: Mapping[str, Tensor])
     faults = sorted(own.keys() ^ tensors.keys())
     faults += sorted(n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape)
     if faults:
-        more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise DataError(f"The checkpoint {path} does not fit the method: {', '.join(faults[:10])}{more}.")
+        raise DataError(f"The checkpoint {path} does not fit the method: {listed(faults)}.")
     method.load_state_dict(dict(tensors))
 
 

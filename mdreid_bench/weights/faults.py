@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mdreid_bench.wording import listed
+
 Shape = tuple[int, ...]
 UNKNOWN = -1
 """Side of an expected shape that nothing in the file tells."""
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,8 @@ class Faults:
     def __str__(self) -> str:
         shapes = [f"{name} is {_text(found)} instead of {_text(wanted)}" for name, found, wanted in self.misshapen]
         kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("misshapen", shapes))
-        return "; ".join(f"{kind}: {_listed(names)}" for kind, names in kinds if names)
+        return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds if names)
 
 
 def _text(shape: Shape) -> str:
     return "x".join("?" if side == UNKNOWN else str(side) for side in shape) or "a scalar"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

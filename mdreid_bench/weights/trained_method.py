@@ -11,7 +11,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.weights import checkpoint, weights_file

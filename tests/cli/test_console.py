@@ -38,7 +38,7 @@ def test_messages_go_to_stderr_as_typed(capsys: Captured) -> None:
 def test_warnings_and_errors_are_labelled_and_cannot_steer_the_terminal(capsys: Captured) -> None:
     Console().warn("careful\x1b[31m")
     Console().error("two\nlines")
-    assert capsys.readouterr().err == "Warning: careful\ufffd[31m\nError: two\ufffdlines\n"
+    assert capsys.readouterr().err == "Warning: careful\\x1b[31m\nError: two\\nlines\n"
 
 
 def test_results_and_json_go_to_stdout_unwrapped(capsys: Captured) -> None:

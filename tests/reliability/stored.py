@@ -15,7 +15,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.search.search_index import SearchIndex
 from mdreid_bench.weights import checkpoint

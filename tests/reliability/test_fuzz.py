@@ -27,7 +27,7 @@ from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.report.sections import TITLES, Section
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunId, Store
 from mdreid_bench.runs.shard import Shard
 from protocols import suites

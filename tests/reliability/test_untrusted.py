@@ -29,7 +29,7 @@ from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import Store
 from mdreid_bench.weights import checkpoint, weights_file
 from protocols.names import UnknownNameError

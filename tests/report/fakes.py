@@ -8,7 +8,7 @@ from typing import Any
 
 from mdreid_bench.results.record_file import encode
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunId, Store
 from protocols.suites import suite as named_suite
 from tests.results.factory import make_record, metrics

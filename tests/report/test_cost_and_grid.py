@@ -14,7 +14,7 @@ from mdreid_bench.report.sections import Contents
 from mdreid_bench.report.table import Cell, Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from protocols.protocol import ALL_PROTOCOLS
 from tests.report.fakes import ablation, cell, study
 from tests.results.factory import PROVENANCE

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
-from mdreid_bench.results.storage.keys import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash
 from tests.results.factory import make_record
 
 TEXT = json.dumps(encode(make_record()), indent=2, ensure_ascii=False)

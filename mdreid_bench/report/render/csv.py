@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 
 from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Number, Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _FIELDS = ("group", "column", "value", "spread", "low", "high", "rank", "missing", "note", "provenance")
 _RANKS = {Emphasis.NONE: "", Emphasis.BEST: "best", Emphasis.SECOND: "second"}

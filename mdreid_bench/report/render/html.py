@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mdreid_bench.report.figures.cmc import CurveFigure
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _ELEMENTS = {Emphasis.NONE: "", Emphasis.BEST: "b", Emphasis.SECOND: "u"}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}

@@ -5,7 +5,7 @@ import re
 from tabulate import tabulate
 
 from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _MARKS = {Emphasis.NONE: "{}", Emphasis.BEST: "**{}**", Emphasis.SECOND: "<u>{}</u>"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")

@@ -6,7 +6,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
-from mdreid_bench.report.text import printable
+from mdreid_bench.wording import printable
 
 _STYLES = {Emphasis.NONE: "", Emphasis.BEST: "bold", Emphasis.SECOND: "underline"}
 

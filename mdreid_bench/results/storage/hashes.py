@@ -1,10 +1,14 @@
-"""One hash for equal content: run keys, record digests and fingerprints are made with it."""
+"""One hash for equal content, of plain values (run keys, digests of records, fingerprints) and of stored files."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
+
+_FILE_DIGEST_BYTES = 16
 
 
 def canonical_json(obj: Any) -> str:
@@ -22,6 +26,22 @@ def canonical_json(obj: Any) -> str:
 def canonical_hash(obj: Any) -> str:
     """Return the SHA-256 of :func:`canonical_json` as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(obj).encode("ascii")).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """Return a hexadecimal hash of a file's content, computed once per process while the file does not change.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    status = path.stat()
+    return _file_hash(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path, size: int, changed: int, number: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=_FILE_DIGEST_BYTES)).hexdigest()
 
 
 def _plain(obj: Any) -> Any:

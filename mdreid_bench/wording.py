@@ -1,0 +1,20 @@
+"""Small pieces of text that many messages need: safe characters, short lists, numbers with their noun."""
+
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """Escape control, format, line-breaking and undecodable characters, which could steer a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def listed(items: Sequence[str], most: int = 10, separator: str = ", ") -> str:
+    """Join the first ``most`` items and say how many are left: ``a, b and 3 more``, ``a; b; and 3 more``."""
+    left = len(items) - most
+    more = f"{separator.rstrip(', ')} and {left} more" if left > 0 else ""
+    return separator.join(items[:most]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 fault`` or ``2 faults``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
