@@ -19,7 +19,7 @@ class SingleClassifierOptions(Options):
 
 
 class SingleClassifier(SingleBranch):
-    """The lower reference of the any-to-any study (specification: single_classifier.md)."""
+    """The lower reference of the any-to-any study (docs/methods/single-classifier.md)."""
 
     card: ClassVar[MethodCard] = MethodCard(
         name="single-classifier",

@@ -16,7 +16,7 @@ Supervision = Literal["joint", "separate"]
 
 
 class ClassVectorSupervision(nn.Module):
-    """Identity and triplet loss on class vectors (top_reid.md section 6, editor.md section 8).
+    """Identity and triplet loss on class vectors (docs/methods/top-reid.md, "Heads and losses").
 
     Args:
         width: W, size of a class vector.

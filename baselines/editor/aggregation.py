@@ -24,10 +24,11 @@ class Aggregated:
 
 
 class HierarchicalAggregation(nn.Module):
-    """An independent stage for each modality and a collaborative one (editor.md section 6).
+    """An independent stage for each modality and a collaborative one.
 
-    The mean over selected patches divides by their number. The released code counts rows whose sum is not zero,
-    which is the same number unless a selected row happens to sum to zero.
+    See docs/methods/editor.md, "Hierarchical masked aggregation". The mean over selected patches divides by their
+    number. The released code counts rows whose sum is not zero, which is the same number unless a selected row
+    happens to sum to zero.
 
     Args:
         width: W, size of a token.

@@ -14,7 +14,8 @@ from protocols.modality import SINGLES, Modality
 def background_consistency(tokens: Mapping[Modality, Tensor], selected: Tensor) -> Tensor:
     """Return MSE(R, N) + MSE(R, T) + MSE(N, T) over the patches that were not selected, a scalar.
 
-    Each mean is taken over B x P x W; selected positions count as zeros (editor.md section 5).
+    Each mean is taken over B x P x W; selected positions count as zeros (docs/methods/editor.md, "Background
+    consistency").
 
     Args:
         tokens: (B, 1 + P, W) by modality, class token first.

@@ -55,7 +55,7 @@ class EDITOROptions(Options):
 
 
 class EDITOR(SeparableMethod):
-    """Shared trunk, token selection, hierarchical masked aggregation (specification: editor.md).
+    """Shared trunk, token selection, hierarchical masked aggregation (docs/methods/editor.md).
 
     The selection looks at all modalities of a subset together, so it and the aggregation are repeated for every
     subset; the trunk is not. No source says what stands in for a missing modality. Here it is an image of zeros
@@ -120,7 +120,7 @@ class EDITOR(SeparableMethod):
         return self._look(images, camera)
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the fused feature and of the trunk, BCC and OCFR (editor.md section 8)."""
+        """Return the terms of the fused feature and of the trunk, BCC and OCFR (docs/methods/editor.md)."""
         tokens = {m: represented[str(m)] for m in SINGLES}
         spatial = [represented[str(m) + _SPATIAL] for m in SINGLES]
         selected = self._select(spatial, [represented[str(m) + _BRIGHT] for m in SINGLES])

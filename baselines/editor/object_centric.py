@@ -14,7 +14,9 @@ NEW_SHARE = 0.8
 
 
 class ObjectCentres(nn.Module):
-    """Moving centres of unit class tokens by modality and identity (editor.md section 7).
+    """Moving centres of unit class tokens by modality and identity.
+
+    See docs/methods/editor.md, "Object-centric refinement".
 
     Args:
         identities: number of training identities C.

@@ -1,4 +1,4 @@
-"""Settings of EDITOR by preset and dataset (editor.md section 9)."""
+"""Settings of EDITOR by preset and dataset (docs/methods/editor.md, "Recipe")."""
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited

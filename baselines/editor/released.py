@@ -31,7 +31,7 @@ class EDITORRelease(ReleasedFormat):
 
     A file holds the heads of both kinds of supervision, of which one was trained; the option ``supervision`` says
     which is kept. Left out are the 1000-way layer and the Haar wavelets, which are constants: transforming there and
-    back is the identity (editor.md section 4).
+    back is the identity (docs/methods/editor.md, "Token selection").
     """
 
     title: ClassVar[str] = "the released code of EDITOR"

@@ -41,7 +41,7 @@ def frequency_mask(brightness: Tensor, patch_size: tuple[int, int], keep: int, t
     """Return the patches with the most pixels above mid-grey, (B, P) bool.
 
     The paper averages the Haar wavelet coefficients of the three images over four levels and transforms back. The
-    transform is linear, so that is the mean of the images (editor.md section 4).
+    transform is linear, so that is the mean of the images (docs/methods/editor.md, "Token selection").
 
     Args:
         brightness: (B, H, W), the mean over channels of the normalised images, summed over the modalities; only the

@@ -41,7 +41,7 @@ class TOPReIDOptions(Options):
 
 
 class TOPReID(SeparableMethod):
-    """Three trunks, token permutation, complementary reconstruction (specification: top_reid.md).
+    """Three trunks, token permutation, complementary reconstruction (docs/methods/top-reid.md).
 
     Args:
         trunks: one for each spectrum, nothing shared.
@@ -89,7 +89,7 @@ class TOPReID(SeparableMethod):
         return "trunk" if in_trunk and not self.uniform_rate else "base"
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the fused feature, of the trunks and of the reconstruction (top_reid.md section 6)."""
+        """Return the terms of the fused feature, of the trunks and of the reconstruction."""
         tokens = {m: represented[str(m)] for m in SINGLES}
         fused = self.permutation(tokens)
         terms = {
@@ -107,8 +107,8 @@ class TOPReID(SeparableMethod):
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
         """Fill in the tokens of missing spectra, permute and normalise: (B, 3 W).
 
-        A missing spectrum is the mean of its predictions from the available ones (top_reid.md section 8), for the
-        query and the gallery each by itself.
+        A missing spectrum is the mean of its predictions from the available ones, for the query and the gallery each
+        by itself (docs/methods/top-reid.md, "Missing spectra").
         """
         tokens = {m: encoded[str(m)] for m in available}
         for target in SINGLES:

@@ -14,7 +14,7 @@ STEPS: tuple[Mapping[Modality, Modality], ...] = (
     {R: R, N: N, T: T},
 )
 # fmt: on
-"""For every step, whose patches the class token of each spectrum reads (top_reid.md section 4)."""
+"""Whose patches the class token of each spectrum reads in a step (docs/methods/top-reid.md, "Token permutation")."""
 
 
 class RotationBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""Settings of TOP-ReID by preset and dataset (top_reid.md section 7)."""
+"""Settings of TOP-ReID by preset and dataset (docs/methods/top-reid.md, "Recipe")."""
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited

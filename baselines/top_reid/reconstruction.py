@@ -39,7 +39,9 @@ class TransformerBlock(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """One transformer block for each ordered pair of spectra, over all tokens (top_reid.md section 5).
+    """One transformer block for each ordered pair of spectra, over all tokens.
+
+    See docs/methods/top-reid.md, "Reconstruction".
 
     Args:
         width: W, size of a token.

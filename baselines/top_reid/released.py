@@ -47,8 +47,8 @@ class TOPReIDRelease(ReleasedFormat):
     """Names of the released TOP-ReID checkpoints.
 
     A file holds the heads of both kinds of supervision, of which one was trained; the option ``supervision`` says
-    which are kept. The 1000-way layers are left out. No source says which of the two reconstruction blocks of a
-    spectrum predicts which other spectrum; here the first predicts the one that comes first in the order R, N, T.
+    which are kept. The 1000-way layers are left out. Of the two reconstruction blocks of a spectrum, the first
+    predicts the spectrum that comes first in the order R, N, T.
     """
 
     title: ClassVar[str] = "the released code of TOP-ReID"

@@ -45,7 +45,7 @@ class ImageConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Training transforms (specification: training.md section 2)."""
+    """Training transforms (docs/methods/training.md, "Image transforms")."""
 
     flip: Fraction = Field(default=0.5, description="probability of a horizontal flip")
     pad: Annotated[int, Field(ge=0)] = Field(default=10, description="zero padding before the random crop, pixels")
@@ -72,7 +72,7 @@ class BatchConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """Optimiser and learning rates (training.md section 4)."""
+    """Optimiser and learning rates (docs/methods/training.md, "Optimiser groups")."""
 
     name: Literal["adam", "sgd"] = Field(default="adam", description="Adam with L2 decay, or SGD without Nesterov")
     lr: Annotated[float, Field(gt=0)] = Field(default=3.5e-4, description="base learning rate")
@@ -87,7 +87,7 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
-    """Warm-up and cosine per epoch (training.md section 5)."""
+    """Warm-up and cosine per epoch (docs/methods/training.md, "Learning-rate schedule")."""
 
     epochs: Positive = Field(
         default=50, description="number of epochs; shortening it alone shortens the warm-up in proportion"

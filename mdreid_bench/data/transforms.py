@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def resize(image: Image.Image, size: tuple[int, int], *, training: bool) -> Pixels:
-    """Return (H, W, 3) uint8; bicubic for training and bilinear for testing (training.md section 2).
+    """Return (H, W, 3) uint8; bicubic for training and bilinear for testing, as in the released code.
 
     Args:
         image: an RGB image of any size.
@@ -36,7 +36,9 @@ def normalise(pixels: Pixels, config: ImageConfig) -> Tensor:
 
 
 class TrainTransform:
-    """Flip, pad and crop, normalise, erase (training.md section 2), from an explicit random generator.
+    """Flip, pad and crop, normalise, erase, from an explicit random generator.
+
+    See docs/methods/training.md, "Image transforms".
 
     Args:
         augment: probabilities and ranges.

@@ -40,7 +40,7 @@ def embedding_cost(method: Method, image_size: tuple[int, int], available: Modal
 
     What a method computes once and keeps, such as the tokens of an absent image of each camera, is computed before
     the count and its multiply-adds are not in it. Published figures are often smaller because their counters skip
-    attention, embeddings or projections (mdreid.md section 9).
+    attention, embeddings or projections (docs/methods/mdreid.md, "Cost").
 
     Args:
         method: trained or not, on any device.

@@ -22,7 +22,9 @@ _ABSENT = "absent"
 
 
 class SingleBranch(SeparableMethod):
-    """Shared trunk with the class token alone; feature [cls_R | cls_N | cls_T] (specification: single_classifier.md).
+    """Shared trunk with the class token alone; feature [cls_R | cls_N | cls_T].
+
+    See docs/methods/single-classifier.md, "Network".
 
     Args:
         trunk: shared by the modalities, with one leading token.
@@ -80,7 +82,7 @@ class SingleBranch(SeparableMethod):
         return {str(m): v[:, 0] for m, v in run_trunk(self.trunk, images, camera).items()}
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the identity and the triplet term on the concatenated feature (single_classifier.md section 3)."""
+        """Return the identity and the triplet term on the concatenated feature."""
         feature = torch.cat([represented[str(m)] for m in SINGLES], dim=1)
         return {
             "identity": self.identity_weight * identity_loss(self.head(feature), identity),

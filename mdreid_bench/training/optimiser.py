@@ -11,9 +11,10 @@ from mdreid_bench.training.schedule import learning_rate
 
 
 def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
-    """Return Adam or SGD over three groups: trunk, base, and biases outside the trunk (training.md section 4).
+    """Return Adam or SGD over three groups: trunk, base, and biases outside the trunk.
 
-    Weight decay is the L2 form and applies to every parameter. Each group remembers its target rate.
+    They are those of docs/methods/training.md, "Optimiser groups". Weight decay is the L2 form and applies to every
+    parameter. Each group remembers its target rate.
     """
     section = config.optimizer
     trunk_lr = section.lr if section.trunk_lr is None else section.trunk_lr

@@ -9,11 +9,11 @@ from mdreid_bench.errors import UsageError
 
 
 class IdentityBatches:
-    """The PK sampler of the released code (training.md section 1), with explicit random draws.
+    """The PK sampler of the released code, with explicit random draws.
 
-    Every batch holds P = size / instances identities in contiguous blocks of ``instances`` samples. An identity's
-    samples are shuffled, drawn with replacement first if there are too few, and cut into chunks; the epoch ends when
-    fewer than P identities have a chunk left.
+    See docs/methods/training.md, "Identity-balanced batches". Every batch holds P = size / instances identities in
+    contiguous blocks of ``instances`` samples. An identity's samples are shuffled, drawn with replacement first if
+    there are too few, and cut into chunks; the epoch ends when fewer than P identities have a chunk left.
 
     Args:
         labels: (n,) identity of every training triplet.

@@ -10,7 +10,7 @@ _NOISE_SEED = 42
 
 
 def learning_rate(target: float, base: float, epoch: int, config: ScheduleConfig) -> float:
-    """Return the rate of a parameter group in one epoch (training.md section 5).
+    """Return the rate of a parameter group in one epoch (docs/methods/training.md, "Learning-rate schedule").
 
     Warm-up rises (or, for a small target, falls) linearly from ``warmup_factor * base`` to ``target``; the cosine
     runs over all epochs, not shifted by the warm-up, down to ``floor_factor * base``.

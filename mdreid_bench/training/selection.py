@@ -52,8 +52,8 @@ class LastEpoch(Selection):
 class BestTest(Selection):
     """Keeps the epoch with the best mAP of RNT-to-RNT on the test data, the later one of equals.
 
-    This is how the released code bases choose the checkpoint that they report (training.md section 6). It makes the
-    reported figure an optimistic one, which is why every record of such a run says so.
+    This is how the released code bases choose the checkpoint that they report (docs/methods/training.md, "Precision,
+    seeds and the reported epoch"). It makes the figure an optimistic one, so every record of such a run says so.
 
     Args:
         index: its test data are looked at after every epoch.

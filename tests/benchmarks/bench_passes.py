@@ -26,8 +26,8 @@ TRIPLETS = 836
 """Of the test set of RGBNT201, each query and gallery item at once."""
 RELEASED = len(ALL_PROTOCOLS) * 2 * (2 * TRIPLETS) * 3
 """Images that pass the trunk in the released procedure: for every protocol, the list of queries and gallery items
-goes through twice, once with the sensors of each side, and blank images stand for those left out (training.md,
-section 8)."""
+goes through twice, once with the sensors of each side, and blank images stand for those left out
+(docs/methods/training.md, "Query and gallery subsets")."""
 
 
 def shaped_like_rgbnt201() -> DatasetIndex:

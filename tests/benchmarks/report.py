@@ -1,6 +1,6 @@
 """Makes docs/performance.md from the output of the benchmarks, and shows which requirements are met.
 
-``python -m tests.benchmarks.report BENCHMARK.json [PAGE.md]`` exits with 1 when one is not met.
+``python -m tests.benchmarks.report BENCHMARK.json [PAGE]`` exits with 1 when one is not met.
 """
 
 import json

@@ -101,13 +101,14 @@ def full_size(name: str, trunk: str) -> Method:
 @pytest.mark.parametrize(
     ("name", "trunk", "parameters", "multiply_adds"),
     [
-        # mdreid.md section 9 has 34.4 G with every token projected and the last block whole; two of 130 are needed.
+        # 34.4 G with every token projected and the last block whole (docs/methods/mdreid.md, "Cost"); two of 130
+        # are needed.
         ("mdreid", "ViT-B-16-quickgelu", 86.1e6, 34.4e9 - 3 * (128 * 768 * 512 + spared(2, 130, 768))),
-        # single_classifier.md section 6 has 34.2 G, likewise.
+        # 34.2 G, likewise (docs/methods/single-classifier.md, "Cost").
         ("single-classifier", "ViT-B-16-quickgelu", 86.14e6, 34.2e9 - 3 * (128 * 768 * 512 + spared(1, 129, 768))),
-        # top_reid.md section 10: 278.2 M without position and camera tables.
+        # 278.2 M without position and camera tables (docs/methods/top-reid.md, "Cost").
         ("top-reid", "vit-b-16-imagenet", 278.2e6 + 3 * (129 + FACTS.cameras) * 768, None),
-        # editor.md section 12: 117.5 M likewise.
+        # 117.5 M likewise (docs/methods/editor.md, "Cost").
         ("editor", "vit-b-16-imagenet", 117.5e6 + (129 + FACTS.cameras) * 768, None),
     ],
 )

@@ -44,7 +44,7 @@ def patches_of(images: Tensor, kernel: Tensor) -> Tensor:
 
 
 def mdreid_tokens(s: State, images: Tensor, camera: Tensor, blocks: int) -> Tensor:
-    """Specific and shared vector of one modality, (B, 2, 512) (mdreid.md section 3)."""
+    """Specific and shared vector of one modality, (B, 2, 512) (docs/methods/mdreid.md, "Trunk and tokens")."""
     base = "BACKBONE.base."
     batch = len(images)
     specific = s[base + "class_embedding"] + s["BACKBONE.cv_embed"][camera, 0]
@@ -63,7 +63,7 @@ def mdreid_tokens(s: State, images: Tensor, camera: Tensor, blocks: int) -> Tens
 
 
 def vit(s: State, base: str, images: Tensor, camera: Tensor, blocks: int) -> tuple[Tensor, Tensor]:
-    """All tokens (B, 129, 768), and the rollout of the class token (B, 12, 128) (top_reid.md section 3)."""
+    """All tokens (B, 129, 768), rollout of the class token (B, 12, 128); see docs/methods/top-reid.md, "Trunks"."""
     patches = patches_of(images, s[f"{base}.patch_embed.proj.weight"]) + s[f"{base}.patch_embed.proj.bias"]
     x = torch.cat([s[f"{base}.cls_token"].expand(len(images), -1, -1), patches], 1)
     x = x + s[f"{base}.pos_embed"] + 3 * s[f"{base}.sie_embed"][camera]
@@ -79,7 +79,7 @@ def vit(s: State, base: str, images: Tensor, camera: Tensor, blocks: int) -> tup
 
 
 def permuted(s: State, tokens: Mapping[str, Tensor]) -> Tensor:
-    """Fused feature (B, 2304) from the tokens of R, N and T (top_reid.md section 4)."""
+    """Fused feature (B, 2304) from the tokens of R, N and T (docs/methods/top-reid.md, "Token permutation")."""
     classes = {m: t[:, :1] for m, t in tokens.items()}
     patches = {m: t[:, 1:] for m, t in tokens.items()}
     for step, reads in (("start", "NTR"), ("middle", "TRN"), ("end", "RNT")):
@@ -97,7 +97,7 @@ def permuted(s: State, tokens: Mapping[str, Tensor]) -> Tensor:
 
 
 def reconstructed(s: State, name: str, x: Tensor) -> Tensor:
-    """Tokens of another spectrum by one reconstruction block (top_reid.md section 5)."""
+    """Tokens of another spectrum by one reconstruction block (docs/methods/top-reid.md, "Reconstruction")."""
     p = f"CRM.{name}.blocks.0."
     q, k, v = linear(s, p + "attn.qkv", layer_norm(s, p + "norm1", x, 1e-5)).chunk(3, -1)
     x = x + linear(s, p + "attn.proj", mixed(attention_weights(q, k), v))
@@ -111,7 +111,7 @@ def largest(scores: Tensor, keep: int) -> Tensor:
 
 
 def editor_feature(s: State, images: Mapping[str, Tensor], camera: Tensor, blocks: int) -> Tensor:
-    """Fused feature (B, 2304) of complete modalities (editor.md sections 3 to 6)."""
+    """Fused feature (B, 2304) of complete modalities (docs/methods/editor.md)."""
     seen = {m: vit(s, "BACKBONE.base", x, camera, blocks) for m, x in images.items()}
     spatial = torch.stack([largest(rollout, 2).any(1) for _, rollout in seen.values()]).any(0)
     bright = torch.stack(list(images.values())).mean(0).mean(1, keepdim=True)

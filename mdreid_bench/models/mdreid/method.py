@@ -58,7 +58,7 @@ class MDReIDOptions(Options):
 
 
 class MDReID(SeparableMethod):
-    """One specific and one shared vector per modality, decoupled by ROL and KDL (specification: mdreid.md).
+    """One specific and one shared vector per modality, decoupled by ROL and KDL (docs/methods/mdreid.md).
 
     Args:
         trunk: shared by the modalities, with two leading tokens.
@@ -109,7 +109,7 @@ class MDReID(SeparableMethod):
         return "base" if parameter == "trunk.position" else super().rate(parameter)
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return identity and triplet terms of both branches, ROL and KDL (mdreid.md section 5)."""
+        """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses")."""
         tokens = {m: represented[str(m)] for m in SINGLES}
         specific = [tokens[m][:, 0] for m in SINGLES]
         shared = torch.cat([tokens[m][:, 1] for m in SINGLES], dim=1)

@@ -18,12 +18,12 @@ _METHOD = "mdreid"
 
 @dataclass(frozen=True)
 class ReleasedPairing:
-    """Puts blocks of query and gallery opposite each other as the released code does (mdreid.md section 7).
+    """Puts blocks of query and gallery opposite each other as the released code does.
 
-    The specific vectors of the sensors that both sides have are compared with each other; all others are dropped.
-    The shared vectors of each side, in the order R, N, T, are compared position by position, the shorter list being
-    filled up with its last vector. Each side is then normalised as a whole. For equal subsets that is the cosine of
-    the concatenations.
+    See docs/methods/mdreid.md, "Inference and similarity". The specific vectors of the sensors that both sides have
+    are compared with each other; all others are dropped. The shared vectors of each side, in the order R, N, T, are
+    compared position by position, the shorter list being filled up with its last vector. Each side is then normalised
+    as a whole. For equal subsets that is the cosine of the concatenations.
 
     Where sensors stand at the same place in the two lists, or have nothing in common, this is what the released code
     computes: for all matched settings and the paper's four mismatched ones. Elsewhere that code compares specific

@@ -44,7 +44,7 @@ _IN_BLOCK = {
     "ln_2.bias": "768",
 }
 UNTRAINED_HEADS = ("rs", "ns", "ts")
-"""Suffixes of the heads over [sp_m | sh_m], which get no gradient in the released code (mdreid.md section 4)."""
+"""Suffixes of the heads over [sp_m | sh_m], untrained as released (docs/methods/mdreid.md, "Heads")."""
 
 
 class MDReIDRelease(ReleasedFormat):

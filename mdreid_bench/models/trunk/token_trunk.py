@@ -16,9 +16,9 @@ class TokenTrunk(Trunk):
 
     The output is (B, 1 + P, W), class token first.
 
-    This is how TOP-ReID and EDITOR use their transformer (top_reid.md section 3, editor.md section 3). Both start
-    from an ImageNet ViT-B/16, which is the trunk ``vit-b-16-imagenet`` here; with a CLIP tower the layer norm before
-    the blocks, the activation and the epsilon of the norms are CLIP's.
+    This is how TOP-ReID and EDITOR use their transformer (docs/methods/top-reid.md, "Trunks"). Both start from an
+    ImageNet ViT-B/16, which is the trunk ``vit-b-16-imagenet`` here; with a CLIP tower the layer norm before the
+    blocks, the activation and the epsilon of the norms are CLIP's.
 
     Args:
         visual: open_clip vision transformer, pretrained or not.
@@ -73,7 +73,7 @@ class TokenTrunk(Trunk):
         """Return all tokens (B, 1 + P, W) and, without gradient, the attention rollout of the class token.
 
         The rollout is the class row of A_L ... A_2 A_1, the product over the blocks of the raw attention maps, head
-        by head, without the class column: (B, heads, P) float32 (editor.md section 4).
+        by head, without the class column: (B, heads, P) float32 (docs/methods/editor.md, "Token selection").
         """
         tokens, rollouts = [], []
         for chunk in self._chunks(images, camera):

@@ -24,7 +24,7 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], extra_tokens: in
     """Fit a pretrained position table to another grid and number of leading tokens.
 
     The class row is repeated for every leading token; the square grid is resized bilinearly, row-major, height first
-    (training.md section 7).
+    (docs/methods/training.md, "Position tables and pretrained towers").
 
     Args:
         table: (1 + s*s, W) of the pretrained model.
@@ -59,7 +59,8 @@ class Trunk(nn.Module):
 
     Token order: class (specific) token, shared token if any, patches. The camera embedding is added to the class
     token only, before the position table and the first layer norm. The output projection is applied to every
-    leading token after the last layer norm (mdreid.md section 3). The last block is computed for these alone.
+    leading token after the last layer norm. The last block is computed for these alone (docs/methods/mdreid.md,
+    "Trunk and tokens").
 
     Args:
         visual: open_clip vision transformer, pretrained or not.
