@@ -65,7 +65,7 @@ class Exclusion(StrEnum):
     """Same identity and same scene."""
 
     def attribute(self, labels: Labels) -> NDArray[np.int64] | None:
-        """Return the labels that must differ between a query and its positives, or None when nothing need."""
+        """Return the labels that must differ between a query and its positives, or None when nothing is excluded."""
         if self is Exclusion.NONE:
             return None
         return labels.camera if self is Exclusion.CAMERA else labels.scene

@@ -103,7 +103,7 @@ def _multiply(left: NDArray[np.float32], right: NDArray[np.float32], out: NDArra
 def _whole_tiles(rows: FloatArray, tile: int) -> NDArray[np.float32]:
     """Copy the rows as float32 and add zero rows up to a multiple of the tile.
 
-    It is a copy even where none is needed, for a product of an array with itself takes another path in NumPy.
+    It is always a copy, because NumPy computes the product of an array with itself in a different way.
     """
     padded = np.zeros((-(-len(rows) // tile) * tile, rows.shape[1]), dtype=np.float32)
     padded[: len(rows)] = rows

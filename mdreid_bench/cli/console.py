@@ -31,7 +31,7 @@ class Console:
     """Shows messages, progress, tables and results; implements :class:`mdreid_bench.progress.Reporter`.
 
     On a terminal, running tasks have a bar with the time left. Elsewhere a task prints a line now and then, and
-    there are no colours. Of several processes that work together, only the first speaks, but for errors.
+    there are no colours. Of several processes that work together, only the first prints anything but errors.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -74,7 +74,7 @@ class Console:
     def table(self, table: Table) -> None:
         """Write a table to stdout and an empty line after it; nothing in it is cut short.
 
-        Where the output is piped, the lines are as long as it takes; on a narrow terminal, cells wrap.
+        Where the output is piped, the lines are as long as the cells need; on a narrow terminal, cells wrap.
         """
         drawn = render_rich(table)
         room = self._room(drawn)

@@ -54,7 +54,7 @@ def describe(error: BaseException) -> Failure | None:
         return Failure(str(error), error.exit_code)
     if isinstance(error, UnknownNameError):
         return Failure(str(error), UsageError.exit_code)
-    # Some versions of typer carry a click of their own, so its errors are known by what they can do.
+    # Some versions of typer bundle click, so its errors cannot be recognised by their class.
     if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or hasattr(error, "format_message"):
         return None
     if isinstance(error, OSError) and error.filename is not None:

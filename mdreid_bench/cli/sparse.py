@@ -43,7 +43,7 @@ class SparseTask:
             self._line(f"{duration(left)} left")
 
     def close(self) -> None:
-        """Write the last line, with the time that the task took, unless it was a matter of an instant."""
+        """Write the last line, with the time that the task took, unless it took hardly any."""
         elapsed = self._clock() - self._start
         if elapsed >= QUIET_SECONDS:
             self._line(f"took {duration(elapsed)}")

@@ -53,7 +53,7 @@ def findings(kind: Kind, faults: Iterable[Fault]) -> list[Finding]:
 
 
 def established(scan: Scan) -> list[Labelled]:
-    """Return the triplets that most of their files speak for: complete ones and those that lack one file.
+    """Return the triplets of which at most one file is missing.
 
     Rules on labels and counts look at these, so that one lost file is one finding.
     """
@@ -61,7 +61,7 @@ def established(scan: Scan) -> list[Labelled]:
 
 
 def lone_or_missing(scan: Scan) -> list[Finding]:
-    """Report each missing file, and a file that is the only one of its triplet once instead of the other two."""
+    """Report each missing file; where only one file of a triplet is there, report that one instead of both others."""
     result = []
     for part in scan.incomplete:
         if len(part.present) > 1:
@@ -166,7 +166,7 @@ def first_path(item: Labelled) -> str:
 
 
 def _places(scan: Scan) -> dict[str, tuple[object, ...]]:
-    """Return for each file what a query's file and its copy in the gallery have in common, and no others."""
+    """Return a key for each file, equal for a query's file and its copy in the gallery and for no others."""
     result: dict[str, tuple[object, ...]] = {}
     for item in scan.labelled:
         common = (Role.TRAIN in item.roles, item.name, item.identity, item.camera, item.scene)

@@ -27,7 +27,7 @@ class PeerFailedError(MdreidError):
 
 @contextmanager
 def _meeting() -> Iterator[None]:
-    """Say in a user's words that a process did not come to where all meet."""
+    """Turn the error of a process that waited for another in vain into a message for the user."""
     try:
         yield
     except RuntimeError as error:

@@ -146,7 +146,7 @@ class _Execution:
                 return
             if run.source is None:
                 method = self._trained(run)
-                # Before the extraction, after whose end nothing would miss it.
+                # Written before the extraction: once embeddings exist, this branch never runs again.
                 write_json(run.store.folder(run.id).cost, _cost(method, run))
                 with self._phase("extract"):
                     self._extract(method, run)

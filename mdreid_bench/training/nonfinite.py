@@ -125,7 +125,7 @@ class Guard:
         """Return the batches skipped in an epoch and forget them.
 
         Raises:
-            MdreidError: when no step was left of the epoch, which would go on for ever.
+            MdreidError: when every batch of the epoch was skipped: training would go on without learning anything.
         """
         skipped, self.skipped = self.skipped, []
         if skipped and not steps:

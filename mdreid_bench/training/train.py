@@ -31,7 +31,7 @@ from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_facts import WeightsFacts
 
 _SMALLEST_SCALE = 2.0**-10
-"""Gradients that overflow in half precision at this loss scale are not a matter of the scale."""
+"""When gradients overflow in half precision even at this loss scale, a smaller scale would not help."""
 
 
 class Trainer:

@@ -1,4 +1,4 @@
-"""From a released checkpoint to a weights file of this suite, which needs no further word."""
+"""From a released checkpoint to a weights file of this suite, which describes itself."""
 
 from pathlib import Path
 

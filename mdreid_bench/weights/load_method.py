@@ -35,7 +35,7 @@ def load_method(
 ) -> Method:
     """Build the method that a weights file belongs to, on the CPU, in evaluation mode, without gradients.
 
-    Files of this suite need no further word. A released checkpoint says how many patches an image has but not
+    Files of this suite describe themselves. A released checkpoint says how many patches an image has but not
     whether it stands or lies; without ``dataset`` and ``image_size`` that is taken from the dataset that has its
     number of cameras.
 

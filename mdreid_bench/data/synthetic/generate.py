@@ -142,7 +142,7 @@ def _write_all(
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is killed; it would wait for work for ever."""
+    """End this process when the one that started it is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

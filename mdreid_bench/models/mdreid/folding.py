@@ -44,10 +44,10 @@ def fold_released(
 
 
 def keep_components(folded: Tensor, components: Components, similarity: Similarity) -> Tensor:
-    """Return of a folded vector what compares the specific or the shared vectors alone (paper, Table 6).
+    """Return the part of a folded vector that compares the specific vectors, or the shared ones (paper, Table 6).
 
-    Of the paper's Sim_total, the summand of the others is left out; the released concatenation is that of the kept
-    vectors, normalised again. Where the sensors of both sides are disjoint, specific vectors never meet, and all
+    In the paper's form the other summand of Sim_total is left out; in the released form the kept vectors are
+    concatenated and normalised again. Where the sensors of both sides are disjoint, specific vectors never meet, and all
     similarities are 0.
 
     Args:

@@ -39,7 +39,7 @@ def quiet_logging() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _offline_when_unreachable() -> Iterator[None]:
-    """Tell the hub's client to use its cache alone when the hub does not answer; it would retry for a minute."""
+    """Let the hub's client use its cache alone when the hub does not answer, instead of retrying for a minute."""
     from huggingface_hub import constants
 
     previous = constants.HF_HUB_OFFLINE

@@ -1,7 +1,7 @@
 """Pretrains the small trunk of the ``tiny`` preset: ``python -m mdreid_bench.models.trunk.pretrain OUT.safetensors``.
 
 CLIP brings cross-sensor alignment to the paper's trunk; a small trunk trained from scratch on a few dozen identities
-has none. This script gives the small one a like start: a contrastive loss over synthetic identities that no dataset
+has none. This script gives it a similar start: a contrastive loss over synthetic identities that no dataset
 of this project contains (a random stream of their own), in which two views of an identity by different cameras and
 any two sensors must find each other.
 """

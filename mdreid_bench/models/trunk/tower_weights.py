@@ -188,7 +188,7 @@ def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
 
 def _load_torch(path: Path, archives: bool) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on archives, which are told apart here, and on their future
+        warnings.simplefilter("ignore")  # about archives, which are handled below
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except RuntimeError as error:

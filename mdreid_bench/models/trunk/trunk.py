@@ -16,7 +16,7 @@ from mdreid_bench.models.trunk.tower_weights import visual_tower
 CACHED_VALUES = 5_000_000
 """Hidden values of an MLP up to which images go through the blocks of a trunk together on a CPU.
 
-Beyond some multiple of the caches, everything but the matrix products waits for the memory.
+When they take several times the size of the caches, all but the matrix products is limited by memory bandwidth.
 """
 
 

@@ -144,7 +144,7 @@ def _take(path: Path) -> Held | None:
         raise DataError(f"Cannot lock {path} ({error.strerror}); choose a folder that can be written.") from error
     _held.add(descriptor)
     previous = owner_of(path)
-    with suppress(OSError):  # a full disk: the lock holds all the same, and only messages are poorer
+    with suppress(OSError):  # on a full disk the lock still holds; only its messages cannot name the owner
         os.ftruncate(descriptor, 0)
         os.write(descriptor, Owner.this_process().model_dump_json().encode())
     return Held(descriptor, previous)
