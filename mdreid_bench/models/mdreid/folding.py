@@ -47,8 +47,8 @@ def keep_components(folded: Tensor, components: Components, similarity: Similari
     """Return the part of a folded vector that compares the specific vectors, or the shared ones (paper, Table 6).
 
     In the paper's form the other summand of Sim_total is left out; in the released form the kept vectors are
-    concatenated and normalised again. Where the sensors of both sides are disjoint, specific vectors never meet, and all
-    similarities are 0.
+    concatenated and normalised again. Where the sensors of both sides are disjoint, specific vectors never meet, and
+    all similarities are 0.
 
     Args:
         folded: (..., 4 D) from :func:`fold_paper`, or (..., 6 D) from :func:`fold_released`.
