@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mdreid_bench.cli.ablate_table import TableRow, study_table
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
+from mdreid_bench.report.study_table import MeasuredRow, study_table
 from mdreid_bench.report.table import Table
 from mdreid_bench.runs import ablation
 from mdreid_bench.runs.ablation import Row, Study
@@ -153,7 +153,7 @@ class AblateSession:
             seeds = {run.run_key: run.config.seed for run in row.runs}
             records = [record for record in outcome.records if record.run_key in seeds]
             absent = dict.fromkeys((seeds[key], reason) for key, reason in gaps if key in seeds)
-            rows.append(TableRow(row.row.label, records, tuple(absent)))
+            rows.append(MeasuredRow(row.row.label, records, tuple(absent)))
         options = planned.rows[-1].runs[0].config.options
         title = planned.study.title.format(**options)
         return study_table(title, self.workspace.settings, rows, planned.study.note)

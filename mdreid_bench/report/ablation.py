@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mdreid_bench.report.ablation_options import ROWS, SINGLE, W1, W2, Parts, is_ablated, parts
-from mdreid_bench.report.comparison import Row, comparison
+from mdreid_bench.report.comparison import ComparisonRow, comparison
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.paper_tables import PAPER
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import METRICS, Quantity, average, single
+from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, average, single
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
@@ -18,8 +18,6 @@ SUITE = "ablation"
 PROTOCOLS = tuple(str(protocol) for protocol in suite(SUITE))
 COMPONENT_PROTOCOL = "RT-to-NT"
 """The one protocol of the paper's Table 6."""
-_MAIN = tuple(METRICS)[:2]
-"""mAP and R-1, as in the paper's smaller tables."""
 _COMPONENTS = ("specific", "shared", "both")
 _NAMES = {
     SINGLE: ("MDReID [MDL x, ROL x, KDL x]",),
@@ -54,9 +52,9 @@ def ablation_tables(group: Group, figures: Sequence[Figure], published: bool) ->
         return []
     shown = [f for f in figures if published and f.dataset == group.dataset and f.paper == PAPER]
     means = [average(SUITE, PROTOCOLS, metric) for metric in METRICS]
-    settings = [single(protocol, metric) for protocol in PROTOCOLS for metric in _MAIN]
-    component = [single(COMPONENT_PROTOCOL, metric) for metric in _MAIN]
-    main_means = means[: len(_MAIN)]
+    settings = [single(protocol, metric) for protocol in PROTOCOLS for metric in MAIN_METRICS]
+    component = [single(COMPONENT_PROTOCOL, metric) for metric in MAIN_METRICS]
+    main_means = means[: len(MAIN_METRICS)]
     first, second = _w1_cases(group), _w2_cases(group)
     rows = [Case(name, _row_is(name), _NAMES[name]) for name in ROWS]
     vectors = [Case(f"{name} vectors", _components_are(name), (_printed_component(name),)) for name in _COMPONENTS]
@@ -92,7 +90,7 @@ def _study(
     return replace(table, curve=tuple(weights)) if table and len(weights) == len(rows) else table
 
 
-def _case_rows(group: Group, case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]) -> list[Row]:
+def _case_rows(group: Group, case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]) -> list[ComparisonRow]:
     belonging = [r for r in group.records if (found := parts(r)) is not None and case.has(found)]
     variants = group_variants(belonging)
     if len(variants) == 1:
@@ -100,7 +98,7 @@ def _case_rows(group: Group, case: Case, quantities: Sequence[Quantity], figures
     else:
         variants = [replace(variant, label=f"{case.label}: {variant.label}") for variant in variants]
     printed = _printed(case, quantities, figures)
-    return [Row(variant.label, variant, printed) for variant in variants] or [Row(case.label, None, printed)]
+    return [ComparisonRow(variant.label, variant, printed) for variant in variants] or [ComparisonRow(case.label, None, printed)]
 
 
 def _printed(case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]) -> Printed | None:

@@ -16,7 +16,7 @@ LIMITED = "not applicable: measured on a part of the test set"
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One method in one configuration beside what one source prints about it; either may be missing."""
 
     label: str
@@ -28,7 +28,7 @@ def comparison(
     title: str,
     group: Group,
     quantities: Sequence[Quantity],
-    rows: Sequence[Row],
+    rows: Sequence[ComparisonRow],
     published: bool,
     notes: Sequence[str] = (),
 ) -> Table | None:
@@ -82,13 +82,13 @@ def _headings(group: Group, quantities: Sequence[Quantity], published: bool) -> 
     )
 
 
-def _labels(row: Row, published: bool) -> list[Cell]:
+def _labels(row: ComparisonRow, published: bool) -> list[Cell]:
     if not published:
         return [row.label]
     return [row.label, row.printed.label if row.printed else Missing(NO_FIGURE)]
 
 
-def _columns(group: Group, quantity: Quantity, rows: Sequence[Row], published: bool) -> list[list[Cell]]:
+def _columns(group: Group, quantity: Quantity, rows: Sequence[ComparisonRow], published: bool) -> list[list[Cell]]:
     """Return the columns of one quantity: ours, or published, ours and difference."""
     ours = emphasise([quantity.measured(row.variant) for row in rows])
     if not published:

@@ -7,8 +7,7 @@ from pathlib import Path
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.figures.cmc import CurveFigure
 from mdreid_bench.report.figures.drawing import save_files
-from mdreid_bench.report.figures.heat_map import heat_map
-from mdreid_bench.report.figures.sweep_curve import sweep_curve
+from mdreid_bench.report.figures.tables import heat_map, sweep_curve
 from mdreid_bench.report.render.csv import render_csv
 from mdreid_bench.report.render.html import render_html
 from mdreid_bench.report.render.latex import render_latex

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from mdreid_bench.report.comparison import Row, comparison
+from mdreid_bench.report.comparison import ComparisonRow, comparison
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import METRICS, Quantity, average, single
+from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, average, single
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.published import Figure, method_key
 
@@ -28,14 +28,14 @@ def protocol_tables(
 
     Args:
         title: what is shown.
-        protocols: a single one is shown with all metrics, several with mAP and R-1.
+        protocols: a single one is shown with all metrics, several with mAP and Rank-1.
         suite: name of the protocols, by which their printed average is known.
         group: what was measured.
         figures: all published ones.
         published: whether to show them.
         methods: asked for by name; empty for all, and for those that are in the paper alone.
     """
-    metrics = list(METRICS) if len(protocols) == 1 else ["mAP", "rank1"]
+    metrics = list(METRICS) if len(protocols) == 1 else list(MAIN_METRICS)
     quantities = [quantity for metric in metrics for quantity in _quantities(suite, tuple(protocols), metric)]
     parts = [(title, quantities)]
     if len(quantities) * (3 if published else 1) > MOST_COLUMNS:
@@ -49,7 +49,7 @@ def protocol_tables(
 
 def method_rows(
     group: Group, quantities: Sequence[Quantity], figures: Sequence[Figure], methods: Collection[str] = ()
-) -> list[Row]:
+) -> list[ComparisonRow]:
     """Pair methods with what is printed about them: the paper's order first, then methods that nobody prints."""
     printed: dict[str, list[Printed]] = {}
     for entry in printed_rows(figures, quantities):
@@ -58,10 +58,10 @@ def method_rows(
     for key, entries in printed.items():
         ours = [variant for variant in group.variants if method_key(variant.method) == key]
         if ours:
-            rows += [Row(v.label, v, entry) for v in ours for entry in entries]
+            rows += [ComparisonRow(v.label, v, entry) for v in ours for entry in entries]
         elif not methods and any(_in_paper(entry, quantities) for entry in entries):
-            rows += [Row(entry.method, None, entry) for entry in entries]
-    return rows + [Row(v.label, v) for v in group.variants if method_key(v.method) not in printed]
+            rows += [ComparisonRow(entry.method, None, entry) for entry in entries]
+    return rows + [ComparisonRow(v.label, v) for v in group.variants if method_key(v.method) not in printed]
 
 
 def _in_paper(entry: Printed, quantities: Sequence[Quantity]) -> bool:

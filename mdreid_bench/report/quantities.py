@@ -10,8 +10,10 @@ from mdreid_bench.report.variants import PERCENT, Variant
 from mdreid_bench.results.published import AVERAGE
 from mdreid_bench.results.schema import Record
 
-METRICS = {"mAP": "mAP", "rank1": "R-1", "rank5": "R-5", "rank10": "R-10"}
-"""Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading, as in the paper."""
+METRICS = {"mAP": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
+"""Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading."""
+MAIN_METRICS = ("mAP", "rank1")
+"""Those that a table shows which has no room for all, as in the paper."""
 NOT_RUN = "not run"
 
 

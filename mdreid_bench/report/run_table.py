@@ -4,16 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report import remarks
+from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import PERCENT, Variant, group_variants
 from mdreid_bench.results.schema import Metrics, Record
 
-METRICS = {"mAP": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
-"""Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading."""
-COMPACT_METRICS = {"mAP": "mAP", "rank1": "Rank-1"}
 MANY_PROTOCOLS = 8
 """Above this number of protocols, a dataset gets one table with a row for each protocol."""
-NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
     groups = [*(variant.label for variant in variants), *absent_methods, "chance"]
     rows = []
     for protocol in protocols:
-        blocks = [_numbers(variant, protocol, COMPACT_METRICS, gaps) for variant in variants]
-        blocks += [[Missing(_reason(method, protocol, gaps))] * len(COMPACT_METRICS) for method in absent_methods]
+        blocks = [_numbers(variant, protocol, MAIN_METRICS, gaps) for variant in variants]
+        blocks += [[Missing(_reason(method, protocol, gaps))] * len(MAIN_METRICS) for method in absent_methods]
         by_metric = [emphasise(cells) for cells in zip(*blocks, strict=True)]
         row: list[Cell] = [cell for cells in zip(*by_metric, strict=True) for cell in cells]
         rows.append((protocol, *row, *_chance_of(variants, protocol)))
@@ -87,7 +84,7 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
         caption=remarks.caption(variants),
         columns=(
             Column("protocol"),
-            *(Column(title, group, numeric=True) for group in groups for title in COMPACT_METRICS.values()),
+            *(Column(title, group, numeric=True) for group in groups for title in (METRICS[metric] for metric in MAIN_METRICS)),
         ),
         rows=tuple(rows),
         footnotes=tuple(remarks.footnotes(variants, protocols)),
@@ -103,8 +100,8 @@ def _numbers(variant: Variant, protocol: str, metrics: Iterable[str], gaps: Sequ
 def _chance_of(variants: Sequence[Variant], protocol: str) -> list[Cell]:
     for variant in variants:
         if protocol in variant.records:
-            return _chance(variant.records[protocol][0].chance, COMPACT_METRICS)
-    return [Missing(NOT_RUN) for _ in COMPACT_METRICS]
+            return _chance(variant.records[protocol][0].chance, MAIN_METRICS)
+    return [Missing(NOT_RUN) for _ in MAIN_METRICS]
 
 
 def _chance(chance: Metrics, metrics: Iterable[str]) -> list[Cell]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mdreid_bench.report.quantities import METRICS
 from mdreid_bench.report.table import Cell, Column, Label, Missing, Number, Table
 from mdreid_bench.results.published import Figure, figures, method_key
 from mdreid_bench.results.schema import Metrics, Record
@@ -13,7 +14,6 @@ TOLERANCE = 0.1
 """Largest difference, in percent, that counts as agreement: the last digit that is printed."""
 _NOISE = 1e-9
 _PAPER = "mdreid"
-_METRICS = {"mAP": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def published(dataset: str, method: str) -> list[Figure]:
     found: dict[str, dict[str, Figure]] = {}
     for figure in figures():
         own = method_key(figure.method) == method_key(method) and method_key(figure.paper) in documents
-        if own and figure.dataset == dataset and figure.metric in _METRICS and _is_protocol(figure.protocol):
+        if own and figure.dataset == dataset and figure.metric in METRICS and _is_protocol(figure.protocol):
             found.setdefault(figure.protocol, {}).setdefault(figure.metric, figure)
     return [figure for by_metric in found.values() for figure in by_metric.values()]
 
@@ -112,7 +112,7 @@ def _row(check: Check) -> tuple[Cell, ...]:
         Missing("could not be evaluated") if difference is None else Number(difference, decimals=2, signed=True)
     )
     verdict = "agrees" if check.agrees else "differs"
-    return figure.protocol, _METRICS[figure.metric], source, Number(figure.value), measured, shown, verdict
+    return figure.protocol, METRICS[figure.metric], source, Number(figure.value), measured, shown, verdict
 
 
 def _is_protocol(name: str) -> bool:

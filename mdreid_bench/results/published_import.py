@@ -15,7 +15,7 @@ import yaml
 
 from mdreid_bench.results.published import AVERAGE, DERIVED, FIELDS, SOURCES
 from mdreid_bench.results.storage.atomic import write_text
-from protocols.modality import ALL_MODALITIES, Modality
+from protocols.modality import RNT, Modality
 from protocols.protocol import Protocol
 
 Entry = Mapping[str, Any]
@@ -96,10 +96,10 @@ def _protocol(entry: Entry) -> str:
     if setting in _NAMED_SETTINGS:
         return _NAMED_SETTINGS[setting]
     if missing := re.fullmatch(r"M\(([A-Z+]+)\)", setting):
-        return _both(ALL_MODALITIES & ~_subset(missing[1].split("+")))
+        return _both(RNT & ~_subset(missing[1].split("+")))
     if setting.startswith("matched (same spectra"):
         spectra = _SPECTRA.search(entry["method"])
-        return _both(_subset(spectra[1].split("-")) if spectra else ALL_MODALITIES)
+        return _both(_subset(spectra[1].split("-")) if spectra else RNT)
     return str(Protocol.parse(setting.removeprefix("matched ").replace("->", "-to-")))
 
 

@@ -116,7 +116,7 @@ def test_a_suite_by_itself() -> None:
 
 def test_the_seven_matched_protocols_have_a_mean() -> None:
     tables = sections(study(["single-classifier"], suites=["all"]), "matched")["matched"]
-    assert [table.columns[-1].group for table in tables] == ["mean of 7 mAP", "mean of 7 R-1"]
+    assert [table.columns[-1].group for table in tables] == ["mean of 7 mAP", "mean of 7 Rank-1"]
 
 
 def test_the_42_mismatched_protocols_are_rows_with_their_provenance() -> None:

@@ -10,8 +10,7 @@ from PIL import Image
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import curve_figure, expected_cmc
 from mdreid_bench.report.figures.drawing import save_files
-from mdreid_bench.report.figures.heat_map import heat_map
-from mdreid_bench.report.figures.sweep_curve import sweep_curve
+from mdreid_bench.report.figures.tables import heat_map, sweep_curve
 from mdreid_bench.report.groups import group_records
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from tests.report.fakes import cell

@@ -89,7 +89,7 @@ def test_without_published_figures_all_metrics_share_one_table() -> None:
 
 def test_where_nothing_is_published_there_are_no_columns_for_it() -> None:
     (table,) = build(only(study(["mdreid"], datasets=["another"])), "paper-matched")
-    assert [column.heading for column in table.columns] == ["method", "mAP", "R-1", "R-5", "R-10"]
+    assert [column.heading for column in table.columns] == ["method", "mAP", "Rank-1", "Rank-5", "Rank-10"]
 
 
 def test_the_papers_wrong_average_is_shown_with_the_mean_of_its_columns() -> None:

@@ -5,17 +5,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mdreid_bench.report import remarks
-from mdreid_bench.report.quantities import METRICS, Quantity
+from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import Variant, group_variants
 from mdreid_bench.results.schema import Record
 from protocols.suites import Setting
 
-SHOWN = ("mAP", "rank1")
-
 
 @dataclass(frozen=True)
-class TableRow:
+class MeasuredRow:
     """What is known of one configuration.
 
     Attributes:
@@ -43,7 +41,7 @@ class TableRow:
         return Missing("; ".join(reasons)) if reasons else cell
 
 
-def study_table(title: str, settings: Sequence[Setting], rows: Sequence[TableRow], note: str = "") -> Table | None:
+def study_table(title: str, settings: Sequence[Setting], rows: Sequence[MeasuredRow], note: str = "") -> Table | None:
     """Build the table of one study on one dataset; None when nothing was measured.
 
     Args:
@@ -57,7 +55,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[TableRow
         return None
     protocols = tuple(map(str, settings))
     groups = {f"mean of {len(protocols)}": protocols} | {protocol: (protocol,) for protocol in protocols}
-    quantities = [Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in SHOWN]
+    quantities = [Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS]
     columns = [emphasise([row.cell(quantity) for row in rows]) for quantity in quantities]
     body = [(row.label, *cells) for row, cells in zip(rows, zip(*columns, strict=True), strict=True)]
     chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
@@ -67,7 +65,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[TableRow
         caption=remarks.caption(variants),
         columns=(
             Column("configuration"),
-            *(Column(METRICS[metric], group, numeric=True) for group in groups for metric in SHOWN),
+            *(Column(METRICS[metric], group, numeric=True) for group in groups for metric in MAIN_METRICS),
         ),
         rows=(*body, chance),
         footnotes=(
@@ -80,7 +78,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[TableRow
     )
 
 
-def _cautions(rows: Sequence[TableRow], variants: Sequence[Variant]) -> Iterator[str]:
+def _cautions(rows: Sequence[MeasuredRow], variants: Sequence[Variant]) -> Iterator[str]:
     """Yield what keeps the differences between the rows from being taken for more than they are."""
     if variants[0].example.data_kind == "synthetic":
         yield "SYNTHETIC data: what a part contributes here says nothing about the published images."
