@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ PARTS = ("protocols", "mdreid_bench", "baselines", "tests")
 SOURCES = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
 SETTINGS = sorted((ROOT / "mdreid_bench").rglob("*.yaml"))
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+LONGEST_WAY = 4
+"""Files from the README to any place that CONTRIBUTING.md names."""
 CITATION = re.compile(r"(?<![\w/.:-])([\w./-]*\w\.md)\b(?:, \"([^\"]+)\")?")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 
@@ -83,3 +87,25 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert linked.exists(), target
         if section:
             assert section in {anchor(heading) for heading in headings(linked)}, f"{target}#{section}"
+
+
+def test_paths_named_in_pages_exist() -> None:
+    named = {path for page in PAGES for path in re.findall(r"`([\w./-]+/[\w-]+\.(?:py|md|csv))`", without_code(page))}
+    assert named
+    assert not [path for path in named if not (ROOT / path).is_file()]
+
+
+def test_every_folder_is_described() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", CONTRIBUTING, re.MULTILINE))
+    assert described == {path.parent.name for path in (ROOT / "mdreid_bench").glob("*/__init__.py")}
+
+
+def test_each_file_on_the_way_to_a_place_uses_the_next() -> None:
+    section = CONTRIBUTING.split("## Where things happen")[1].split("\n## ")[0]
+    ways = [re.findall(r"`([\w/]+\.(?:md|py))`", line) for line in section.splitlines() if "README.md" in line]
+    assert len(ways) >= 4
+    for way in ways:
+        assert len(way) <= LONGEST_WAY
+        for path, following in pairwise(way):
+            text = (ROOT / path).read_text(encoding="utf-8")
+            assert following in text or following.removesuffix(".py").replace("/", ".") in text, (path, following)
