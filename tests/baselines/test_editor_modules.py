@@ -1,4 +1,4 @@
-"""Aggregation, background consistency and object centres against transcriptions of their specification."""
+"""Aggregation, background consistency and object centres against transcriptions of docs/methods/editor.md."""
 
 import pytest
 import torch

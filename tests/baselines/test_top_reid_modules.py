@@ -1,4 +1,4 @@
-"""Token permutation and reconstruction against transcriptions of their specification, token by token."""
+"""Token permutation and reconstruction transcribed from docs/methods/top-reid.md, token by token."""
 
 import torch
 from torch import Tensor
@@ -74,7 +74,7 @@ def test_the_reconstruction_loss_reaches_source_and_target() -> None:
     assert all(g.abs().sum() > 0 for g in as_targets)
 
 
-def test_no_bias_where_the_specification_has_none() -> None:
+def test_no_bias_where_the_released_code_has_none() -> None:
     names = {*RotationBlock(WIDTH, HEADS).state_dict(), *Reconstruction(WIDTH, HEADS).state_dict()}
     assert not {"query.bias", "key.bias", "value.bias", "blocks.R2N.qkv.bias"} & names
     assert {"projection.bias", "mlp.0.bias", "blocks.R2N.projection.bias"} <= names

@@ -1,4 +1,4 @@
-"""``run --weights`` with released checkpoints: the features of the specification, or the name of the fault."""
+"""``run --weights`` with released checkpoints: the features of docs/methods, or the name of the fault."""
 
 import json
 from collections.abc import Callable
@@ -54,13 +54,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Place]:
 
 
 def pixels(path: Path, size: tuple[int, int]) -> Tensor:
-    """Read, resize and normalise one image, as the specification says for testing."""
+    """Read, resize and normalise one image, for testing (docs/methods/training.md, "Image transforms")."""
     image = Image.open(path).convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1) / 255.0 - 0.5) / 0.5
 
 
 @pytest.mark.parametrize("dataset", SIZES)
-def test_features_equal_the_specification(planted: Callable[[str], Place], dataset: str, tmp_path: Path) -> None:
+def test_features_equal_the_reference(planted: Callable[[str], Place], dataset: str, tmp_path: Path) -> None:
     place, state = planted(dataset), random_state("mdreid", BLOCKS, identities=9, cameras=8)
     torch.save(state, tmp_path / "released.pth")
     done = place.run(

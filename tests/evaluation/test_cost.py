@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds against counts by hand, and against those of the specifications at full size."""
+"""Parameters and multiply-adds against counts by hand, and against those in docs/methods at full size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -112,7 +112,7 @@ def full_size(name: str, trunk: str) -> Method:
         ("editor", "vit-b-16-imagenet", 117.5e6 + (129 + FACTS.cameras) * 768, None),
     ],
 )
-def test_full_size_agrees_with_the_specifications(
+def test_full_size_agrees_with_the_pages_on_methods(
     name: str, trunk: str, parameters: float, multiply_adds: float | None
 ) -> None:
     cost = embedding_cost(full_size(name, trunk), (256, 128))

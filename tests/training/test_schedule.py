@@ -1,4 +1,4 @@
-"""Learning rates against the values that the specification gives for the released code."""
+"""Learning rates against values of the released code (docs/methods/training.md, "Learning-rate schedule")."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the specifications say a released checkpoint computes, in float64 and elementary operations."""
+"""What a released checkpoint computes by docs/methods, in float64 and elementary operations."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Released TOP-ReID and EDITOR checkpoints compute what their specifications say."""
+"""Released TOP-ReID and EDITOR checkpoints compute what docs/methods says of them."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def tokens(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {str(m): vit(state, f"{SPECTRA[str(m)]}.base", x.double(), CAMERA, BLOCKS)[0] for m, x in IMAGES.items()}
 
 
-def test_top_reid_equals_the_specification(top_reid: tuple[Method, dict[str, Tensor]]) -> None:
+def test_top_reid_equals_the_reference(top_reid: tuple[Method, dict[str, Tensor]]) -> None:
     method, state = top_reid
     seen = tokens(state)
     made = {name: reconstructed(state, name, seen[name[0]]) for name in ("RGBRE.re2", "NIRE.re1", "NIRE.re2")}
@@ -70,7 +70,7 @@ def test_the_heads_of_the_supervision_are_kept(
         assert torch.equal(kept[f"supervision.heads.{head}.norm.running_mean"], state[f"{released}.running_mean"])
 
 
-def test_editor_equals_the_specification(tmp_path: Path) -> None:
+def test_editor_equals_the_reference(tmp_path: Path) -> None:
     method, state = loaded("editor", tmp_path)
     wanted = editor_feature(state, {str(m): x.double() for m, x in IMAGES.items()}, CAMERA, BLOCKS)
     assert torch.allclose(embedded(method, ALL_MODALITIES), F.normalize(wanted, dim=1), atol=1e-5)

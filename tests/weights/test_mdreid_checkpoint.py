@@ -1,4 +1,4 @@
-"""A checkpoint with the released names computes what the specification says, for both image shapes."""
+"""A checkpoint with the released names computes what docs/methods/mdreid.md says, for both image shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SHAPES = {"rgbnt201": (256, 128), "msvr310": (128, 256)}
 
 @dataclass(frozen=True)
 class Case:
-    """Images of one shape, and the vectors that the specification's forward gives for them."""
+    """Images of one shape, and the vectors that the reference gives for them."""
 
     path: Path
     dataset: str
@@ -61,7 +61,7 @@ def case(request: pytest.FixtureRequest, checkpoint: Path) -> Case:
 
 
 @pytest.mark.parametrize("similarity", ["paper", "released"])
-def test_every_subset_equals_the_specification(case: Case, similarity: str) -> None:
+def test_every_subset_equals_the_reference(case: Case, similarity: str) -> None:
     method = mdreid_bench.load_method(case.path, dataset=case.dataset, options={"similarity": similarity})
     assert method.config is not None
     assert method.config.image_size == SHAPES[case.dataset]

@@ -1,4 +1,4 @@
-"""The released comparison of two subsets, block by block as the specification tabulates it."""
+"""The released comparison of two subsets, block by block as docs/methods/mdreid.md has it."""
 
 import numpy as np
 import pytest
