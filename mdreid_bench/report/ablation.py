@@ -90,7 +90,9 @@ def _study(
     return replace(table, curve=tuple(weights)) if table and len(weights) == len(rows) else table
 
 
-def _case_rows(group: Group, case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]) -> list[ComparisonRow]:
+def _case_rows(
+    group: Group, case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]
+) -> list[ComparisonRow]:
     belonging = [r for r in group.records if (found := parts(r)) is not None and case.has(found)]
     variants = group_variants(belonging)
     if len(variants) == 1:
@@ -98,7 +100,9 @@ def _case_rows(group: Group, case: Case, quantities: Sequence[Quantity], figures
     else:
         variants = [replace(variant, label=f"{case.label}: {variant.label}") for variant in variants]
     printed = _printed(case, quantities, figures)
-    return [ComparisonRow(variant.label, variant, printed) for variant in variants] or [ComparisonRow(case.label, None, printed)]
+    return [ComparisonRow(variant.label, variant, printed) for variant in variants] or [
+        ComparisonRow(case.label, printed=printed)
+    ]
 
 
 def _printed(case: Case, quantities: Sequence[Quantity], figures: Sequence[Figure]) -> Printed | None:

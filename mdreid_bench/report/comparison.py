@@ -7,12 +7,12 @@ from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import NO_FIGURE, Printed
 from mdreid_bench.report.quantities import Quantity
+from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import Variant
 
-NOT_APPLICABLE = "not applicable"
-SYNTHETIC = "not applicable: what synthetic data give has no meaningful difference to a published figure"
-LIMITED = "not applicable: measured on a part of the test set"
+SYNTHETIC = f"{NOT_APPLICABLE}: what synthetic data give has no meaningful difference to a published figure"
+LIMITED = f"{NOT_APPLICABLE}: measured on a part of the test set"
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mdreid_bench.report.ablation_options import is_ablated
+from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.variants import Variant, group_variants
 from mdreid_bench.results.schema import Record
+from protocols.modality import Modality
 
 PAPER_ORDER = ("rgbnt201", "rgbnt100", "msvr310")
 
@@ -35,6 +37,11 @@ class Group:
     def limit(self) -> int | None:
         """The ``--limit`` in force."""
         return self.records[0].limit
+
+    @cached_property
+    def sensors(self) -> Modality:
+        """The sensors that the data set has."""
+        return sensors_of(self.dataset, {record.protocol for record in self.records})
 
     @property
     def marks(self) -> list[str]:

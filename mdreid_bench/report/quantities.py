@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report.origin import origin
+from mdreid_bench.report.sensors import unserved
 from mdreid_bench.report.table import Cell, Missing, Number
 from mdreid_bench.report.variants import PERCENT, Variant
 from mdreid_bench.results.published import AVERAGE
@@ -44,12 +45,18 @@ class Quantity:
         The mean over protocols is that of the unrounded values. It has a spread when the seeds are the same
         everywhere.
         """
-        if variant is None or not any(protocol in variant.records for protocol in self.protocols):
+        if variant is None:
             return Missing(NOT_RUN)
         absent = [protocol for protocol in self.protocols if protocol not in variant.records]
         if absent:
-            return Missing(f"not run under all {len(self.protocols)} protocols: {', '.join(absent)} missing")
+            return Missing(unserved(variant.example.dataset, absent) or self._not_run(absent))
         return self._average(variant) if self.mean else variant.number(self.protocols[0], self.metric)
+
+    def _not_run(self, absent: Sequence[str]) -> str:
+        """Say under which of the protocols a variant was not run; they are not none."""
+        if len(absent) == len(self.protocols):
+            return NOT_RUN
+        return f"not run under all {len(self.protocols)} protocols: {', '.join(absent)} missing"
 
     def _average(self, variant: Variant) -> Number:
         columns = [variant.records[protocol] for protocol in self.protocols]
@@ -62,12 +69,12 @@ class Quantity:
         return Number(value, spread=statistics.stdev(by_seed), origin=source)
 
     def chance(self, variants: Sequence[Variant]) -> Cell:
-        """Return what a random order reaches on the data of these variants, in percent."""
+        """Return what a random order reaches on the data of these variants (at least one), in percent."""
         values = []
         for protocol in self.protocols:
             records = next((v.records[protocol] for v in variants if protocol in v.records), None)
             if records is None:
-                return Missing(NOT_RUN)
+                return Missing(unserved(variants[0].example.dataset, [protocol]) or NOT_RUN)
             values.append(PERCENT * float(getattr(records[0].chance, self.metric)))
         return Number(statistics.fmean(values), origin="expectation over random orders of the same gallery")
 

@@ -84,7 +84,11 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
         caption=remarks.caption(variants),
         columns=(
             Column("protocol"),
-            *(Column(title, group, numeric=True) for group in groups for title in (METRICS[metric] for metric in MAIN_METRICS)),
+            *(
+                Column(title, group, numeric=True)
+                for group in groups
+                for title in (METRICS[metric] for metric in MAIN_METRICS)
+            ),
         ),
         rows=tuple(rows),
         footnotes=tuple(remarks.footnotes(variants, protocols)),

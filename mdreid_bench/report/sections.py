@@ -9,25 +9,14 @@ from mdreid_bench.report.cost import Locate, cost_table
 from mdreid_bench.report.grid import grid_tables, has_grid
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.paper_tables import protocol_tables
-from mdreid_bench.report.run_table import run_tables
+from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT, Modality, subsets
+from protocols.protocol import protocols_of
 from protocols.suites import suite as named_suite
 
-TITLES = {
-    "paper-matched": "Matched: all three sensors on both sides",
-    "paper-mismatched": "Mismatched: query and gallery with different sensors",
-    "missing": "Missing modality: the same sensors on both sides, but not all three",
-    "matched": "The seven matched protocols",
-    "mismatched": "The 42 mismatched protocols",
-    "ablation": "Ablation",
-    "grid": "All 49 protocols",
-    "cost": "Cost",
-    "other": "Other settings",
-}
-"""Name of a section -> title; those named as a suite show it."""
 PAPER_SUITES = ("paper-matched", "paper-mismatched", "missing", "ablation", "all")
 """What a report has when no suite is asked for; costs and other settings follow."""
 
@@ -37,17 +26,19 @@ class Section:
     """Tables that belong together.
 
     Attributes:
-        name: key of :data:`TITLES`, stem of the files.
+        name: of a suite, ``grid``, ``cost`` or ``other``; stem of the files.
         tables: at least one.
+        sensors: of the data sets; None when they have different ones.
     """
 
     name: str
     tables: tuple[Table, ...]
+    sensors: Modality | None = RNT
 
     @property
     def title(self) -> str:
         """What the tables show."""
-        return TITLES[self.name]
+        return section_title(self.name, self.sensors)
 
 
 @dataclass(frozen=True)
@@ -79,18 +70,26 @@ class Contents:
         ]
         if not suites:
             wanted += [("cost", self._cost), ("other", self._other)]
-        built = [(name, [table for group in self.groups for table in build(group)]) for name, build in wanted]
-        return [Section(name, tuple(tables)) for name, tables in built if tables]
+        return [section for name, build in wanted if (section := self._section(name, build)) is not None]
+
+    def _section(self, name: str, build: Callable[[Group], list[Table]]) -> Section | None:
+        built = [(group.sensors, tables) for group in self.groups if (tables := build(group))]
+        sensors = {found for found, _ in built}
+        shown = tuple(table for _, tables in built for table in tables)
+        return Section(name, shown, sensors.pop() if len(sensors) == 1 else None) if shown else None
 
     def _suite(self, suite: str) -> Callable[[Group], list[Table]]:
         if suite == "all":
             return grid_tables
         if suite == "ablation":
             return lambda group: ablation_tables(group, self.figures, self.published)
-        protocols = [str(protocol) for protocol in named_suite(suite)]
-        if suite == "mismatched":
-            return lambda group: _long(group, protocols)
-        return lambda group: self._protocols(TITLES[suite], protocols, suite, group)
+        return lambda group: self._suite_tables(suite, group)
+
+    def _suite_tables(self, suite: str, group: Group) -> list[Table]:
+        protocols = [str(protocol) for protocol in named_suite(suite, group.sensors)]
+        if len(protocols) > MANY_PROTOCOLS:
+            return _long(group, protocols)
+        return self._protocols(section_title(suite, group.sensors), protocols, suite, group)
 
     def _protocols(self, title: str, protocols: Sequence[str], suite: str, group: Group) -> list[Table]:
         return protocol_tables(title, protocols, suite, group, self.figures, self.published, self.methods)
@@ -100,11 +99,40 @@ class Contents:
 
     def _other(self, group: Group) -> list[Table]:
         """Show settings that stand nowhere else: mixed availability, and single protocols where there is no grid."""
-        shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in named_suite(suite)}
-        if any(has_grid(variant) for variant in group.variants):
-            shown |= set(map(str, ALL_PROTOCOLS))
+        shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in named_suite(suite, group.sensors)}
+        if any(has_grid(variant, group.sensors) for variant in group.variants):
+            shown |= set(map(str, protocols_of(group.sensors)))
         others = {protocol for variant in group.variants for protocol in variant.records} - shown
         return [table for name in sorted(others) for table in self._protocols(name, [name], "", group)]
+
+
+def section_title(name: str, sensors: Modality | None) -> str:
+    """Return what a section shows, in words.
+
+    Args:
+        name: as of :class:`Section`.
+        sensors: of the data sets; None when they have different ones.
+    """
+    number, cells = (0, 0) if sensors is None else (len(sensors), len(subsets(sensors)))
+    titles = {
+        "paper-matched": f"Matched: {'all three sensors' if sensors == RNT else str(RNT)} on both sides",
+        "paper-mismatched": "Mismatched: query and gallery with different sensors",
+        "missing": "Missing modality: the same sensors on both sides, but not "
+        + ("both" if number == 2 else f"all {_word(number)}".strip()),
+        "matched": f"The {_word(cells)} matched protocol{'' if cells == 1 else 's'}",
+        "mismatched": f"The {_word(cells * (cells - 1))} mismatched protocols",
+        "ablation": "Ablation",
+        "grid": f"All {_word(cells * cells)} protocols",
+        "cost": "Cost",
+        "other": "Other settings",
+    }
+    return " ".join(titles[name].split())
+
+
+def _word(number: int) -> str:
+    """Return a small number as a word and a large one in digits; nothing for 0, which stands for an unknown one."""
+    words = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else str(number)
 
 
 def _long(group: Group, protocols: Sequence[str]) -> list[Table]:

@@ -55,7 +55,9 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
         return None
     protocols = tuple(map(str, settings))
     groups = {f"mean of {len(protocols)}": protocols} | {protocol: (protocol,) for protocol in protocols}
-    quantities = [Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS]
+    quantities = [
+        Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS
+    ]
     columns = [emphasise([row.cell(quantity) for row in rows]) for quantity in quantities]
     body = [(row.label, *cells) for row, cells in zip(rows, zip(*columns, strict=True), strict=True)]
     chance = ("chance", *(quantity.chance(variants) for quantity in quantities))

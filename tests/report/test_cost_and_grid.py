@@ -10,12 +10,14 @@ import pytest
 from mdreid_bench.report.cost import NOT_COUNTED, NOT_TIMED, cost_table
 from mdreid_bench.report.grid import grid_tables
 from mdreid_bench.report.groups import Group, group_records
-from mdreid_bench.report.sections import Contents
+from mdreid_bench.report.quantities import average, single
+from mdreid_bench.report.sections import Contents, section_title
 from mdreid_bench.report.table import Cell, Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import canonical_hash
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT, Modality
+from protocols.protocol import protocols_of
 from tests.report.fakes import ablation, cell, study
 from tests.results.factory import PROVENANCE
 
@@ -80,7 +82,7 @@ def test_costs_that_are_not_counted_or_damaged_are_dashes(tmp_path: Path, conten
 
 
 def test_the_grid_has_the_query_in_rows_and_the_gallery_in_columns() -> None:
-    records = [cell("msvr310", "mdreid", 0, str(protocol)) for protocol in ALL_PROTOCOLS]
+    records = [cell("msvr310", "mdreid", 0, str(protocol)) for protocol in protocols_of(RNT)]
     (grid,) = grid_tables(only(records))
     assert grid.shaded
     assert [column.title for column in grid.columns] == ["query", "R", "N", "T", "RN", "RT", "NT", "RNT"]
@@ -90,13 +92,75 @@ def test_the_grid_has_the_query_in_rows_and_the_gallery_in_columns() -> None:
 
 
 def test_a_protocol_that_was_not_run_is_a_gap_in_the_grid() -> None:
-    records = [cell("msvr310", "mdreid", 0, str(protocol)) for protocol in ALL_PROTOCOLS[1:9]]
+    records = [cell("msvr310", "mdreid", 0, str(protocol)) for protocol in protocols_of(RNT)[1:9]]
     (grid,) = grid_tables(only(records))
     assert grid.rows[0][1] == Missing("not run")
 
 
 def test_a_few_protocols_make_no_grid() -> None:
-    assert grid_tables(only(cell("msvr310", "mdreid", 0, str(protocol)) for protocol in ALL_PROTOCOLS[:7])) == []
+    assert grid_tables(only(cell("msvr310", "mdreid", 0, str(protocol)) for protocol in protocols_of(RNT)[:7])) == []
+
+
+PAIRS = ("R-to-R", "R-to-T", "R-to-RT", "T-to-R", "T-to-T", "T-to-RT", "RT-to-R", "RT-to-T", "RT-to-RT")
+"""Every protocol of a data set with RGB and thermal images."""
+
+
+def test_two_sensors_make_a_grid_of_three_by_three() -> None:
+    (grid,) = grid_tables(only(cell("elsewhere", "mdreid", 0, protocol) for protocol in PAIRS))
+    assert [row[0] for row in grid.rows] == [column.title for column in grid.columns[1:]] == ["R", "T", "RT"]
+    assert all(isinstance(value, Number) for row in grid.rows for value in row[1:])
+    assert grid_tables(only(cell("elsewhere", "mdreid", 0, protocol) for protocol in PAIRS[:3])) == []
+
+
+def test_four_sensors_make_a_grid_of_fifteen_by_fifteen() -> None:
+    protocols = protocols_of(RNT | Modality.D)
+    (grid,) = grid_tables(only(cell("elsewhere", "mdreid", 0, str(protocol)) for protocol in protocols))
+    assert len(grid.rows) == len(grid.columns) - 1 == 15
+
+
+def test_the_sensors_of_an_installed_data_set_are_those_that_it_declares() -> None:
+    assert only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).sensors == RNT
+    assert only([cell("elsewhere", "mdreid", 0, name) for name in ("R-to-R", "mixed-0.5-s0")]).sensors == Modality.R
+
+
+def test_a_protocol_that_a_data_set_cannot_serve_is_not_applicable() -> None:
+    (variant,) = only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).variants
+    assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
+    assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
+    assert single("D-to-D", "mAP").chance([variant]) == Missing("not applicable: rgbnt201 has no D")
+    assert single("R-to-T", "mAP").measured(variant) == Missing("not run")
+
+
+@pytest.mark.parametrize(
+    ("name", "sensors", "title"),
+    [
+        ("grid", RNT, "All 49 protocols"),
+        ("grid", Modality.R | Modality.T, "All nine protocols"),
+        ("grid", None, "All protocols"),
+        ("matched", RNT, "The seven matched protocols"),
+        ("matched", Modality.R, "The one matched protocol"),
+        ("mismatched", RNT, "The 42 mismatched protocols"),
+        ("mismatched", None, "The mismatched protocols"),
+        ("missing", RNT, "Missing modality: the same sensors on both sides, but not all three"),
+        ("missing", Modality.R | Modality.T, "Missing modality: the same sensors on both sides, but not both"),
+        ("missing", None, "Missing modality: the same sensors on both sides, but not all"),
+        ("paper-matched", RNT, "Matched: all three sensors on both sides"),
+        ("paper-matched", RNT | Modality.D, "Matched: RNT on both sides"),
+    ],
+)
+def test_titles_follow_the_sensors(name: str, sensors: Modality | None, title: str) -> None:
+    assert section_title(name, sensors) == title
+
+
+def test_data_sets_with_other_sensors_share_a_section_under_a_title_that_fits_both() -> None:
+    records = [*study(["mdreid"], suites=["all"]), *(cell("elsewhere", "mdreid", 0, name) for name in PAIRS)]
+    contents = Contents(group_records(records), (), False, (), lambda record: Path("nowhere"))
+    titles = {section.name: section.title for section in contents.sections(["missing", "all"])}
+    assert titles["grid"] == "All protocols"
+    (first, second) = sections(records, "missing")["missing"][:1], sections(records, "missing")["missing"][-1:]
+    assert "but not all three" in first[0].title
+    assert "but not both, elsewhere" in second[0].title
+    assert [column.group or column.title for column in second[0].columns[1:3]] == ["R-to-R mAP", "T-to-T mAP"]
 
 
 def sections(records: Iterable[Record], *suites: str) -> dict[str, tuple[Table, ...]]:

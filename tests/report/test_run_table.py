@@ -7,7 +7,8 @@ import pytest
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, Absent, run_tables
 from mdreid_bench.report.table import Emphasis, Missing, Number
 from mdreid_bench.results.schema import Counts
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT
+from protocols.protocol import protocols_of
 from tests.results.factory import PROVENANCE, make_record, metrics
 
 OTHER = {"method": "single-classifier", "config_key": "d" * 64}
@@ -137,7 +138,7 @@ def test_a_cell_without_a_record_is_a_dash_with_its_reason() -> None:
 
 
 def test_many_protocols_make_one_table_with_a_row_for_each() -> None:
-    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[: MANY_PROTOCOLS + 1]]
+    protocols = [str(protocol) for protocol in protocols_of(RNT)[: MANY_PROTOCOLS + 1]]
     records = [make_record(protocol=protocol) for protocol in protocols]
     records += [make_record(**OTHER, protocol=protocol, metrics=metrics(0.3, 0.6)) for protocol in protocols[1:]]
     (table,) = run_tables(records)
@@ -152,13 +153,13 @@ def test_many_protocols_make_one_table_with_a_row_for_each() -> None:
 
 
 def test_few_protocols_make_a_table_each() -> None:
-    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[:MANY_PROTOCOLS]]
+    protocols = [str(protocol) for protocol in protocols_of(RNT)[:MANY_PROTOCOLS]]
     tables = run_tables([make_record(protocol=protocol) for protocol in protocols])
     assert [table.title.split()[1] for table in tables] == protocols
 
 
 def test_a_method_that_ran_seeds_unevenly_says_so() -> None:
-    protocols = [str(protocol) for protocol in ALL_PROTOCOLS[: MANY_PROTOCOLS + 1]]
+    protocols = [str(protocol) for protocol in protocols_of(RNT)[: MANY_PROTOCOLS + 1]]
     records = [make_record(protocol=protocol) for protocol in protocols]
     records += [make_record(protocol=protocol, seed=1) for protocol in protocols[:2]]
     (table,) = run_tables(records)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _DARK = 55.0
 """Above this value the shade is too dark for black print."""
+_USUAL_ROWS = 7
+"""A grid with more rows is drawn larger, so that its numbers stay apart."""
 
 
 def heat_map(table: Table) -> "Figure":
@@ -22,7 +24,8 @@ def heat_map(table: Table) -> "Figure":
         table: its first column names the rows.
     """
     values = [[cell.value if isinstance(cell, Number) else np.nan for cell in row[1:]] for row in table.rows]
-    drawing = figure((5.2, 4.6))
+    room = max(len(table.rows) / _USUAL_ROWS, 1.0)
+    drawing = figure((5.2 * room, 4.6 * room))
     axis = drawing.subplots()
     image = axis.imshow(np.array(values), cmap="Blues", vmin=0, vmax=100)
     for y, row in enumerate(table.rows):
