@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.cards import CLIP_ZERO_SHOT
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
+from mdreid_bench.models.card import MethodCard
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
 from mdreid_bench.models.trunk.stacking import run_trunk
 from mdreid_bench.models.trunk.trunk import Trunk
 from protocols.modality import Modality
@@ -24,15 +26,7 @@ class CLIPZeroShot(Method):
         trunk: with one camera, whose embedding is set to zero.
     """
 
-    card: ClassVar[MethodCard] = MethodCard(
-        name="clip-zero-shot",
-        title="CLIP zero-shot",
-        paper="Learning Transferable Visual Models From Natural Language Supervision",
-        venue="ICML 2021",
-        url="https://arxiv.org/abs/2103.00020",
-        summary="mean of the pretrained trunk's image embeddings; nothing is trained",
-        trains=False,
-    )
+    card: ClassVar[MethodCard] = CLIP_ZERO_SHOT
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()

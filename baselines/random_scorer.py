@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdreid_bench.config.resolve import Recipes
+from baselines.cards import RANDOM
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, MethodCard, TrainingBatch
+from mdreid_bench.models.card import MethodCard
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
 from protocols.modality import Modality
 
 WIDTH = 64
@@ -28,16 +29,7 @@ class RandomScorer(Method):
     item. Scores are continuous: nothing ties but identical images.
     """
 
-    card: ClassVar[MethodCard] = MethodCard(
-        name="random",
-        title="Random scorer",
-        paper="none; a check",
-        venue="none",
-        url="",
-        summary="a random direction for every item; scores at chance level",
-        trains=False,
-    )
-    recipes: ClassVar[Recipes] = {"paper": {"*": {"trunk": {"pretrained": None}}}}
+    card: ClassVar[MethodCard] = RANDOM
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,18 +1,15 @@
 """Supervision of the trunk's class vectors by identity and triplet losses, together or one by one."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from baselines.top_reid.card import Supervision
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.heads import BottleneckHead
 from protocols.modality import SINGLES, Modality
-
-Supervision = Literal["joint", "separate"]
-"""What TOP-ReID and EDITOR call AL (one loss on the concatenation) and BL (one loss for each modality)."""
 
 
 class ClassVectorSupervision(nn.Module):

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 from mdreid_bench.errors import UsageError
 from protocols.names import UnknownNameError
@@ -10,17 +10,16 @@ from protocols.names import UnknownNameError
 T = TypeVar("T")
 
 
-class Plugins(Generic[T]):
-    """The subclasses of one base that are registered in an entry-point group; imported when asked for.
+class Plugins:
+    """What is registered in an entry-point group; imported when asked for.
 
     Args:
         group: of the entry points.
         kind: what is registered, in one word, for messages.
-        base: class that all must derive from.
     """
 
-    def __init__(self, group: str, kind: str, base: type[T]) -> None:
-        self.group, self.kind, self.base = group, kind, base
+    def __init__(self, group: str, kind: str) -> None:
+        self.group, self.kind = group, kind
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
@@ -38,21 +37,47 @@ class Plugins(Generic[T]):
         """Return all registered names, sorted."""
         return tuple(sorted(self._found))
 
-    def get(self, name: str) -> type[T]:
+    def get(self, name: str, base: type[T]) -> type[T]:
         """Import and return the class registered under a name.
+
+        Args:
+            name: registered.
+            base: class that it must derive from.
 
         Raises:
             UnknownNameError: when nothing is registered under it.
             UsageError: when the class does not import or derives from something else.
         """
+        return self.checked(name, self.load(name), base)
+
+    def load(self, name: str) -> Any:
+        """Import and return what is registered under a name, whatever it is.
+
+        Raises:
+            UnknownNameError: when nothing is registered under it.
+            UsageError: when it does not import.
+        """
         if name not in self._found:
             raise UnknownNameError(self.kind, name, self.names())
+        return self.imported(name, self._found[name].value)
+
+    def imported(self, name: str, target: str) -> Any:
+        """Import and return ``"module:attribute"``, which belongs to a name.
+
+        Raises:
+            UsageError: when there is no such thing.
+        """
         try:
-            loaded = self._found[name].load()
+            return EntryPoint(name, target, self.group).load()
         except (ImportError, AttributeError) as error:
             raise UsageError(f"The {self.kind} {name!r} cannot be imported: {error}.") from None
-        if not (isinstance(loaded, type) and issubclass(loaded, self.base)):
-            raise UsageError(
-                f"The entry point of {self.kind} {name!r} does not name a subclass of {self.base.__name__}."
-            )
+
+    def checked(self, name: str, loaded: Any, base: type[T]) -> type[T]:
+        """Return a class that belongs to a name.
+
+        Raises:
+            UsageError: when it is no class or derives from something else.
+        """
+        if not (isinstance(loaded, type) and issubclass(loaded, base)):
+            raise UsageError(f"The entry point of {self.kind} {name!r} does not name a subclass of {base.__name__}.")
         return loaded

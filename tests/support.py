@@ -25,7 +25,7 @@ SMALL: Mapping[str, Any] = {
 
 def small_config(name: str, overrides: Mapping[str, Any] | None = None, dataset: str = "msvr310") -> RunConfig:
     """Return a tiny configuration of a method, without pretrained weights."""
-    method = registry.get(name)
+    method = registry.card(name)
     flags = merge(SMALL, overrides or {})
     return resolve(name, method.options_model, method.recipes, dataset, SIZE, "tiny", Overrides(flags=flags))
 

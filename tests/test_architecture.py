@@ -6,16 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from mdreid_bench.models import registry
 from tests.cli.running import START, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("protocols", "mdreid_bench", "baselines")
 """Each package may import those before it."""
 WITHOUT_TORCH = ("protocols", *(f"mdreid_bench/{part}" for part in ("cli", "config", "report", "results")))
+CARDS = ("mdreid_bench.models.card", "mdreid_bench.models.registry")
+"""Modules that neither import torch nor anything that does; so are those of the cards of our own methods."""
 LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FILE = 300, 60, 150
 HELP_SECONDS = 1.0
 
@@ -121,6 +125,18 @@ def test_the_command_line_starts_without_heavy_modules() -> None:
     code = f"import sys, mdreid_bench.cli.app; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_methods_declare_is_read_without_torch() -> None:
+    modules = {entry.module for entry in entry_points(group=registry.GROUP)} | set(CARDS)
+    code = (
+        f"import sys, importlib; [importlib.import_module(m) for m in {sorted(modules)}]\n"
+        "from mdreid_bench.models import registry\n"
+        "cards = registry.cards().values()\n"
+        "print([c.comparison(c.options_model().model_dump(), None) for c in cards], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{[None] * len(registry.names())} False\n"
 
 
 def test_help_answers_within_a_second() -> None:

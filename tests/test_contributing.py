@@ -30,8 +30,8 @@ def test_every_example_is_tested_here() -> None:
 
 def test_the_method_trains_and_embeds_every_subset() -> None:
     method_class: type[Method] = example("# baselines/mean_token.py")["MeanToken"]
-    name, model = method_class.card.name, method_class.options_model
-    config = resolve(name, model, method_class.recipes, "msvr310", SIZE, "tiny", Overrides(flags=dict(SMALL)))
+    name, model = method_class.card.name, method_class.card.options_model
+    config = resolve(name, model, method_class.card.recipes, "msvr310", SIZE, "tiny", Overrides(flags=dict(SMALL)))
     method = method_class.build(config, FACTS)
     losses = method.training_losses(training_batch())
     assert torch.isfinite(losses["triplet"])

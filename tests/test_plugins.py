@@ -12,16 +12,16 @@ from protocols.names import UnknownNameError
 FRACTION, INTEGER = "fractions:Fraction", "builtins:int"
 
 
-def registered(monkeypatch: pytest.MonkeyPatch, **values: str) -> Plugins[float]:
+def registered(monkeypatch: pytest.MonkeyPatch, **values: str) -> Plugins:
     entries = [EntryPoint(name.rstrip("_"), value, "toys") for name, value in values.items()]
     monkeypatch.setattr(mdreid_bench.plugins, "entry_points", lambda group: entries if group == "toys" else [])
-    return Plugins("toys", "toy", float)
+    return Plugins("toys", "toy")
 
 
 def test_classes_by_sorted_name(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = registered(monkeypatch, wheel="builtins:float", ball="numpy:float64")
     assert plugins.names() == ("ball", "wheel")
-    assert plugins.get("wheel") is float
+    assert plugins.get("wheel", float) is float
 
 
 def test_the_same_class_may_be_registered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_two_classes_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match=r"toy.*bal.*ball"):
-        registered(monkeypatch, ball=FRACTION).get("bal")
+        registered(monkeypatch, ball=FRACTION).get("bal", float)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_class_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        registered(monkeypatch, ball=value).get("ball")
+        registered(monkeypatch, ball=value).get("ball", float)

@@ -1,31 +1,28 @@
 """EDITOR: selects object-centric tokens in all modalities together and aggregates only those."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.editor.aggregation import HierarchicalAggregation
 from baselines.editor.background_consistency import background_consistency
+from baselines.editor.card import CARD, EDITOROptions
 from baselines.editor.object_centric import ObjectCentres
-from baselines.editor.recipes import RECIPES
 from baselines.editor.released import EDITORRelease
-from baselines.editor.selection import Ties, frequency_mask, spatial_mask
-from baselines.supervision import ClassVectorSupervision, Supervision, bottleneck
-from mdreid_bench.config.resolve import Recipes
+from baselines.editor.selection import frequency_mask, spatial_mask
+from baselines.supervision import ClassVectorSupervision, bottleneck
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.absent import KeptPerCamera
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    MethodCard,
-    Options,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
@@ -35,23 +32,6 @@ from protocols.modality import SINGLES, Modality
 
 _ABSENT = "absent"
 _SPATIAL, _BRIGHT = ".spatial", ".bright"
-
-
-class EDITOROptions(Options):
-    """Options of EDITOR; what no source states is marked so."""
-
-    supervision: Supervision = Field(
-        default="joint", description="of the trunk's class vectors: joint (AL, better for persons) or separate (BL)"
-    )
-    head_keep: int = Field(default=2, gt=0, description="patches kept for each attention head")
-    frequency_keep: int = Field(default=10, gt=0, description="patches kept for their brightness")
-    ties: Ties = Field(default="first", description="which of equal patches are kept: first or all (not stated)")
-    missing: Literal["zero_image", "zero_feature"] = Field(
-        default="zero_image", description="what stands in for a missing modality (not stated)"
-    )
-    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
-    background_weight: float = Field(default=1.0, ge=0, description="weight of BCC")
-    object_weight: float = Field(default=1.0, ge=0, description="weight of OCFR")
 
 
 class EDITOR(SeparableMethod):
@@ -69,18 +49,8 @@ class EDITOR(SeparableMethod):
         uniform_rate: train the trunk at the base rate, biases at their own, as the paper does.
     """
 
-    card: ClassVar[MethodCard] = MethodCard(
-        name="editor",
-        title="EDITOR",
-        paper="Magic Tokens: Select Diverse Tokens for Multi-modal Object Re-Identification",
-        venue="CVPR 2024",
-        url="https://arxiv.org/abs/2403.10254",
-        summary="selects object-centric tokens by attention and brightness and aggregates only those",
-    )
-    options_model: ClassVar[type[Options]] = EDITOROptions
-    recipes: ClassVar[Recipes] = RECIPES
+    card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = EDITORRelease()
-    evaluation_options: ClassVar[frozenset[str]] = frozenset({"missing"})
 
     def __init__(self, trunk: TokenTrunk, options: EDITOROptions, identities: int, *, uniform_rate: bool) -> None:
         super().__init__()

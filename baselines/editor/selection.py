@@ -1,12 +1,9 @@
 """Spatial-frequency token selection: which patches are kept; nothing here is learned or has a gradient."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Ties = Literal["first", "all"]
-"""What is kept of patches that tie for the last place: those of the lowest index, or all of them."""
+from baselines.editor.card import Ties
 
 
 def keep_largest(scores: Tensor, keep: int, ties: Ties = "first") -> Tensor:

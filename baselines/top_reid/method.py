@@ -3,41 +3,28 @@
 from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.supervision import ClassVectorSupervision, Supervision, bottleneck
+from baselines.supervision import ClassVectorSupervision, bottleneck
+from baselines.top_reid.card import CARD, TOPReIDOptions
 from baselines.top_reid.permutation import TokenPermutation
-from baselines.top_reid.recipes import RECIPES
 from baselines.top_reid.reconstruction import PAIRS, Reconstruction, pair_name
 from baselines.top_reid.released import TOPReIDRelease
-from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    MethodCard,
-    Options,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import SINGLES, Modality
-
-
-class TOPReIDOptions(Options):
-    """Options of TOP-ReID."""
-
-    supervision: Supervision = Field(
-        default="joint", description="of the trunks' class vectors: joint (AL, better for persons) or separate (BL)"
-    )
-    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
-    reconstruction_weight: float = Field(default=1.0, ge=0, description="weight of the reconstruction loss")
 
 
 class TOPReID(SeparableMethod):
@@ -50,16 +37,7 @@ class TOPReID(SeparableMethod):
         uniform_rate: train the trunks at the base rate, biases at their own, as the paper does.
     """
 
-    card: ClassVar[MethodCard] = MethodCard(
-        name="top-reid",
-        title="TOP-ReID",
-        paper="TOP-ReID: Multi-spectral Object Re-Identification with Token Permutation",
-        venue="AAAI 2024",
-        url="https://arxiv.org/abs/2312.09612",
-        summary="class tokens read the patches of all spectra; tokens of a missing spectrum are predicted",
-    )
-    options_model: ClassVar[type[Options]] = TOPReIDOptions
-    recipes: ClassVar[Recipes] = RECIPES
+    card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = TOPReIDRelease()
 
     def __init__(

@@ -69,7 +69,7 @@ def _shown(value: Value) -> str:
 
 
 def _methods() -> list[Entry]:
-    from mdreid_bench.models import registry  # imports torch, which the other lists can do without
+    from mdreid_bench.models import registry
 
     return [
         {

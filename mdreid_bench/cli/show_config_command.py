@@ -33,7 +33,7 @@ def show_config(
     from mdreid_bench.data import registry as datasets
     from mdreid_bench.models import registry as methods
 
-    chosen, card = methods.get(method), datasets.get(dataset).card
+    chosen, card = methods.card(method), datasets.get(dataset).card
     overrides = Overrides(config, tuple(assignments or ()))
     resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)
     console = Console()

@@ -98,7 +98,7 @@ def verify(
 
 def _similarity(given: GivenWeights, similarity: str | None) -> list[str]:
     """Return the setting of the similarity, for a method that has the choice."""
-    has_choice = SIMILARITY in registry.get(given.method).options_model.model_fields
+    has_choice = SIMILARITY in registry.card(given.method).options_model.model_fields
     if not has_choice and similarity is None:
         return []
     return [f"options.{SIMILARITY}={similarity or DEFAULT_SIMILARITY}"]

@@ -5,7 +5,7 @@ from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.plugins import Plugins
 
 GROUP = "mdreid_bench.datasets"
-_REGISTERED: Plugins[Dataset] = Plugins(GROUP, "dataset", Dataset)  # type: ignore[type-abstract]
+_REGISTERED = Plugins(GROUP, "dataset")
 
 
 def names() -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def get(name: str) -> Dataset:
         UnknownNameError: when nothing is registered under it.
         UsageError: when the registered class does not import or is not a dataset.
     """
-    return _REGISTERED.get(name)()
+    return _REGISTERED.get(name, Dataset)()  # type: ignore[type-abstract]
 
 
 def cards() -> dict[str, DatasetCard]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.evaluation.score import Scores, score
-from mdreid_bench.models.mdreid.pairing import pairing_for
+from mdreid_bench.models import registry
 from mdreid_bench.results import provenance
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import Counts, Interval, Metrics, Provenance, Record
 from mdreid_bench.results.store import Scope
 from protocols.evaluation import AveragePrecision
+from protocols.modality import RNT
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting
 
@@ -55,7 +56,7 @@ class CellScorer:
             setting,
             average_precision=self.average_precision,
             memory_budget=self.memory_budget,
-            pairing=pairing_for(self.facts.shared.method, self.facts.shared.options),
+            comparison=registry.card(self.facts.shared.method).comparison(self.facts.shared.options, RNT),
         )
         taken = dict(self.seconds) | {"score": round(time.monotonic() - start, 3)}
         record = build_record(self.facts, items, setting, scores, provenance.collect(self.gpu, taken))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.errors import DataError
-from mdreid_bench.models.mdreid.pairing import ReleasedPairing
+from mdreid_bench.models.card import Comparison
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, Metrics, NoValidQueryError, PerQuery, evaluate
@@ -40,7 +40,7 @@ def score(
     *,
     average_precision: AveragePrecision = "standard",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    pairing: ReleasedPairing | None = None,
+    comparison: Comparison | None = None,
 ) -> Scores:
     """Score one setting.
 
@@ -50,15 +50,15 @@ def score(
         setting: protocol, or mixed availability.
         average_precision: standard, or the trapezoid form of older tables.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
-        pairing: lays out both sides before they are compared, for MDReID in the released form.
+        comparison: of the method; None for the inner product.
 
     Raises:
-        UsageError: for a setting that the pairing does not know.
+        UsageError: for a setting that the comparison does not know.
         DataError: when embeddings are damaged or not finite, or no query has a valid positive.
     """
     vectors = folder.vectors(items, setting, "query"), folder.vectors(items, setting, "gallery")
-    if pairing is not None:
-        vectors = pairing(setting, *vectors)
+    if comparison is not None:
+        vectors = comparison(setting, *vectors)
     query, gallery = (items.labels.take(items.rows(side)) for side in ("query", "gallery"))
     try:
         ranking = rank_embeddings(

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
@@ -21,29 +20,6 @@ Encoded = Mapping[str, Tensor]
 """What ``encode`` passes to ``embed``; names are the method's own, the first dimension of each tensor is B."""
 
 Rate = Literal["trunk", "base"]
-
-
-@dataclass(frozen=True)
-class MethodCard:
-    """What a method is and where it comes from.
-
-    Attributes:
-        name: registered name, as typed on the command line.
-        title: name in tables.
-        paper: title of the paper.
-        venue: where and when it appeared.
-        url: of the paper.
-        summary: one sentence on what it does.
-        trains: False for methods that have nothing to train.
-    """
-
-    name: str
-    title: str
-    paper: str
-    venue: str
-    url: str
-    summary: str
-    trains: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,23 +50,11 @@ class TrainingBatch:
     camera: Tensor
 
 
-class Options(BaseModel):
-    """Base of a method's own options: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class Method(nn.Module, ABC):
     """A re-identification method; similarity of two items is the inner product of their embeddings.
 
     Class attributes:
-        card: metadata.
-        version: to be raised by one whenever a change of the code changes the numbers; part of the run key.
-        options_model: pydantic model of the method's own options, all with defaults.
-        recipes: settings laid over a preset, by preset and dataset name (``"*"`` for every dataset).
-        evaluation_options: names of options that change embeddings but not the trained weights.
-        derived_from: values of some of these under which the embeddings hold all that other values need; see
-            ``derive``.
+        card: what the method declares of itself.
         released: form of the checkpoints that the method's authors released, if there are any.
 
     Attributes:
@@ -98,11 +62,6 @@ class Method(nn.Module, ABC):
     """
 
     card: ClassVar[MethodCard]
-    version: ClassVar[int] = 1
-    options_model: ClassVar[type[Options]] = Options
-    recipes: ClassVar[Recipes] = {}
-    evaluation_options: ClassVar[frozenset[str]] = frozenset()
-    derived_from: ClassVar[Mapping[str, Any]] = {}
     released: ClassVar[ReleasedFormat | None] = None
 
     config: RunConfig | None = None

@@ -1,10 +1,19 @@
-"""Methods by name, found through the entry-point group ``mdreid_bench.methods``."""
+"""Methods by name, found through the entry-point group ``mdreid_bench.methods``.
 
-from mdreid_bench.models.method import Method, MethodCard
+An entry point names the card of a method, which costs no import of torch, or the class itself.
+"""
+
+from typing import TYPE_CHECKING
+
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.plugins import Plugins
 
+if TYPE_CHECKING:
+    from mdreid_bench.models.method import Method
+
 GROUP = "mdreid_bench.methods"
-_REGISTERED: Plugins[Method] = Plugins(GROUP, "method", Method)  # type: ignore[type-abstract]
+_REGISTERED = Plugins(GROUP, "method")
 
 
 def names() -> tuple[str, ...]:
@@ -12,16 +21,42 @@ def names() -> tuple[str, ...]:
     return _REGISTERED.names()
 
 
-def get(name: str) -> type[Method]:
-    """Import and return the method class registered under ``name``.
+def card(name: str) -> MethodCard:
+    """Return the card of the method registered under ``name``.
 
     Raises:
         UnknownNameError: when nothing is registered under it.
-        UsageError: when the registered class does not import or is not a method.
+        UsageError: when what is registered does not import or is not a method.
     """
-    return _REGISTERED.get(name)
+    loaded = _REGISTERED.load(name)
+    return _own(name, loaded) if isinstance(loaded, MethodCard) else get(name).card
 
 
 def cards() -> dict[str, MethodCard]:
     """Return the card of every registered method by name."""
-    return {name: get(name).card for name in names()}
+    return {name: card(name) for name in names()}
+
+
+def get(name: str) -> "type[Method]":
+    """Import and return the method class registered under ``name``.
+
+    Raises:
+        UnknownNameError: when nothing is registered under it.
+        UsageError: when what is registered does not import or is not a method.
+    """
+    from mdreid_bench.models.method import Method
+
+    loaded = _REGISTERED.load(name)
+    if isinstance(loaded, MethodCard):
+        loaded = _REGISTERED.imported(name, loaded.target)
+    found: type[Method] = _REGISTERED.checked(name, loaded, Method)  # type: ignore[type-abstract]
+    _own(name, getattr(found, "card", None))
+    return found
+
+
+def _own(name: str, found: object) -> MethodCard:
+    """Return a card, which must be that of the method registered under ``name``."""
+    if not isinstance(found, MethodCard) or found.name != name:
+        called = f"calls itself {found.name!r} in it" if isinstance(found, MethodCard) else "has none"
+        raise UsageError(f"The method {name!r} needs a card of this name, but {called}.")
+    return found

@@ -10,8 +10,9 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.absent import KeptPerCamera
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.heads import BottleneckHead
-from mdreid_bench.models.method import DataFacts, Encoded, Images, MethodCard
+from mdreid_bench.models.method import DataFacts, Encoded, Images
 from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.models.trunk.stacking import run_trunk
 from mdreid_bench.models.trunk.trunk import Trunk

@@ -149,4 +149,4 @@ def check_study(study: Study, user: Mapping[str, Any]) -> None:
 
 
 def _options(methods: Iterable[str]) -> set[str]:
-    return {option for name in methods for option in registry.get(name).options_model.model_fields}
+    return {option for name in methods for option in registry.card(name).options_model.model_fields}

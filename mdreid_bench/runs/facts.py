@@ -37,7 +37,7 @@ def facts_of(run: Run) -> RunFacts:
             data_kind="synthetic" if index.synthetic else "real",
             train_fingerprint=index.train_fingerprint if trains else None,
             method=config.method,
-            method_version=run.method.version,
+            method_version=run.method.card.version,
             preset=config.preset,
             seed=config.seed,
             selection=_selection(run),

@@ -77,17 +77,18 @@ class Run:
         return canonical_hash(self._evaluation_facts() | {"training": seedless})
 
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
-        facts: dict[str, Any] = {"method": config.method, "version": self.method.version}
+        facts: dict[str, Any] = {"method": config.method, "version": self.method.card.version}
         tree = config.determining()
         if self.weights:
             # A released checkpoint leaves some options and the pixel statistics open.
-            fixed = {name: v for name, v in tree["options"].items() if name not in self.method.evaluation_options}
+            free = self.method.card.evaluation_options
+            fixed = {name: v for name, v in tree["options"].items() if name not in free}
             return facts | {"weights": file_digest(self.weights), "options": fixed, "image": tree["image"]}
         if config.selection == "best-test":
             # What is looked at after every epoch decides which weights are kept.
             facts |= {"selected_on": self.index.test_fingerprint, "selected_in": config.evaluation.precision}
         else:
-            for name in self.method.evaluation_options:
+            for name in self.method.card.evaluation_options:
                 tree["options"].pop(name, None)
         file = local_weights(config.trunk)
         if file is not None:
@@ -95,7 +96,7 @@ class Run:
         return facts | {"config": tree, "data": self.index.train_fingerprint if self.method.card.trains else None}
 
     def _evaluation_facts(self) -> dict[str, Any]:
-        options = {name: self.config.options[name] for name in sorted(self.method.evaluation_options)}
+        options = {name: self.config.options[name] for name in sorted(self.method.card.evaluation_options)}
         size = list(self.config.image_size)
         # The whole test set counts, so that limited evaluations lie in the folder of the same run.
         test = self.index.full_test_fingerprint
@@ -149,7 +150,7 @@ class Run:
     @cached_property
     def source(self) -> "Run | None":
         """The run with the same weights from whose embeddings those of this one are derived, if there is one."""
-        defining = self.method.derived_from
+        defining = self.method.card.derived_from
         options = merge(self.config.options, defining)
         if options == self.config.options:
             return None
@@ -232,8 +233,8 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
                 flags = merge(request.overrides.flags, seed)
                 config = resolve(
                     name,
-                    method.options_model,
-                    method.recipes,
+                    method.card.options_model,
+                    method.card.recipes,
                     index.card.name,
                     index.card.image_size,
                     request.preset,

@@ -22,7 +22,7 @@ def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None
     """
     for card in cards:
         for name in request.methods:
-            method = registry.get(name)
+            method = registry.card(name)
             size = card.image_size
             resolve(name, method.options_model, method.recipes, card.name, size, request.preset, request.overrides)
 

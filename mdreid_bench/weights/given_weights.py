@@ -117,7 +117,7 @@ class GivenWeights:
                         f"{before[key]}; leave it out."
                     )
         try:
-            registry.get(self.method).options_model.model_validate(fitted.options)
+            registry.card(self.method).options_model.model_validate(fitted.options)
         except ValidationError as error:
             raise DataError(
                 f"The weights {self.path} have options that the installed {self.method} does not know "

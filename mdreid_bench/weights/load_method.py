@@ -103,7 +103,7 @@ def _configuration(given: GivenWeights, dataset: str | None, user: Tree) -> RunC
         raise UsageError(
             f"The weights {given.path} fit images of more than one shape; say which with dataset or image_size."
         )
-    method = registry.get(given.method)
+    method = registry.card(given.method)
     flags = merge({"options": given.suggested}, user)
     name = card.name if card else _NO_DATASET
     return resolve(

@@ -29,10 +29,10 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
     config = read_config(folder, facts)
     method_class = registry.get(config.method)
     trained_with = facts.shared.method_version
-    if method_class.version != trained_with:
+    if method_class.card.version != trained_with:
         raise DataError(
             f"The run {folder.path} was made with version {trained_with} of {config.method}, of which version "
-            f"{method_class.version} is installed; run it again."
+            f"{method_class.card.version} is installed; run it again."
         )
     weights = weights_of(folder, facts)
     # The trained weights replace all of the trunk, so its pretrained ones need not be had.

@@ -48,7 +48,7 @@ class WeightsFacts(BaseModel):
         """Describe a method and the configuration that it was built with; ``more`` are the fields left."""
         return cls(
             method=config.method,
-            version=method.version,
+            version=method.card.version,
             trunk=config.trunk,
             image=config.image,
             options=config.options,

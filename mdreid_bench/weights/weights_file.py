@@ -44,13 +44,13 @@ def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
     if facts is None:
         state = read_state(path)
         return _of_release(path, state, *_release_of(path, state))
-    installed = registry.get(facts.method).version
-    if installed != facts.version:
+    card = registry.card(facts.method)
+    if card.version != facts.version:
         raise DataError(
             f"The weights {path} were written for version {facts.version} of {facts.method}, of which version "
-            f"{installed} is installed; use the version of this suite that wrote them."
+            f"{card.version} is installed; use the version of this suite that wrote them."
         )
-    optional = registry.get(facts.method).evaluation_options
+    optional = card.evaluation_options
     return GivenWeights(
         path=path,
         method=facts.method,

@@ -10,7 +10,7 @@ SIZES = {"rgbnt201": (256, 128), "rgbnt100": (128, 256), "msvr310": (128, 256)}
 
 
 def recipe(name: str, dataset: str, preset: str = "paper") -> RunConfig:
-    method = registry.get(name)
+    method = registry.card(name)
     return resolve(name, method.options_model, method.recipes, dataset, SIZES[dataset], preset, Overrides())
 
 

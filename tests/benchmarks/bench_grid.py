@@ -21,6 +21,7 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.embedding.extract import embedded, extract
 from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.evaluation.score import score
+from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
@@ -54,8 +55,8 @@ def index() -> DatasetIndex:
 def configure(index: DatasetIndex, preset: str) -> RunConfig:
     flags = {"trunk": {"pretrained": None}}
     card = index.card
-    options = MDReID.options_model
-    return resolve("mdreid", options, MDReID.recipes, card.name, card.image_size, preset, Overrides(flags=flags))
+    options = CARD.options_model
+    return resolve("mdreid", options, CARD.recipes, card.name, card.image_size, preset, Overrides(flags=flags))
 
 
 def untrained(index: DatasetIndex, config: RunConfig) -> Method:

@@ -13,6 +13,7 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.embedding.extract import embedded
+from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.models.trunk.trunk import Trunk
@@ -43,7 +44,7 @@ def test_trunk_passes_of_the_grid(benchmark: Benchmark) -> None:
     index = shaped_like_rgbnt201()
     size = index.card.image_size
     flags = {"trunk": {"pretrained": None}}
-    config = resolve("mdreid", MDReID.options_model, MDReID.recipes, "rgbnt201", size, "tiny", Overrides(flags=flags))
+    config = resolve("mdreid", CARD.options_model, CARD.recipes, "rgbnt201", size, "tiny", Overrides(flags=flags))
     torch.manual_seed(0)
     method = MDReID.build(config, DataFacts(index.train["identity"].nunique(), index.card.cameras))
     passed: list[int] = []

@@ -39,7 +39,8 @@ def embeddings(name: str, precision: str) -> Matrices:
     index, method = data(), registry.get(name)
     flags = {"evaluation": {"precision": precision}}
     size = index.card.image_size
-    config = resolve(name, method.options_model, method.recipes, "msvr310", size, "tiny", Overrides(flags=flags))
+    model, recipes = method.card.options_model, method.card.recipes
+    config = resolve(name, model, recipes, "msvr310", size, "tiny", Overrides(flags=flags))
     torch.manual_seed(0)
     built = method.build(config, DataFacts(index.train["identity"].nunique(), index.card.cameras))
     parts = [vectors for _, vectors in embedded(built, index, config, CPU, SUBSETS)]

@@ -27,7 +27,7 @@ TOKENS_AT_ONCE = 12 * 130
 
 def configure(name: str, **changes: Any) -> RunConfig:
     """Return the paper's configuration for RGBNT201 without pretrained weights."""
-    method = registry.get(name)
+    method = registry.card(name)
     flags = {"trunk": {"pretrained": None}} | changes
     return resolve(name, method.options_model, method.recipes, "rgbnt201", SIZE, "paper", Overrides(flags=flags))
 

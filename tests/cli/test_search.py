@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mdreid_bench.data.transforms import normalise, resize
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
+from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunFolder
@@ -187,7 +189,7 @@ def test_a_run_of_another_version_or_without_its_files_does_not_load(
     shutil.copytree(trained.results, tmp_path / "results")
     folder = RunFolder(Trained(tmp_path / "results", trained.images, {}).folder("mdreid"))
     with monkeypatch.context() as patch:
-        patch.setattr(MDReID, "version", MDReID.version + 1)
+        patch.setattr(MDReID, "card", replace(CARD, version=CARD.version + 1))
         with pytest.raises(DataError, match=r"of which version .* is installed"):
             load_trained(folder)
     folder.config.write_text("method: [")

@@ -27,7 +27,7 @@ def test_the_output_is_the_complete_configuration_and_can_be_used_as_one(tmp_pat
     file.write_text(shown(*RGBNT100, "--set", "options.rol=paper").stdout, encoding="utf-8")
     tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert set(tree) == set(RunConfig.model_fields) - {"method", "dataset", "preset"}
-    mdreid = methods.get("mdreid")
+    mdreid = methods.card("mdreid")
     again = resolve("mdreid", mdreid.options_model, mdreid.recipes, "rgbnt100", (9, 9), "tiny", Overrides(file=file))
     assert (again.seed, again.optimizer.lr, again.image.size) == (1111, 1.5e-4, (128, 256))
     assert (again.schedule.epochs, again.options["rol"]) == (50, "paper")
@@ -52,7 +52,7 @@ def test_every_value_stands_below_its_meaning_and_its_source() -> None:
 @pytest.mark.parametrize("dataset", ["rgbnt201", "rgbnt100", "msvr310"])
 @pytest.mark.parametrize("method", ["mdreid", "single-classifier", "top-reid", "editor"])
 def test_every_value_of_every_recipe_has_a_source(method: str, dataset: str, preset: str) -> None:
-    chosen, card = methods.get(method), datasets.get(dataset).card
+    chosen, card = methods.card(method), datasets.get(dataset).card
     config = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, Overrides())
     sourced = origins(method, chosen.recipes, dataset, preset, Overrides())
     values = {

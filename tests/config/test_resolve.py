@@ -11,7 +11,7 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import parse_assignments, read_yaml
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.mdreid.method import MDReID
+from mdreid_bench.models.mdreid.card import CARD
 from protocols.names import UnknownNameError
 
 
@@ -20,8 +20,8 @@ def _resolve(
 ) -> RunConfig:
     return resolve(
         "mdreid",
-        MDReID.options_model,
-        MDReID.recipes,
+        CARD.options_model,
+        CARD.recipes,
         dataset,
         size,
         preset,

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.mdreid.folding import Components, fold_paper, keep_components
+from mdreid_bench.models.mdreid.card import Components
+from mdreid_bench.models.mdreid.folding import fold_paper, keep_components
 from protocols.modality import SINGLES, SUBSETS, Modality, N, R, T
 from tests.support import build, images, small_config
 

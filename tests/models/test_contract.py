@@ -78,7 +78,7 @@ def test_losses_and_gradients_are_finite(method: Method) -> None:
 
 @pytest.mark.parametrize("name", [n for n in METHODS if issubclass(registry.get(n), SeparableMethod)])
 def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
-    random_depth = "drop_path" in registry.get(name).options_model.model_fields
+    random_depth = "drop_path" in registry.card(name).options_model.model_fields
     method = build(name, {"options": {"drop_path": 0.0}} if random_depth else None).train()
     assert isinstance(method, SeparableMethod)
     batch = training_batch()

@@ -118,7 +118,7 @@ trees = st.dictionaries(
 
 
 def check_configuration(overrides: Overrides, method: str = "mdreid") -> None:
-    chosen, size = registry.get(method), datasets.get("msvr310").card.image_size
+    chosen, size = registry.card(method), datasets.get("msvr310").card.image_size
     arguments = (method, chosen.options_model, chosen.recipes, "msvr310", size, "tiny", overrides)
     config = outcome(lambda: resolve(*arguments), UsageError, UnknownNameError)
     if isinstance(config, Exception):

@@ -35,7 +35,7 @@ def _label(memory: MemoryConfig) -> str:
 
 def _built(name: str, drop_path: float = 0.0) -> Method:
     """Build a method with two blocks; random branches that are left out depend on the order of the work."""
-    deep = "drop_path" in registry.get(name).options_model.model_fields
+    deep = "drop_path" in registry.card(name).options_model.model_fields
     return build(name, {"trunk": {"layers": 2}, "options": {"drop_path": drop_path} if deep else {}}).train()
 
 

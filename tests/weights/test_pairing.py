@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.mdreid.pairing import ReleasedPairing, Vectors, pairing_for
+from mdreid_bench.models import registry
+from mdreid_bench.models.card import Vectors
+from mdreid_bench.models.mdreid.pairing import ReleasedPairing, released_pairing
 from protocols.mixed import MixedAvailability
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, SINGLES, Modality
 from protocols.protocol import ALL_PROTOCOLS, Protocol
 
 NAMES = [f"{kind}{m}" for kind in ("sp", "sh") for m in SINGLES]
@@ -92,8 +94,9 @@ def test_mixed_availability_is_refused() -> None:
 
 def test_only_mdreid_in_the_released_form_asks_for_it() -> None:
     released = {"similarity": "released", "components": "both", "mdl": True}
-    assert pairing_for("mdreid", released) == ReleasedPairing()
-    assert pairing_for("mdreid", released | {"components": "shared"}) == ReleasedPairing(specific=False)
-    assert pairing_for("mdreid", released | {"similarity": "paper"}) is None
-    assert pairing_for("mdreid", released | {"mdl": False}) is None
-    assert pairing_for("top-reid", {"supervision": "joint"}) is None
+    assert released_pairing(released, RNT) == ReleasedPairing()
+    assert released_pairing(released | {"components": "shared"}, RNT) == ReleasedPairing(specific=False)
+    assert released_pairing(released | {"similarity": "paper"}, RNT) is None
+    assert released_pairing(released | {"mdl": False}, RNT) is None
+    others = [card for name, card in registry.cards().items() if name != "mdreid"]
+    assert all(card.comparison(released, RNT) is None for card in others)

@@ -1,16 +1,13 @@
 """MDReID's any-to-any similarity as one inner product, and the released concatenation."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdreid_bench.models.mdreid.card import Components, Similarity
 from protocols.modality import SINGLES, Modality
-
-Similarity = Literal["paper", "released"]
-Components = Literal["both", "specific", "shared"]
 
 
 def fold_paper(specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality) -> Tensor:

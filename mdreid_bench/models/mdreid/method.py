@@ -1,30 +1,27 @@
 """MDReID: modality-decoupled learning for any-to-any multi-modal object re-identification."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from mdreid_bench.config.recipes import MDREID_RECIPES
-from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.heads import BottleneckHead
-from mdreid_bench.models.mdreid.folding import Components, Similarity, fold_paper, fold_released, keep_components
+from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
+from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
 from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
     Method,
-    MethodCard,
-    Options,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
@@ -37,26 +34,6 @@ from protocols.modality import SINGLES, Modality
 _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}
 
 
-class MDReIDOptions(Options):
-    """Options of MDReID; the defaults are the full method."""
-
-    mdl: bool = Field(default=True, description="modality decoupling; off gives the single classifier")
-    orthogonality_weight: float = Field(default=1.5, ge=0, description="w1, weight of ROL; 0 switches it off")
-    discrepancy_weight: float = Field(default=5.25, ge=0, description="w2, weight of KDL; 0 switches it off")
-    rol: Literal["released", "paper"] = Field(default="released", description="form of ROL")
-    tie_shared_token: bool = Field(default=True, description="one parameter for both tokens, as released")
-    similarity: Similarity = Field(default="paper", description="paper: Eq. 6-10; released: normalised concatenation")
-    components: Components = Field(default="both", description="vectors that are compared: both, specific or shared")
-    identity_weight: float = Field(default=0.25, ge=0, description="weight of each identity loss (released code)")
-    shared_weight: float = Field(default=3.0, ge=0, description="weight of the shared branch (released code)")
-
-    @model_validator(mode="after")
-    def _decoupled(self) -> "MDReIDOptions":
-        if not self.mdl and self.components != "both":
-            raise ValueError(f"options.components={self.components} needs options.mdl=true")
-        return self
-
-
 class MDReID(SeparableMethod):
     """One specific and one shared vector per modality, decoupled by ROL and KDL (docs/methods/mdreid.md).
 
@@ -66,18 +43,7 @@ class MDReID(SeparableMethod):
         identities: number of training identities C.
     """
 
-    card: ClassVar[MethodCard] = MethodCard(
-        name="mdreid",
-        title="MDReID",
-        paper="MDReID: Modality-Decoupled Learning for Any-to-Any Multi-Modal Object Re-Identification",
-        venue="NeurIPS 2025",
-        url="https://arxiv.org/abs/2510.23301",
-        summary="splits each modality into a specific and a shared vector; nothing missing is reconstructed",
-    )
-    options_model: ClassVar[type[Options]] = MDReIDOptions
-    recipes: ClassVar[Recipes] = MDREID_RECIPES
-    evaluation_options: ClassVar[frozenset[str]] = frozenset({"similarity", "components"})
-    derived_from: ClassVar[Mapping[str, Any]] = {"components": "both"}
+    card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = MDReIDRelease()
 
     def __init__(self, trunk: Trunk, options: MDReIDOptions, identities: int) -> None:

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.card import Vectors
 from protocols.modality import SINGLES, Modality
 from protocols.protocol import Protocol
 from protocols.suites import Setting
-
-Vectors = NDArray[np.float32]
-_METHOD = "mdreid"
 
 
 @dataclass(frozen=True)
@@ -77,14 +74,14 @@ class ReleasedPairing:
         return result
 
 
-def pairing_for(method: str, options: Mapping[str, Any]) -> ReleasedPairing | None:
-    """Return the pairing that the stored embeddings of a run ask for; None where the inner product says it all.
+def released_pairing(options: Mapping[str, Any], sensors: Modality) -> ReleasedPairing | None:
+    """Return the pairing that the options of a run ask for; None where the inner product says it all.
 
     Args:
-        method: registered name.
-        options: of the method, as in the record.
+        options: of MDReID, as in the record.
+        sensors: of the data set.
     """
-    if method != _METHOD or options.get("similarity") != "released" or not options.get("mdl", True):
+    if options.get("similarity") != "released" or not options.get("mdl", True):
         return None
     kept = options.get("components", "both")
     return ReleasedPairing(specific=kept != "shared", shared=kept != "specific")

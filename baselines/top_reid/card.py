@@ -1,7 +1,26 @@
-"""Settings of TOP-ReID by preset and dataset (docs/methods/top-reid.md, "Recipe")."""
+"""What TOP-ReID declares: its options, and its settings by preset and dataset (docs/methods/top-reid.md)."""
+
+from typing import Literal
+
+from pydantic import Field
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
+from mdreid_bench.models.card import MethodCard, Options
+
+Supervision = Literal["joint", "separate"]
+"""What TOP-ReID and EDITOR call AL (one loss on the concatenation) and BL (one loss for each modality)."""
+
+
+class TOPReIDOptions(Options):
+    """Options of TOP-ReID."""
+
+    supervision: Supervision = Field(
+        default="joint", description="of the trunks' class vectors: joint (AL, better for persons) or separate (BL)"
+    )
+    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
+    reconstruction_weight: float = Field(default=1.0, ge=0, description="weight of the reconstruction loss")
+
 
 _STATED = "paper, and released configuration"
 _RELEASED = "released configuration; the paper does not say"
@@ -55,3 +74,15 @@ RECIPES: Recipes = {
         "msvr310": _SEPARATE,
     },
 }
+
+CARD = MethodCard(
+    name="top-reid",
+    title="TOP-ReID",
+    paper="TOP-ReID: Multi-spectral Object Re-Identification with Token Permutation",
+    venue="AAAI 2024",
+    url="https://arxiv.org/abs/2312.09612",
+    summary="class tokens read the patches of all spectra; tokens of a missing spectrum are predicted",
+    target="baselines.top_reid.method:TOPReID",
+    options_model=TOPReIDOptions,
+    recipes=RECIPES,
+)

@@ -1,7 +1,34 @@
-"""Settings of EDITOR by preset and dataset (docs/methods/editor.md, "Recipe")."""
+"""What EDITOR declares: its options, and its settings by preset and dataset (docs/methods/editor.md)."""
 
+from typing import Literal
+
+from pydantic import Field
+
+from baselines.top_reid.card import Supervision
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
+from mdreid_bench.models.card import MethodCard, Options
+
+Ties = Literal["first", "all"]
+"""What is kept of patches that tie for the last place: those of the lowest index, or all of them."""
+
+
+class EDITOROptions(Options):
+    """Options of EDITOR; what no source states is marked so."""
+
+    supervision: Supervision = Field(
+        default="joint", description="of the trunk's class vectors: joint (AL, better for persons) or separate (BL)"
+    )
+    head_keep: int = Field(default=2, gt=0, description="patches kept for each attention head")
+    frequency_keep: int = Field(default=10, gt=0, description="patches kept for their brightness")
+    ties: Ties = Field(default="first", description="which of equal patches are kept: first or all (not stated)")
+    missing: Literal["zero_image", "zero_feature"] = Field(
+        default="zero_image", description="what stands in for a missing modality (not stated)"
+    )
+    drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
+    background_weight: float = Field(default=1.0, ge=0, description="weight of BCC")
+    object_weight: float = Field(default=1.0, ge=0, description="weight of OCFR")
+
 
 _RELEASED = "released configuration"
 
@@ -57,3 +84,16 @@ RECIPES: Recipes = {
         "msvr310": _SEPARATE,
     },
 }
+
+CARD = MethodCard(
+    name="editor",
+    title="EDITOR",
+    paper="Magic Tokens: Select Diverse Tokens for Multi-modal Object Re-Identification",
+    venue="CVPR 2024",
+    url="https://arxiv.org/abs/2403.10254",
+    summary="selects object-centric tokens by attention and brightness and aggregates only those",
+    target="baselines.editor.method:EDITOR",
+    options_model=EDITOROptions,
+    recipes=RECIPES,
+    evaluation_options=frozenset({"missing"}),
+)

@@ -1,0 +1,81 @@
+"""What a method declares of itself; nothing here needs torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from mdreid_bench.config.resolve import Recipes
+from protocols.modality import Modality
+from protocols.suites import Setting
+
+Vectors = NDArray[np.float32]
+
+
+class Options(BaseModel):
+    """Base of a method's own options: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Comparison(Protocol):
+    """How the embeddings of two sides are compared where their inner product does not say it all."""
+
+    def __call__(self, setting: Setting, query: Vectors, gallery: Vectors) -> tuple[Vectors, Vectors]:
+        """Return vectors whose inner product is the similarity, rows in the same order.
+
+        Args:
+            setting: under which the two sides meet.
+            query: (nq, E) as stored.
+            gallery: (ng, E), likewise.
+
+        Raises:
+            UsageError: for a setting that cannot be compared in this way.
+        """
+
+
+def inner_product(options: Mapping[str, Any], sensors: Modality) -> Comparison | None:
+    """Compare embeddings as they are, whatever the options and the sensors of the data set."""
+    return None
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method is, where it comes from, and what it declares.
+
+    Attributes:
+        name: registered name, as typed on the command line.
+        title: name in tables.
+        paper: title of the paper.
+        venue: where and when it appeared.
+        url: of the paper.
+        summary: one sentence on what it does.
+        trains: False for methods that have nothing to train.
+        target: ``"module:Class"``, where the entry point names this card; empty where it names the class itself.
+        version: to be raised by one whenever a change of the code changes the numbers; part of the run key.
+        options_model: the method's own options, all with defaults.
+        recipes: settings laid over a preset, by preset and dataset name (``"*"`` for every dataset).
+        evaluation_options: names of options that change embeddings but not the trained weights.
+        derived_from: values of some of these under which the embeddings hold all that other values need; see
+            ``Method.derive``.
+        comparison: from the method's options and the sensors of the data set to how two sides are compared; None
+            stands for the inner product of the embeddings.
+    """
+
+    name: str
+    title: str
+    paper: str
+    venue: str
+    url: str
+    summary: str
+    trains: bool = True
+    target: str = ""
+    version: int = 1
+    options_model: type[Options] = Options
+    recipes: Recipes = field(default_factory=dict)
+    evaluation_options: frozenset[str] = frozenset()
+    derived_from: Mapping[str, Any] = field(default_factory=dict)
+    comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product
