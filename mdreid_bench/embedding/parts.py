@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.atomic import replacing
-from mdreid_bench.results.storage.leftovers import clear
+from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.weights import checkpoint
 from protocols.modality import SUBSETS, Modality
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.progress import Reporter, Step
+from mdreid_bench.results.storage.files import open_own
 from mdreid_bench.wording import printable
 
 _PROGRESS_SECONDS = 60.0
@@ -73,5 +74,5 @@ class RunLog:
         """Append one line to the file."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         line = f"{now} [{os.getpid()}] {printable(text)}\n"
-        with suppress(OSError), self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(line)
+        with suppress(OSError), os.fdopen(open_own(self.path, os.O_WRONLY | os.O_APPEND), "wb") as file:
+            file.write(line.encode("utf-8", errors="backslashreplace"))

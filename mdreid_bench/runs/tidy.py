@@ -3,8 +3,8 @@
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.storage.leftovers import clear
 from mdreid_bench.results.storage.lock import attempt, in_use
+from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.plan import Run

@@ -20,7 +20,7 @@ from mdreid_bench.processes.memory import is_out_of_memory
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.storage.atomic import write_text
-from mdreid_bench.results.storage.leftovers import clear
+from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
 from mdreid_bench.training.forward import Forward

@@ -16,9 +16,8 @@ import pytest
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.storage import lock
-from mdreid_bench.results.storage.host import host_name, is_running, process_start
-from mdreid_bench.results.storage.leftovers import clear, temporary_beside
-from mdreid_bench.results.storage.lock import Owner, attempt, locked, owner_of
+from mdreid_bench.results.storage.lock import Owner, attempt, host_name, in_use, locked, owner_of, process_start
+from mdreid_bench.results.storage.temporary import clear, temporary_beside
 from tests.data.trees import Recorder
 
 HOLD = """
@@ -148,23 +147,97 @@ def test_processes_are_told_apart() -> None:
     if not child:
         os._exit(0)
     os.waitpid(child, 0)
-    assert not is_running(child)
-    assert is_running(os.getpid())
     assert process_start(os.getpid()) is not None
     assert process_start(child) is None
 
 
-def test_leftovers_of_dead_processes_are_cleared_and_others_stay(tmp_path: Path) -> None:
-    dead = f".a.npy.{host_name()}.4194999-0123abcd.tmp"
-    foreign, old = ".b.npy.elsewhere.1-0123abcd.tmp", ".c.npy.elsewhere.1-0123abcd.tmp"
-    ours = temporary_beside(tmp_path / "d.npy")
-    kept = {foreign, ours.name, "a.npy", ".hidden", ".x.tmp"}
-    for name in (*kept, dead, old):
+WRITE = """
+import sys, time
+from pathlib import Path
+from mdreid_bench.results.storage.temporary import temporary_beside
+with temporary_beside(Path(sys.argv[1]), folder=sys.argv[2] == "folder") as path:
+    print(path, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_somebody_writes_stays_and_what_a_killed_process_left_goes(tmp_path: Path, kind: str) -> None:
+    """No number of a process is asked for: another container has its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(tmp_path / "a.npy"), kind], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        written = Path(process.stdout.readline().rstrip())
+        if kind == "folder":
+            (written / "deep").mkdir()
+        assert clear(tmp_path) == []
+        assert written.exists()
+        process.kill()
+    assert clear(tmp_path) == [written]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_other_machines_are_kept_for_a_day(tmp_path: Path) -> None:
+    young, old, former = (f".{n}.npy.0badcafe-0123456789abcdef.tmp" for n in "abc")
+    before = ".d.npy.some-host.4194999-0123abcd.tmp"
+    kept = {young, "a.npy", ".hidden", ".x.tmp"}
+    for name in (*kept, old, former, before):
         (tmp_path / name).touch()
-    folder = tmp_path / f".MSVR310.{host_name()}.4194999-0123abcd.tmp"
-    (folder / "deep").mkdir(parents=True)
-    os.utime(tmp_path / old, (0, 0))
-    removed = clear(tmp_path)
-    assert {path.name for path in removed} == {dead, old, folder.name}
+    for name in (old, former, before):
+        os.utime(tmp_path / name, (0, 0))
+    with temporary_beside(tmp_path / "d.npy") as ours:
+        assert {path.name for path in clear(tmp_path)} == {old, former, before}
+        assert ours.exists()
     assert {path.name for path in tmp_path.iterdir()} == kept
     assert clear(tmp_path / "nowhere") == []
+
+
+def test_where_nobody_can_hold_a_file_it_is_kept_for_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with temporary_beside(tmp_path / "a") as path:
+        assert clear(tmp_path) == []
+        os.utime(path, (0, 0))
+        assert clear(tmp_path) == [path]
+
+
+def test_a_forked_child_does_not_hold_a_temporary_file(tmp_path: Path) -> None:
+    with temporary_beside(tmp_path / "a") as path:
+        os.link(path, tmp_path / "kept")
+        ready, tell = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(tell, b".")
+            time.sleep(30)
+            os._exit(0)
+    try:
+        assert os.read(ready, 1) == b"."
+        (tmp_path / "kept").rename(path)
+        assert clear(tmp_path) == [path]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "precious", tmp_path / ".lock"
+    target.write_text("do not touch")
+    for aim in (target, tmp_path / "absent", Path("/dev/zero")):
+        link.unlink(missing_ok=True)
+        link.symlink_to(aim)
+        with pytest.raises(DataError, match=r"Cannot lock .*it is a link, which is not followed"), attempt(link):
+            pass
+        with pytest.raises(DataError, match="Cannot lock"):
+            in_use(link)
+    assert target.read_text() == "do not touch"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_pipe_in_the_place_of_a_lock_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    assert owner_of(tmp_path / ".lock") is None
+    with pytest.raises(DataError, match="not a regular file"), attempt(tmp_path / ".lock"):
+        pass

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,8 +18,8 @@ from mdreid_bench.data.synthetic.write import write_frames
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.storage.atomic import make_folder, move_folder
-from mdreid_bench.results.storage.leftovers import clear, temporary_beside
 from mdreid_bench.results.storage.lock import locked
+from mdreid_bench.results.storage.temporary import clear, temporary_beside
 from protocols.names import UnknownNameError
 
 PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {
@@ -79,8 +78,7 @@ def generate(
 def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers: int | None) -> None:
     """Write everything beside ``folder``, then move it into place; what killed processes left there is cleared."""
     clear(folder.parent)
-    temporary = temporary_beside(folder)
-    try:
+    with temporary_beside(folder, folder=True) as temporary:
         frames = PLANS[marker.dataset](marker.scale)
         _make_folders(temporary, frames)
         with reporter.track(f"Drawing synthetic {folder.name} ({marker.scale})", len(frames)) as step:
@@ -91,8 +89,6 @@ def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers:
         except OSError:
             if not _holds(folder, marker):
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _holds(folder: Path, marker: Marker) -> bool:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.storage.leftovers import temporary_beside
+from mdreid_bench.results.storage.temporary import temporary_beside
 
 
 @contextmanager
@@ -20,25 +20,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name starts with a dot and ends with ``.tmp``. When the block raises, ``path`` keeps its old
     content and the temporary file is removed. Missing parent folders are made. What a killed process leaves is
-    cleared away by :func:`mdreid_bench.results.storage.leftovers.clear`.
+    cleared away by :func:`mdreid_bench.results.storage.temporary.clear`.
 
     Raises:
         DataError: when the file system refuses, for example because it is full or read-only.
     """
-    temporary = temporary_beside(path)
     try:
         make_folder(path.parent)
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        with temporary_beside(path) as temporary:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"Cannot write {path} ({reason}); make room or choose a folder that can be written."
         raise DataError(message) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -8,6 +8,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from mdreid_bench.results.storage.files import open_regular
+
 _FILE_DIGEST_BYTES = 16
 
 
@@ -40,7 +42,7 @@ def content_hash(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _file_hash(path: Path, size: int, changed: int, number: int) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=_FILE_DIGEST_BYTES)).hexdigest()
 
 

@@ -4,14 +4,15 @@ The operating system holds the lock (``flock``) and lets go of it when its owner
 who the owner is; one that is left behind by a killed process is stale, and the next process takes it over.
 """
 
-import errno
-import fcntl
 import os
+import platform
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,11 +21,10 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.schema import Line
 from mdreid_bench.results.storage.atomic import make_folder
-from mdreid_bench.results.storage.host import host_name, process_start
+from mdreid_bench.results.storage.files import hold, is_at, let_go, open_own, read_regular
 
-_UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0
-_held: set[int] = set()
+_OWNER_BYTES, _LONGEST_NAME = 4096, 40
 
 
 class Owner(BaseModel):
@@ -75,7 +75,9 @@ def attempt(path: Path) -> Iterator[Held | None]:
         yield held
     finally:
         if held is not None and held.descriptor is not None:
-            _let_go(path, held.descriptor)
+            with suppress(OSError):
+                path.unlink()
+            let_go(held.descriptor)
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def in_use(path: Path) -> bool:
     Raises:
         DataError: when the file is there and cannot be opened.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
     with attempt(path) as held:
         return held is None
@@ -120,7 +122,7 @@ def in_use(path: Path) -> bool:
 def owner_of(path: Path) -> Owner | None:
     """Return who a lock file says its owner is, or None when it does not say."""
     try:
-        return Owner.model_validate_json(path.read_bytes())
+        return Owner.model_validate_json(read_regular(path, _OWNER_BYTES))
     except (OSError, ValidationError):
         return None
 
@@ -129,20 +131,19 @@ def _take(path: Path) -> Held | None:
     try:
         make_folder(path.parent)
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = open_own(path, os.O_RDWR)
             try:
-                if not _flock(descriptor):
-                    os.close(descriptor)
+                if not hold(descriptor):
+                    let_go(descriptor)
                     return Held(None, None)
             except BlockingIOError:
-                os.close(descriptor)
+                let_go(descriptor)
                 return None
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 break
-            os.close(descriptor)  # its last owner removed it while we were waiting
+            let_go(descriptor)  # its last owner removed it while we were waiting
     except OSError as error:
         raise DataError(f"Cannot lock {path} ({error.strerror}); choose a folder that can be written.") from error
-    _held.add(descriptor)
     previous = owner_of(path)
     with suppress(OSError):  # on a full disk the lock still holds; only its messages cannot name the owner
         os.ftruncate(descriptor, 0)
@@ -150,42 +151,16 @@ def _take(path: Path) -> Held | None:
     return Held(descriptor, previous)
 
 
-def _flock(descriptor: int) -> bool:
-    """Lock an open file; return False where the file system cannot.
+@cache
+def host_name() -> str:
+    """Return the name of this machine as letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", platform.node())[:_LONGEST_NAME].strip("-") or "unnamed"
 
-    Raises:
-        BlockingIOError: when somebody else has it.
-    """
+
+def process_start(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot, or None where the system does not tell."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _let_go(path: Path, descriptor: int) -> None:
-    _held.discard(descriptor)
-    with suppress(OSError):
-        path.unlink()
-    with suppress(OSError):
-        os.close(descriptor)
-
-
-def _forget_in_child() -> None:
-    """Close inherited locks: a forked loader process must not keep them when its parent is killed."""
-    for descriptor in _held:
-        with suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
