@@ -12,6 +12,10 @@ SELECTIONS = {
 """How the reported epoch was chosen."""
 
 
+USUAL_PRECISION = "fp32"
+"""Numeric type of embeddings that goes without saying."""
+
+
 def origin(records: Sequence[Record]) -> str:
     """Describe the measurement behind one number: data, configuration, seeds, queries, code, hardware."""
     first = records[0]
@@ -28,7 +32,7 @@ def origin(records: Sequence[Record]) -> str:
         *code(record.provenance for record in records),
         *hardware(record.provenance for record in records),
     ]
-    if first.precision != "fp32":
+    if first.precision != USUAL_PRECISION:
         parts.insert(4, f"embeddings computed in {first.precision}")
     if first.limit is not None:
         parts.insert(1, f"limit {first.limit}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from mdreid_bench.report.origin import SELECTIONS, code, dates, hardware, sizes
+from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, dates, hardware, sizes
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat
 from mdreid_bench.results.schema import Record
@@ -90,7 +90,9 @@ def _data(variants: Sequence[Variant]) -> str:
 
 
 def _setup(variant: Variant) -> str:
-    return f"preset {variant.example.preset}, trunk {variant.example.trunk}"
+    example = variant.example
+    precision = "" if example.precision == USUAL_PRECISION else f", embeddings in {example.precision}"
+    return f"preset {example.preset}, trunk {example.trunk}{precision}"
 
 
 def _seed_notes(variants: Iterable[Variant], protocols: Sequence[str]) -> list[str]:

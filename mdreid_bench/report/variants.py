@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from mdreid_bench.report.origin import origin
+from mdreid_bench.report.origin import USUAL_PRECISION, origin
 from mdreid_bench.report.table import Number
 from mdreid_bench.results.schema import Record
 
@@ -52,12 +52,13 @@ class Variant:
 def group_variants(records: Iterable[Record]) -> list[Variant]:
     """Group records that differ only in protocol and seed, in the order in which they first appear.
 
-    Records on different training or test data are never brought together.
+    Records on different training or test data, or of embeddings of different precision, are never brought together.
     """
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         data = (record.train_fingerprint or "", record.test_fingerprint)
-        groups.setdefault((record.method, record.selection, record.config_key, *data), []).append(record)
+        key = (record.method, record.selection, record.precision, record.config_key, *data)
+        groups.setdefault(key, []).append(record)
     facts = {key: _facts(group[0]) for key, group in groups.items()}
     labels = {key: _label(key, facts) for key in groups}
     variants = []
@@ -94,13 +95,15 @@ def flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
 
 def _label(key: tuple[str, ...], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:
     """Name a variant by its method and the facts in which variants of that method differ."""
-    method, selection, *_ = key
+    method, selection, precision, *_ = key
     others = [rest for other, rest in facts.items() if other[0] == method]
     marks = [
         f"{name} {value}" for name, value in facts[key].items() if any(rest.get(name) != value for rest in others)
     ]
     if selection == "best-test":
         marks.append("epoch chosen on test data")
+    if precision != USUAL_PRECISION:
+        marks.append(f"embeddings in {precision}")
     return f"{method} ({', '.join(marks)})" if marks else method
 
 

@@ -116,6 +116,18 @@ def test_selection_on_test_data_is_marked_in_the_row() -> None:
     assert table.rows[0][0] == "mdreid (epoch chosen on test data)"
 
 
+def test_embeddings_of_another_precision_are_never_averaged_silently() -> None:
+    records = [make_record(), make_record(seed=1, metrics=metrics(0.2), precision="bf16")]
+    (table,) = run_tables(records)
+    assert [row[0] for row in table.rows] == ["mdreid", "mdreid (embeddings in bf16)", "chance"]
+    assert [number(row[1]).spread for row in table.rows] == [None, None, None]
+    assert [number(row[1]).text for row in table.rows[:2]] == ["40.0", "20.0"]
+    note = "mdreid (embeddings in bf16): preset tiny, trunk mdreid-tiny/synthetic, embeddings in bf16."
+    assert note in table.footnotes
+    (alone,) = run_tables(records[1:])
+    assert "trunk mdreid-tiny/synthetic, embeddings in bf16." in alone.caption
+
+
 def test_of_two_records_of_one_seed_the_newer_counts_and_the_other_is_noted() -> None:
     newer = PROVENANCE.model_copy(update={"created": PROVENANCE.created + timedelta(hours=1)})
     records = [
