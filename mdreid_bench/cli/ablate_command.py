@@ -1,88 +1,50 @@
 """``mdreid-bench ablate``: what each part of MDReID contributes."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import (
-    DEFAULT_RESULTS,
-    Assignments,
-    BatchSize,
-    Compile,
-    ConfigFile,
-    DataRoot,
-    Datasets,
-    Device,
-    DryRun,
-    Epochs,
-    KeepGoing,
-    Limit,
-    OnNanName,
-    Precision,
-    Preset,
-    Results,
-    Seeds,
-    Select,
-)
+from mdreid_bench.cli.options import Datasets, TrainingOptions, option
 
-STUDY_PANEL = "Studies"
-DEFAULT_DATASETS = ["rgbnt201"]
+STUDIES = "Studies"
 
 
-def ablate(
-    dataset: Datasets = DEFAULT_DATASETS,
+@dataclass(frozen=True, kw_only=True)
+class AblateOptions(TrainingOptions):
+    """What ``ablate`` takes."""
+
+    datasets: Datasets = field(default_factory=lambda: ["rgbnt201"])
     rows: Annotated[
         bool,
-        typer.Option(
+        option(
+            STUDIES,
             "--rows/--no-rows",
-            help="The five rows of the ablation; --no-rows leaves the other studies alone.",
-            rich_help_panel=STUDY_PANEL,
+            "The five rows of the ablation; --no-rows leaves the other studies alone.",
+            default=True,
         ),
-    ] = True,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sweep",
-            help="Also vary a weight: w1 of ROL without KDL, or w2 of KDL; may be repeated.",
-            rich_help_panel=STUDY_PANEL,
-            show_default=False,
-        ),
-    ] = None,
+    ] = True
+    sweeps: Annotated[
+        list[str],
+        option(STUDIES, "--sweep", "Also vary a weight: w1 of ROL without KDL, or w2 of KDL; may be repeated."),
+    ] = field(default_factory=list)
     values: Annotated[
         str | None,
-        typer.Option(
-            "--values",
-            help="Values of the one --sweep, such as 0.5,1,2. Default: the paper's.",
-            rich_help_panel=STUDY_PANEL,
-            show_default=False,
-        ),
-    ] = None,
+        option(STUDIES, "--values", "Values of the one --sweep, such as 0.5,1,2. Default: the paper's."),
+    ] = None
     components: Annotated[
         bool,
-        typer.Option(
+        option(
+            STUDIES,
             "--components",
-            help="Also compare by specific vectors alone, shared ones alone, and both.",
-            rich_help_panel=STUDY_PANEL,
+            "Also compare by specific vectors alone, shared ones alone, and both.",
+            default=True,
         ),
-    ] = False,
-    data_root: DataRoot = None,
-    preset: Preset = None,
-    seed: Seeds = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    device: Device = "auto",
-    precision: Precision = None,
-    compile_trunk: Compile = False,
-    select: Select = None,
-    config: ConfigFile = None,
-    assignments: Assignments = None,
-    dry_run: DryRun = False,
-    limit: Limit = None,
-    on_nan: OnNanName = "stop",
-    keep_going: KeepGoing = True,
-    results: Results = DEFAULT_RESULTS,
-) -> None:
+    ] = False
+
+
+def ablate(options: AblateOptions) -> None:
     """Measure what each part of MDReID contributes.
 
     Five rows as in the paper: single classifier; MDL; MDL + ROL; MDL + KDL;
@@ -101,32 +63,10 @@ def ablate(
 
       mdreid-bench ablate --no-rows --sweep w1 --values 0,1,1.5,2
     """
-    from mdreid_bench.cli.ablate_session import AblateSession, studies
-    from mdreid_bench.cli.run_session import on_nan_of
-    from mdreid_bench.cli.workspace import Arguments
+    from mdreid_bench.cli.ablate_session import AblateSession
 
-    arguments = Arguments(
-        datasets=tuple(dataset),
-        protocols=("ablation",),
-        data_root=data_root,
-        preset=preset,
-        seeds=tuple(seed or ()),
-        epochs=epochs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        compile=compile_trunk,
-        select=select,
-        config=config,
-        assignments=tuple(assignments or ()),
-        limit=limit,
-        on_nan=on_nan_of(on_nan),
-        keep_going=keep_going,
-        results=results,
-    )
-    chosen = studies(rows=rows, sweeps=tuple(sweep or ()), values=values, components=components)
-    session = AblateSession(arguments, chosen, Console())
-    if dry_run:
+    session = AblateSession(options, Console())
+    if options.dry_run:
         session.show_plan()
         return
     code = session.carry_out()

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mdreid_bench.cli.ablate_command import AblateOptions
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
+from mdreid_bench.cli.workspace import SMALLEST, Workspace
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
 from mdreid_bench.report.study_table import MeasuredRow, study_table
@@ -18,26 +19,22 @@ from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 
+SUITE = "ablation"
 
-def studies(*, rows: bool, sweeps: Sequence[str], values: str | None, components: bool) -> list[Study]:
+
+def studies(options: AblateOptions) -> list[Study]:
     """Return the studies that the command line asks for.
-
-    Args:
-        rows: whether the five rows are among them.
-        sweeps: names of weights to vary.
-        values: of the one sweep, separated by commas; None for the paper's.
-        components: whether specific and shared vectors are compared by themselves.
 
     Raises:
         UnknownNameError: for an unknown sweep.
         UsageError: for values that are not numbers or go with no sweep, or when nothing is asked for.
     """
-    if values is not None and len(set(sweeps)) != 1:
+    if options.values is not None and len(set(options.sweeps)) != 1:
         raise UsageError("--values holds the values of one sweep; name it with --sweep.")
-    chosen = _numbers(values) if values is not None else ()
-    found = [ablation.ROWS] if rows else []
-    found += [ablation.sweep(name, chosen) for name in dict.fromkeys(map(str.lower, sweeps))]
-    found += [ablation.COMPONENTS] if components else []
+    values = _numbers(options.values) if options.values is not None else ()
+    found = [ablation.ROWS] if options.rows else []
+    found += [ablation.sweep(name, values) for name in dict.fromkeys(map(str.lower, options.sweeps))]
+    found += [ablation.COMPONENTS] if options.components else []
     if not found:
         raise UsageError("--no-rows leaves nothing to measure; add --sweep or --components.")
     return found
@@ -76,7 +73,6 @@ class AblateSession:
 
     Args:
         arguments: as typed.
-        studies: at least one.
         console: to show things on.
 
     Raises:
@@ -84,11 +80,12 @@ class AblateSession:
         UsageError: for values out of range, options that a study sets itself, or CUDA where there is none.
     """
 
-    def __init__(self, arguments: Arguments, studies: Sequence[Study], console: Console) -> None:
-        self.arguments, self.studies, self.console = arguments, studies, console
-        self.workspace = Workspace(arguments, console)
+    def __init__(self, arguments: AblateOptions, console: Console) -> None:
+        self.arguments, self.console = arguments, console
+        self.studies = studies(arguments)
+        self.workspace = Workspace(arguments, (SUITE,), console)
         self.user = arguments.overrides().tree()
-        for study in studies:
+        for study in self.studies:
             ablation.check_study(study, self.user)
             for row in study.rows:
                 check_configurations(self._request(row, arguments.preset or SMALLEST), self.workspace.cards)

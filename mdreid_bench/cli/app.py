@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import LazyCommand, LazyGroup
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.errors import heed_signals
-from mdreid_bench.cli.lazy import LazyCommand, LazyGroup
 
 COMMANDS = {
     "run": LazyCommand(

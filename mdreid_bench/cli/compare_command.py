@@ -1,29 +1,51 @@
 """``mdreid-bench compare``: the difference between two runs and how sure it is."""
 
-from typing import Annotated
-
-import typer
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA_PANEL, DEFAULT_RESULTS, AsJson, Limit, Results
-from mdreid_bench.cli.scoring_options import AveragePrecisionName
+from mdreid_bench.cli.options import (
+    DATA,
+    DEFAULT_RESULTS,
+    AsJson,
+    AveragePrecisionForm,
+    Limit,
+    Results,
+    argument,
+    option,
+)
+from mdreid_bench.errors import UsageError
+from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
+from mdreid_bench.evaluation.compare import compare as compared
+from mdreid_bench.progress import Reporter
+from mdreid_bench.report import remarks
+from mdreid_bench.report.table import Cell, Column, Number, Table
+from mdreid_bench.report.variants import PERCENT
+from mdreid_bench.results.finding import find_run, find_runs, find_scope
+from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import RunId, Store, load_record
+from protocols.evaluation import AveragePrecision
+from protocols.protocol import ALL_PROTOCOLS
+from protocols.suites import resolve
 
 _SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
+INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
+_ORDER = {str(protocol): place for place, protocol in enumerate(ALL_PROTOCOLS)}
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help=f"First side: {_SIDE}.", show_default=False)],
-    b: Annotated[str, typer.Argument(metavar="B", help="Second side, likewise.", show_default=False)],
+    a: Annotated[str, argument("A", f"First side: {_SIDE}.")],
+    b: Annotated[str, argument("B", "Second side, likewise.")],
     protocol: Annotated[
         list[str] | None,
-        typer.Option(
-            "--protocol",
-            help="A protocol, a suite or mixed; may be repeated. Default: all that both sides have.",
-            rich_help_panel=DATA_PANEL,
-            show_default=False,
+        option(
+            DATA, "--protocol", "A protocol, a suite or mixed; may be repeated. Default: all that both sides have."
         ),
     ] = None,
-    average_precision: AveragePrecisionName = "standard",
+    average_precision: AveragePrecisionForm = "standard",
     limit: Limit = None,
     as_json: AsJson = False,
     results: Results = DEFAULT_RESULTS,
@@ -39,11 +61,191 @@ def compare(
 
       mdreid-bench compare 3f9c 81d2 --protocol paper-mismatched --json
     """
-    from mdreid_bench.cli.compare_session import CompareSession
-
     console = Console()
     session = CompareSession(results, (a, b), tuple(protocol or ()), average_precision, limit, console)
     if as_json:
         console.json(session.as_json())
     else:
         console.table(session.table())
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the records of a configuration, by protocol and then by seed."""
+
+    typed: str
+    records: dict[str, dict[int, tuple[Path, Record]]]
+
+    @property
+    def names(self) -> list[str]:
+        """Folder names of the runs."""
+        found = (RunId.of(record).folder_name for seeds in self.records.values() for _, record in seeds.values())
+        return list(dict.fromkeys(found))
+
+
+class CompareSession:
+    """One call of ``compare``; nothing is read but records until the sides are paired.
+
+    Args:
+        results: the results folder.
+        sides: both, as typed.
+        protocols: names as typed; empty for all that both sides have.
+        form: of the AP, for sides that are runs.
+        limit: whose evaluations to use, likewise.
+        reporter: shows the progress.
+
+    Raises:
+        UnknownNameError: for an unknown run or protocol.
+        UsageError: when a side is ambiguous.
+        DataError: when a record must not be believed.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        sides: tuple[str, str],
+        protocols: Sequence[str],
+        form: AveragePrecision,
+        limit: int | None,
+        reporter: Reporter,
+    ) -> None:
+        self.reporter = reporter
+        self.settings = resolve(protocols)
+        self.a, self.b = (_side(Store(results), text, limit, form) for text in sides)
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """One comparison per protocol and pair of seeds, then one over all pairs where there are several.
+
+        Raises:
+            UsageError: when the sides have nothing in common, or were evaluated on different queries.
+        """
+        found = []
+        seeds = {protocol: self._seeds(protocol) for protocol in self._protocols()}
+        task = f"comparing {self.a.typed} with {self.b.typed}"
+        with self.reporter.track(task, sum(map(len, seeds.values()))) as step:
+            for protocol, chosen in seeds.items():
+                pairs = []
+                for one, other in chosen:
+                    paths = self.a.records[protocol][one][0], self.b.records[protocol][other][0]
+                    pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
+                    found.append(compared(pairs[-1:]))
+                    step(note=protocol)
+                found += [compared(pairs)] if len(pairs) > 1 else []
+        return found
+
+    def _protocols(self) -> list[str]:
+        if not self.settings:
+            shared = self.a.records.keys() & self.b.records.keys()
+            if not shared:
+                raise UsageError(f"{self.a.typed} and {self.b.typed} have no protocol in common; score one of them.")
+            return sorted(shared, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
+        wanted = [str(setting) for setting in self.settings]
+        for side in (self.a, self.b):
+            lacking = [name for name in wanted if name not in side.records]
+            if lacking:
+                run = f"--run {side.names[0]} " if side.names else ""
+                raise UsageError(
+                    f"{side.typed} has no record under {lacking[0]}; "
+                    f"make it with 'mdreid-bench score {run}--protocol {lacking[0]}'."
+                )
+        return wanted
+
+    def _seeds(self, protocol: str) -> list[tuple[int, int]]:
+        """Pair equal seeds; one seed against one seed is a pair whatever they are."""
+        a, b = sorted(self.a.records[protocol]), sorted(self.b.records[protocol])
+        if len(a) == len(b) == 1:
+            return [(a[0], b[0])]
+        shared = [(seed, seed) for seed in a if seed in b]
+        if not shared:
+            raise UsageError(
+                f"{self.a.typed} and {self.b.typed} share no seed under {protocol} "
+                f"({', '.join(map(str, a))} and {', '.join(map(str, b))}); name single runs instead."
+            )
+        return shared
+
+    def table(self) -> Table:
+        """Return one row per comparison; values in percent, differences in percentage points."""
+        comparisons = self.comparisons
+        example = next(iter(self.a.records[comparisons[0].protocol].values()))[1]
+        marks = [f"A: {', '.join(self.a.names)}.", f"B: {', '.join(self.b.names)}."]
+        if example.data_kind == "synthetic":
+            marks.append(f"SYNTHETIC data in the layout of {example.dataset}, not the published images.")
+        if example.average_precision == "trapezoid":
+            marks.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
+        first = comparisons[0]
+        return Table(
+            title=f"{example.dataset}, A against B{remarks.data_mark(example)}",
+            caption=f"Values in %. {first.queries} queries of {first.identities} identities.",
+            columns=(
+                Column("protocol"),
+                Column("seed"),
+                *(Column(side, metric, numeric=True) for metric in ("mAP", "Rank-1") for side in ("A", "B", "A - B")),
+            ),
+            rows=tuple(_row(comparison) for comparison in comparisons),
+            footnotes=(*marks, INTERVAL_NOTE),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return runs and comparisons as plain values; fractions."""
+        return {
+            "a": self.a.names,
+            "b": self.b.names,
+            "comparisons": [_plain(comparison) for comparison in self.comparisons],
+        }
+
+
+def _side(store: Store, text: str, limit: int | None, form: AveragePrecision) -> Side:
+    if text.endswith(".json"):
+        path = Path(text)
+        record = load_record(path)
+        return Side(text, {record.protocol: {record.seed: (path, record)}})
+    found: dict[str, dict[int, tuple[Path, Record]]] = {}
+    configurations: set[tuple[str, str]] = set()
+    for folder in find_runs(store, text):
+        for path in sorted(find_scope(folder, limit).path.glob("*.json")):
+            record = load_record(path)
+            if record.average_precision == form:
+                configurations.add((record.config_key, record.selection))
+                found.setdefault(record.protocol, {})[record.seed] = (path, record)
+    if len(configurations) > 1:
+        find_run(store, text)  # raises the error that lists the candidates
+    return Side(text, found)
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "protocol": comparison.protocol,
+        "seeds": [list(pair) for pair in comparison.seeds],
+        "queries": comparison.queries,
+        "identities": comparison.identities,
+        "mAP": _values(comparison.mean_ap),
+        "rank1": _values(comparison.rank1),
+    }
+
+
+def _values(compared: Compared) -> dict[str, float]:
+    difference = compared.difference
+    return {
+        "a": compared.a,
+        "b": compared.b,
+        "difference": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+    }
+
+
+def _row(comparison: Comparison) -> tuple[Cell, ...]:
+    seeds = comparison.seeds
+    shown = f"mean of {len(seeds)}" if len(seeds) > 1 else "/".join(dict.fromkeys(map(str, seeds[0])))
+    return (comparison.protocol, shown, *_numbers(comparison.mean_ap), *_numbers(comparison.rank1))
+
+
+def _numbers(compared: Compared) -> tuple[Number, Number, Number]:
+    difference = compared.difference
+    interval = (PERCENT * difference.low, PERCENT * difference.high)
+    return (
+        Number(PERCENT * compared.a),
+        Number(PERCENT * compared.b),
+        Number(PERCENT * difference.mean, interval=interval),
+    )

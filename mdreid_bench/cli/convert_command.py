@@ -3,24 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import METHOD_PANEL
+from mdreid_bench.cli.options import METHODS, argument, option
 
 
 def convert(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Released checkpoint, .pth or .pt.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="New .safetensors file.", show_default=False)],
+    file: Annotated[Path, argument("FILE", "Released checkpoint, .pth or .pt.")],
+    out: Annotated[Path, argument("OUT", "New .safetensors file.")],
     dataset: Annotated[
         str | None,
-        typer.Option(
+        option(
+            METHODS,
             "--dataset",
-            help="Dataset it was trained on, where the file leaves open whether images stand or lie.",
-            rich_help_panel=METHOD_PANEL,
-            show_default=False,
+            "Dataset it was trained on, where the file leaves open whether images stand or lie.",
         ),
     ] = None,
 ) -> None:

@@ -3,38 +3,31 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, METHOD_PANEL, OUTPUT_PANEL, Device, Results
-from mdreid_bench.cli.search_options import Camera
+from mdreid_bench.cli.options import DEFAULT_RESULTS, METHODS, OUTPUT, Camera, Device, Results, argument, option
 
 
 def index(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the index to.", show_default=False)],
+    out: Annotated[Path, argument("OUT", "Folder to write the index to.")],
     gallery: Annotated[
         Path,
-        typer.Argument(
-            metavar="GALLERY_DIR",
-            help="Folder with RGB/NAME.jpg, NI/NAME.jpg, TI/NAME.jpg; one name is one sighting, any may be absent.",
-            show_default=False,
+        argument(
+            "GALLERY_DIR",
+            "Folder with RGB/NAME.jpg, NI/NAME.jpg, TI/NAME.jpg; one name is one sighting, any may be absent.",
         ),
     ],
     run: Annotated[
         str,
-        typer.Option(
-            "--run",
-            help="The trained method: the beginning of a run's key or of its folder's name.",
-            rich_help_panel=METHOD_PANEL,
-        ),
+        option(METHODS, "--run", "The trained method: the beginning of a run's key or of its folder's name."),
     ],
     camera: Camera = 0,
     factory: Annotated[
         str,
-        typer.Option(
+        option(
+            OUTPUT,
             "--factory",
-            help="FAISS factory string; all but Flat may trade exactness for speed.",
-            rich_help_panel=OUTPUT_PANEL,
+            "FAISS factory string; all but Flat may trade exactness for speed.",
+            default=True,
         ),
     ] = "Flat",
     device: Device = "auto",

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AsJson
+from mdreid_bench.cli.options import AsJson, argument
 from mdreid_bench.report.table import Column, Table
 from protocols.names import UnknownNameError
 
@@ -19,10 +17,7 @@ LONG = ("paper", "url")
 
 
 def list_names(
-    kind: Annotated[
-        str,
-        typer.Argument(help="methods, datasets, protocols, suites or presets.", metavar="KIND", show_default=False),
-    ],
+    kind: Annotated[str, argument("KIND", "methods, datasets, protocols, suites or presets.")],
     as_json: AsJson = False,
 ) -> None:
     """List the methods, datasets, protocols, suites or presets that can be named.

@@ -3,16 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
+from mdreid_bench.cli.options import DEFAULT_RESULTS, Results, argument
 
 
 def merge(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Results folders to join.", show_default=False)
-    ],
+    folders: Annotated[list[Path], argument("DIR...", "Results folders to join.")],
     results: Results = DEFAULT_RESULTS,
 ) -> None:
     """Join results folders, such as those of the shards of one plan.

@@ -1,202 +1,239 @@
-"""Options that several commands share, so that they read alike everywhere."""
+"""The options of the command line, each declared once, so that they read alike everywhere.
 
-from collections.abc import Iterable, Sequence
+An option of a few commands is an alias. Commands that take many have one parameter for them, such as
+``options: RunOptions``: a dataclass whose fields become the options (:mod:`mdreid_bench.cli.command`).
+"""
+
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from protocols.names import UnknownNameError
+from mdreid_bench.cli.values import config_file, one_of, parse_seed, parse_size, reader, with_mix
+from mdreid_bench.config.resolve import Overrides
+from mdreid_bench.config.tree import Tree
+from protocols.evaluation import AveragePrecision
+from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
-DATA_PANEL = "Data"
-METHOD_PANEL = "Methods"
-TRAINING_PANEL = "Training"
-OUTPUT_PANEL = "Output"
+DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
+PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
+"""Panels of a help page, in order."""
 DEFAULT_PROTOCOLS = ["RNT-to-RNT"]
 DEFAULT_RESULTS = Path("results")
-ALL = "all"
-"""Stands for every registered name."""
+
+
+def option(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
+    """Declare an option.
+
+    Args:
+        panel: of the help page.
+        flag: as typed.
+        help: one sentence.
+        default: whether the help page shows the default.
+        more: as :func:`typer.Option` takes it.
+    """
+    return typer.Option(flag, help=help, rich_help_panel=panel, show_default=default, **more)
+
+
+def argument(metavar: str, help: str) -> Any:
+    """Declare an argument that must be given."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
 
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        DATA,
         "--data-root",
-        help="Folder that holds the datasets. Default: MDREID_DATA, else synthetic data, generated once.",
-        rich_help_panel=DATA_PANEL,
-        show_default=False,
+        "Folder that holds the datasets. Default: MDREID_DATA, else synthetic data, generated once.",
     ),
 ]
-Datasets = Annotated[
-    list[str],
-    typer.Option("--dataset", help="A dataset, or 'all'; may be repeated.", rich_help_panel=DATA_PANEL),
-]
-Results = Annotated[
-    Path,
-    typer.Option(
-        "--results",
-        envvar="MDREID_RESULTS",
-        help="Folder of records, checkpoints and embeddings.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
-]
+Datasets = Annotated[list[str], option(DATA, "--dataset", "A dataset, or 'all'; may be repeated.", default=True)]
 Protocols = Annotated[
     list[str],
-    typer.Option(
+    option(
+        DATA,
         "--protocol",
-        help="A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated.",
-        rich_help_panel=DATA_PANEL,
+        "A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated.",
+        default=True,
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(
+    option(
+        DATA,
         "--limit",
-        help="Use at most this many test triplets: whole identities, always the same. Marked everywhere.",
-        rich_help_panel=DATA_PANEL,
-        show_default=False,
+        "Use at most this many test triplets: whole identities, always the same. Marked everywhere.",
         min=1,
     ),
 ]
-Methods = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--method",
-        help="A method; may be repeated. Default: all registered.",
-        rich_help_panel=METHOD_PANEL,
-        show_default=False,
-    ),
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        help="Evaluate these weights instead of training: a file of this suite, or a released checkpoint.",
-        rich_help_panel=METHOD_PANEL,
-        show_default=False,
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        help="Recipe to start from. Default: paper on real data with CUDA, otherwise tiny.",
-        rich_help_panel=TRAINING_PANEL,
-        show_default=False,
-    ),
-]
-Seeds = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--seed",
-        help="Seed of the training; may be repeated. Default: the recipe's.",
-        rich_help_panel=TRAINING_PANEL,
-        show_default=False,
+Camera = Annotated[
+    int,
+    option(
+        DATA,
+        "--camera",
+        "Number of the camera that took the images, from 0, among those the method was trained with.",
+        default=True,
         min=0,
     ),
 ]
-Epochs = Annotated[
-    int | None,
-    typer.Option(
-        "--epochs", help="Short for --set schedule.epochs=N.", rich_help_panel=TRAINING_PANEL, show_default=False
-    ),
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(
-        "--batch-size", help="Short for --set batch.size=N.", rich_help_panel=TRAINING_PANEL, show_default=False
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel=TRAINING_PANEL)]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        help="Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
-        rich_help_panel=TRAINING_PANEL,
-        show_default=False,
-    ),
-]
-Compile = Annotated[
-    bool,
-    typer.Option(
-        "--compile",
-        help="Compile the trunk for extraction; takes a while at first. EDITOR's is left as it is.",
-        rich_help_panel=TRAINING_PANEL,
-    ),
-]
+Device = Annotated[str, option(TRAINING, "--device", "auto, cpu or cuda.", default=True)]
 ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", help="YAML file laid over the recipe.", rich_help_panel=TRAINING_PANEL, show_default=False
+    Tree,
+    option(
+        TRAINING,
+        "--config",
+        "YAML file laid over the recipe.",
+        metavar="<path>",
+        parser=reader(config_file),
     ),
 ]
 Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="Set one configuration key, key=value; may be repeated and wins over --config.",
-        rich_help_panel=TRAINING_PANEL,
-        show_default=False,
+    list[str],
+    option(TRAINING, "--set", "Set one configuration key, key=value; may be repeated and wins over --config."),
+]
+AveragePrecisionForm = Annotated[
+    AveragePrecision,
+    option(
+        SCORING,
+        "--average-precision",
+        "standard, or trapezoid as in older tables (Market-1501 MATLAB code).",
+        default=True,
+        metavar="<str>",
+        parser=reader(one_of("average precision", get_args(AveragePrecision))),
     ),
 ]
-Select = Annotated[
-    str | None,
-    typer.Option(
-        "--select",
-        help="Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
-        rich_help_panel=TRAINING_PANEL,
-        show_default=False,
+AsJson = Annotated[bool, option(OUTPUT, "--json", "Write JSON instead of a table.", default=True)]
+Results = Annotated[
+    Path,
+    option(
+        OUTPUT, "--results", "Folder of records, checkpoints and embeddings.", default=True, envvar="MDREID_RESULTS"
     ),
-]
-Shard = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        help="Part of the plan to carry out, such as 1/4: the first of four. Join the results with 'merge'.",
-        rich_help_panel=OUTPUT_PANEL,
-        show_default=False,
-    ),
-]
-OnNanName = Annotated[
-    str,
-    typer.Option(
-        "--on-nan",
-        help="What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
-        rich_help_panel=TRAINING_PANEL,
-    ),
-]
-KeepGoing = Annotated[
-    bool,
-    typer.Option(
-        "--keep-going/--fail-fast",
-        help="Finish the other cells when one fails, or stop at once.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be done and stop.", rich_help_panel=OUTPUT_PANEL)
-]
-AsJson = Annotated[
-    bool,
-    typer.Option("--json", help="Write JSON instead of a table.", rich_help_panel=OUTPUT_PANEL),
 ]
 
 
-def chosen(names: Iterable[str], valid: Sequence[str], kind: str) -> list[str]:
-    """Return the valid names that were meant: in order of mention, each once; ``all`` stands for every one.
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions:
+    """What is scored, and how."""
 
-    Args:
-        names: as typed, in any case.
-        valid: the registered names.
-        kind: what they name, for the error.
+    protocols: Protocols
+    mix: Annotated[
+        float | None,
+        option(SCORING, "--mix", "Chance of each sensor being present under --protocol mixed. Default: 0.5."),
+    ] = None
+    mix_seed: Annotated[
+        int | None,
+        option(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0.", min=0),
+    ] = None
+    average_precision: AveragePrecisionForm = "standard"
+    memory_budget: Annotated[
+        int,
+        option(
+            SCORING,
+            "--memory-budget",
+            "Memory for scores, such as 500MB or 2GiB; changes no number. Default: 1GiB.",
+            metavar="<str>",
+            parser=reader(parse_size),
+        ),
+    ] = DEFAULT_MEMORY_BUDGET
+    limit: Limit = None
+    results: Results = DEFAULT_RESULTS
 
-    Raises:
-        UnknownNameError: for a name that is neither valid nor ``all``.
-    """
-    found: dict[str, None] = {}
-    for name in names:
-        folded = name.lower()
-        if folded != ALL and folded not in valid:
-            raise UnknownNameError(kind, name, [*valid, ALL])
-        found.update(dict.fromkeys(valid if folded == ALL else [folded]))
-    return list(found)
+    def settings(self) -> list[str]:
+        """Return the names of the settings; --mix and --mix-seed are part of a name.
+
+        Raises:
+            UsageError: when these two go with none of them.
+        """
+        return with_mix(self.protocols, self.mix, self.mix_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What is trained, on what, and how."""
+
+    datasets: Datasets
+    data_root: DataRoot = None
+    limit: Limit = None
+    preset: Annotated[
+        str | None,
+        option(TRAINING, "--preset", "Recipe to start from. Default: paper on real data with CUDA, otherwise tiny."),
+    ] = None
+    seeds: Annotated[
+        list[int],
+        option(
+            TRAINING,
+            "--seed",
+            "Seed of the training; may be repeated. Default: the recipe's.",
+            metavar="<list[int]>",
+            parser=reader(parse_seed),
+        ),
+    ] = field(default_factory=list)
+    epochs: Annotated[int | None, option(TRAINING, "--epochs", "Short for --set schedule.epochs=N.")] = None
+    batch_size: Annotated[int | None, option(TRAINING, "--batch-size", "Short for --set batch.size=N.")] = None
+    device: Device = "auto"
+    precision: Annotated[
+        str | None,
+        option(
+            TRAINING,
+            "--precision",
+            "Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
+        ),
+    ] = None
+    compile: Annotated[
+        bool,
+        option(
+            TRAINING,
+            "--compile",
+            "Compile the trunk for extraction; takes a while at first. EDITOR's is left as it is.",
+            default=True,
+        ),
+    ] = False
+    select: Annotated[
+        str | None,
+        option(
+            TRAINING,
+            "--select",
+            "Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
+        ),
+    ] = None
+    config: ConfigFile = field(default_factory=dict)
+    assignments: Assignments = field(default_factory=list)
+    on_nan: Annotated[
+        Literal["stop", "skip"],
+        option(
+            TRAINING,
+            "--on-nan",
+            "What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
+            default=True,
+            metavar="<str>",
+            parser=reader(one_of("choice for --on-nan", ("stop", "skip"))),
+        ),
+    ] = "stop"
+    dry_run: Annotated[bool, option(OUTPUT, "--dry-run", "Show what would be done and stop.", default=True)] = False
+    keep_going: Annotated[
+        bool,
+        option(
+            OUTPUT,
+            "--keep-going/--fail-fast",
+            "Finish the other cells when one fails, or stop at once.",
+            default=True,
+        ),
+    ] = True
+    results: Results = DEFAULT_RESULTS
+
+    def overrides(self) -> Overrides:
+        """Return what the user set of the configuration."""
+        flags: Tree = {}
+        if self.epochs is not None:
+            flags["schedule"] = {"epochs": self.epochs}
+        if self.batch_size is not None:
+            flags["batch"] = {"size": self.batch_size}
+        if self.precision is not None:
+            flags["evaluation"] = {"precision": self.precision}
+        if self.compile:
+            flags["evaluation"] = flags.get("evaluation", {}) | {"compile": True}
+        if self.select is not None:
+            flags["selection"] = self.select
+        return Overrides(self.config, self.assignments, flags)

@@ -1,72 +1,79 @@
 """``mdreid-bench report``: the paper's tables from the stored records."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA_PANEL, DEFAULT_RESULTS, METHOD_PANEL, OUTPUT_PANEL, Results
+from mdreid_bench.cli.options import DATA, DEFAULT_RESULTS, METHODS, OUTPUT, Results, option
+from mdreid_bench.cli.values import chosen
+from mdreid_bench.errors import DataError
+from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
+from mdreid_bench.report.files import ReportFiles
+from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.sections import Contents, Section
+from mdreid_bench.results import published
+from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import RunId, Store
+from protocols.suites import SUITES
 
-DEFAULT_OUT = Path("results/tables")
+_NAMED = 10
 
 
-def report(
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--dataset",
-            help="Only this dataset; may be repeated.",
-            rich_help_panel=DATA_PANEL,
-            show_default=False,
-        ),
-    ] = None,
-    suite: Annotated[
-        list[str] | None,
-        typer.Option(
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What ``report`` takes; without names, it shows all."""
+
+    datasets: Annotated[list[str], option(DATA, "--dataset", "Only this dataset; may be repeated.")] = field(
+        default_factory=list
+    )
+    suites: Annotated[
+        list[str],
+        option(
+            DATA,
             "--suite",
-            help="Only the tables of this suite; may be repeated. Default: those of the paper.",
-            rich_help_panel=DATA_PANEL,
-            show_default=False,
+            "Only the tables of this suite; may be repeated. Default: those of the paper.",
         ),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
+    ] = field(default_factory=list)
+    methods: Annotated[
+        list[str],
+        option(
+            METHODS,
             "--method",
-            help="Only this method; may be repeated. Default: all with records, and all in the paper's tables.",
-            rich_help_panel=METHOD_PANEL,
-            show_default=False,
+            "Only this method; may be repeated. Default: all with records, and all in the paper's tables.",
         ),
-    ] = None,
+    ] = field(default_factory=list)
     published: Annotated[
         bool,
-        typer.Option(
+        option(
+            OUTPUT,
             "--published/--no-published",
-            help="Show the published figures and the difference to ours.",
-            rich_help_panel=OUTPUT_PANEL,
+            "Show the published figures and the difference to ours.",
+            default=True,
         ),
-    ] = True,
-    latex: Annotated[
-        bool, typer.Option("--latex", help="Write LaTeX documents with booktabs.", rich_help_panel=OUTPUT_PANEL)
-    ] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Write Markdown with heat maps.", rich_help_panel=OUTPUT_PANEL)
-    ] = False,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="Write CSV, one line a number.", rich_help_panel=OUTPUT_PANEL)
-    ] = False,
+    ] = True
+    latex: Annotated[bool, option(OUTPUT, "--latex", "Write LaTeX documents with booktabs.", default=True)] = False
+    markdown: Annotated[bool, option(OUTPUT, "--markdown", "Write Markdown with heat maps.", default=True)] = False
+    csv: Annotated[bool, option(OUTPUT, "--csv", "Write CSV, one line a number.", default=True)] = False
     html: Annotated[
-        bool,
-        typer.Option(
-            "--html", help="Write one page with tables, heat maps and CMC curves.", rich_help_panel=OUTPUT_PANEL
-        ),
-    ] = False,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for the files; made when missing.", rich_help_panel=OUTPUT_PANEL)
-    ] = DEFAULT_OUT,
-    results: Results = DEFAULT_RESULTS,
-) -> None:
+        bool, option(OUTPUT, "--html", "Write one page with tables, heat maps and CMC curves.", default=True)
+    ] = False
+    out: Annotated[Path, option(OUTPUT, "--out", "Folder for the files; made when missing.", default=True)] = Path(
+        "results/tables"
+    )
+    results: Results = DEFAULT_RESULTS
+
+    @property
+    def formats(self) -> list[str]:
+        """The formats to write, by name."""
+        return [name for name in ("latex", "markdown", "csv", "html") if getattr(self, name)]
+
+
+def report(options: ReportOptions) -> None:
     """Make the tables of the paper from the stored records.
 
     Matched, mismatched and missing sensors, ablation, the grid of all 49
@@ -79,17 +86,113 @@ def report(
 
       mdreid-bench report --dataset rgbnt201 --suite missing --no-published
     """
-    from mdreid_bench.cli.report_session import Arguments, ReportSession
-
-    wanted = {"latex": latex, "markdown": markdown, "csv": csv, "html": html}
-    arguments = Arguments(
-        datasets=tuple(dataset or ()),
-        methods=tuple(method or ()),
-        suites=tuple(suite or ()),
-        published=published,
-        formats=[name for name, given in wanted.items() if given],
-        out=out,
-        results=results,
-    )
-    if not ReportSession(arguments, Console()).carry_out():
+    if not ReportSession(options, Console()).carry_out():
         raise typer.Exit(1)
+
+
+class ReportSession:
+    """One call of ``report``.
+
+    Args:
+        options: as typed.
+        console: to show things on.
+
+    Raises:
+        UnknownNameError: for an unknown suite.
+    """
+
+    def __init__(self, options: ReportOptions, console: Console) -> None:
+        self.options, self.console = options, console
+        self.suites = chosen(options.suites, list(SUITES), "suite") if options.suites else []
+        self.store = Store(options.results)
+        self.bad = 0
+
+    def carry_out(self) -> bool:
+        """Show the tables, or write the files and show where they are; False when a record had to be skipped.
+
+        Raises:
+            DataError: when there is nothing to report.
+            UnknownNameError: for a dataset or method that is neither registered nor in the records.
+        """
+        groups = group_records(self._chosen(list(self._believable())))
+        sections = self._sections(groups)
+        if self.options.formats:
+            self._write(groups, sections)
+        else:
+            for section in sections:
+                for table in section.tables:
+                    self.console.table(table)
+        return not self.bad
+
+    def _believable(self) -> Iterator[Record]:
+        """Yield the records; name the first of those that must not be believed, and skip them all."""
+        with self.console.track(f"reading {self.store.runs}", len(self.store.paths())) as step:
+            for path, record in self.store.records():
+                if isinstance(record, str):
+                    self.bad += 1
+                    if self.bad <= _NAMED:
+                        self.console.warn(f"{path} {record}; it is skipped.")
+                else:
+                    yield record
+                step()
+        if self.bad > _NAMED:
+            self.console.warn(f"{self.bad - _NAMED} more records must not be believed; they are skipped too.")
+
+    def _chosen(self, records: list[Record]) -> list[Record]:
+        """Keep the datasets and methods that were asked for."""
+        if not records:
+            raise DataError(
+                f"There are no records in {self.store.runs}; make some with 'mdreid-bench run --dataset msvr310 "
+                "--protocol paper-matched', or name another folder with --results."
+            )
+        datasets = _names(self.options.datasets, "dataset", {record.dataset for record in records})
+        methods = _names(self.options.methods, "method", {record.method for record in records})
+        kept = [r for r in records if r.dataset in (datasets or [r.dataset]) and r.method in (methods or [r.method])]
+        if not kept:
+            wanted = " ".join(
+                [*(f"--dataset {name}" for name in datasets), *(f"--method {name}" for name in methods)]
+            )
+            raise DataError(
+                f"No record in {self.store.runs} fits {wanted}; make some with 'mdreid-bench run {wanted} "
+                "--protocol paper-matched'."
+            )
+        return kept
+
+    def _sections(self, groups: Sequence[Group]) -> list[Section]:
+        figures = published.figures() if self.options.published else ()
+        contents = Contents(groups, figures, self.options.published, self.options.methods, self._run_folder)
+        sections = contents.sections(self.suites)
+        if not sections:
+            names = " ".join(f"--protocol {suite}" for suite in self.suites)
+            raise DataError(
+                f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench run "
+                f"--dataset {groups[0].dataset} {names}'."
+            )
+        return sections
+
+    def _write(self, groups: Sequence[Group], sections: Sequence[Section]) -> None:
+        synthetic = any(group.synthetic for group in groups)
+        files = ReportFiles(self.options.out, sections, lambda: self._curves(groups), synthetic, self.console)
+        for path in files.write(self.options.formats):
+            self.console.result(path)
+
+    def _curves(self, groups: Sequence[Group]) -> list[CurveFigure]:
+        drawn = []
+        with self.console.track("drawing CMC curves", len(groups)) as step:
+            for group in groups:
+                drawn.append(curve_figure(group, self._per_query))
+                step(note=group.title)
+        return [curve for curve in drawn if curve is not None]
+
+    def _run_folder(self, record: Record) -> Path:
+        return self.store.folder(RunId.of(record)).path
+
+    def _per_query(self, record: Record) -> Path:
+        scope = self.store.folder(RunId.of(record)).scope(record.limit)
+        return scope.per_query_path(record.protocol, record.average_precision)
+
+
+def _names(wanted: Sequence[str], kind: str, recorded: set[str]) -> list[str]:
+    """Resolve names against what is recorded or registered, without importing any method."""
+    registered = {entry.name for entry in entry_points(group=f"mdreid_bench.{kind}s")}
+    return chosen(wanted, sorted(recorded | registered), kind) if wanted else []

@@ -5,8 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import ALL, chosen
-from mdreid_bench.cli.workspace import SMALLEST, Arguments, Workspace
+from mdreid_bench.cli.run_command import RunOptions
+from mdreid_bench.cli.values import ALL, chosen
+from mdreid_bench.cli.workspace import SMALLEST, Workspace
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
@@ -15,9 +16,7 @@ from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
-from mdreid_bench.training.nonfinite import ON_NAN, OnNan
 from mdreid_bench.weights.weights_file import recognise
-from protocols.names import UnknownNameError
 
 
 class RunSession:
@@ -32,10 +31,10 @@ class RunSession:
         UsageError: for arguments that do not go together, or CUDA where there is none.
     """
 
-    def __init__(self, arguments: Arguments, console: Console) -> None:
+    def __init__(self, arguments: RunOptions, console: Console) -> None:
         self.arguments, self.console = arguments, console
         self.shard = None if arguments.shard is None else Shard.parse(arguments.shard)
-        self.workspace = Workspace(arguments, console)
+        self.workspace = Workspace(arguments, arguments.settings(), console, arguments.weights)
         self.settings = self.workspace.settings
         self.method_names = chosen(arguments.methods or [ALL], methods.names(), "method")
         if arguments.weights:
@@ -119,14 +118,3 @@ def _absent(outcome: Outcome) -> list[Absent]:
         for run, cells, reason in reasons
         for cell in cells
     ]
-
-
-def on_nan_of(name: str) -> OnNan:
-    """Return the meaning of ``--on-nan``.
-
-    Raises:
-        UnknownNameError: when it has none.
-    """
-    if name not in ON_NAN:
-        raise UnknownNameError("choice for --on-nan", name, ON_NAN)
-    return name

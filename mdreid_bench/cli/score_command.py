@@ -1,42 +1,35 @@
 """``mdreid-bench score``: any metric again, from the embeddings stored with a run."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, OUTPUT_PANEL, Limit, Protocols, Results
-from mdreid_bench.cli.scoring_options import (
-    DEFAULT_BUDGET,
-    SCORING_PANEL,
-    AveragePrecisionName,
-    MemoryBudget,
-    Mix,
-    MixSeed,
-    Scoring,
-)
+from mdreid_bench.cli.options import METHODS, OUTPUT, ScoringOptions, option
+from mdreid_bench.embedding.stored import EmbeddingFolder
+from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.report.run_table import run_tables
+from mdreid_bench.results.finding import find_run, find_scope
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.run_log import RunLog
+from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.lock import locked
+from mdreid_bench.results.store import RunFolder, Scope, Store
+from protocols.suites import Setting, resolve
 
 
-def score(
-    run: Annotated[
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ScoringOptions):
+    """What ``score`` takes."""
+
+    runs: Annotated[
         list[str],
-        typer.Option(
-            "--run",
-            help="A run: the beginning of its key or of its folder's name; may be repeated.",
-            rich_help_panel=SCORING_PANEL,
-        ),
-    ],
-    protocol: Protocols,
-    mix: Mix = None,
-    mix_seed: MixSeed = None,
-    average_precision: AveragePrecisionName = "standard",
-    memory_budget: MemoryBudget = DEFAULT_BUDGET,
-    limit: Limit = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Score again what is stored already.", rich_help_panel=OUTPUT_PANEL)
-    ] = False,
-    results: Results = DEFAULT_RESULTS,
-) -> None:
+        option(METHODS, "--run", "A run: the beginning of its key or of its folder's name; may be repeated."),
+    ]
+    force: Annotated[bool, option(OUTPUT, "--force", "Score again what is stored already.", default=True)] = False
+
+
+def score(options: ScoreOptions) -> None:
     """Score runs again from their stored embeddings.
 
     Needs neither the model nor the images, which may be gone. Records that
@@ -51,7 +44,72 @@ def score(
       mdreid-bench score --run 3f9c --protocol RNT-to-RNT
       --average-precision trapezoid
     """
-    from mdreid_bench.cli.score_session import ScoreSession
+    ScoreSession(options, Console()).carry_out()
 
-    scoring = Scoring.parse(protocol, mix, mix_seed, average_precision, memory_budget)
-    ScoreSession(results, tuple(run), limit, scoring, Console()).carry_out(force=force)
+
+class ScoreSession:
+    """One call of ``score``; all runs are found before anything is scored.
+
+    Args:
+        options: as typed.
+        console: to show things on.
+
+    Raises:
+        UnknownNameError: for a run that does not exist.
+        UsageError: for an ambiguous one.
+        DataError: for one without stored evaluations.
+    """
+
+    def __init__(self, options: ScoreOptions, console: Console) -> None:
+        self.options, self.console, self.store = options, console, Store(options.results)
+        self.settings = resolve(options.settings())
+        folders = {folder.path: folder for folder in (find_run(self.store, text) for text in options.runs)}
+        self.found = [(find_scope(folder, options.limit), folder) for folder in folders.values()]
+        self.done = 0
+
+    def carry_out(self) -> None:
+        """Score, print the tables and the path of the record, or of all of them when there are several.
+
+        What several processes are asked for is scored by one of them.
+
+        Raises:
+            DataError: when stored embeddings are missing or damaged.
+        """
+        by_run = [self._records(scope, folder) for scope, folder in self.found]
+        records = [record for group in zip(*by_run, strict=True) for record in group]
+        for table in run_tables(records):
+            self.console.table(table)
+        self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done.")
+        if len(records) == 1:
+            scope, _ = self.found[0]
+            self.console.result(scope.record_path(records[0].protocol, records[0].average_precision))
+        else:
+            self.console.result(self.store.runs)
+
+    def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
+        form, force = self.options.average_precision, self.options.force
+        stored = {setting: None if force else scope.believed(str(setting), form) for setting in self.settings}
+        if None in stored.values():
+            log = RunLog(folder.log, self.console)
+            with log.failures():
+                return self._score(scope, folder, stored, log)
+        return [record for record in stored.values() if record is not None]
+
+    def _score(
+        self, scope: Scope, folder: RunFolder, stored: Mapping[Setting, Record | None], log: RunLog
+    ) -> list[Record]:
+        """Return the stored records and score what lacks one, unless another process does so meanwhile."""
+        form, records, name = self.options.average_precision, [], scope.path.parent.name
+        items = EmbeddingFolder(scope.embeddings).read_items()
+        scorer = CellScorer(RunFacts.read(folder.facts), scope, form, self.options.memory_budget)
+        with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
+            for setting, known in stored.items():
+                if known is not None:
+                    records.append(known)
+                    continue
+                with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
+                    found = None if self.options.force else scope.believed(str(setting), form)
+                    records.append(found or scorer(items, setting))
+                    self.done += found is None
+                step(note=str(setting))
+        return records

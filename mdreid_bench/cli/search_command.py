@@ -3,36 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA_PANEL, DEFAULT_RESULTS, OUTPUT_PANEL, AsJson, Device, Results
-from mdreid_bench.cli.search_options import Camera
-
-Rgb = Annotated[
-    Path | None,
-    typer.Option("--rgb", help="The query's visible image.", rich_help_panel=DATA_PANEL, show_default=False),
-]
-Nir = Annotated[
-    Path | None,
-    typer.Option("--nir", help="The query's near-infrared image.", rich_help_panel=DATA_PANEL, show_default=False),
-]
-Tir = Annotated[
-    Path | None,
-    typer.Option("--tir", help="The query's thermal image.", rich_help_panel=DATA_PANEL, show_default=False),
-]
+from mdreid_bench.cli.options import DATA, DEFAULT_RESULTS, OUTPUT, AsJson, Camera, Device, Results, argument, option
 
 
 def search(
-    index: Annotated[
-        Path, typer.Argument(metavar="INDEX", help="Folder made by 'mdreid-bench index'.", show_default=False)
-    ],
-    rgb: Rgb = None,
-    nir: Nir = None,
-    tir: Tir = None,
-    top: Annotated[
-        int, typer.Option("--top", help="Number of items to show.", rich_help_panel=OUTPUT_PANEL, min=1)
-    ] = 10,
+    index: Annotated[Path, argument("INDEX", "Folder made by 'mdreid-bench index'.")],
+    rgb: Annotated[Path | None, option(DATA, "--rgb", "The query's visible image.")] = None,
+    nir: Annotated[Path | None, option(DATA, "--nir", "The query's near-infrared image.")] = None,
+    tir: Annotated[Path | None, option(DATA, "--tir", "The query's thermal image.")] = None,
+    top: Annotated[int, option(OUTPUT, "--top", "Number of items to show.", default=True, min=1)] = 10,
     camera: Camera = 0,
     device: Device = "auto",
     as_json: AsJson = False,

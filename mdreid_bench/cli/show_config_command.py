@@ -2,20 +2,16 @@
 
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA_PANEL, METHOD_PANEL, TRAINING_PANEL, Assignments, ConfigFile
+from mdreid_bench.cli.options import DATA, METHODS, TRAINING, Assignments, ConfigFile, option
 
 
 def show_config(
-    method: Annotated[str, typer.Option("--method", help="A method.", rich_help_panel=METHOD_PANEL)],
-    dataset: Annotated[str, typer.Option("--dataset", help="A dataset.", rich_help_panel=DATA_PANEL)],
-    preset: Annotated[
-        str, typer.Option("--preset", help="Recipe to start from.", rich_help_panel=TRAINING_PANEL)
-    ] = "paper",
-    config: ConfigFile = None,
-    assignments: Assignments = None,
+    method: Annotated[str, option(METHODS, "--method", "A method.")],
+    dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")],
+    preset: Annotated[str, option(TRAINING, "--preset", "Recipe to start from.", default=True)] = "paper",
+    config: ConfigFile = {},  # noqa: B006 - typer copies it
+    assignments: Assignments = [],  # noqa: B006
 ) -> None:
     """Print the complete configuration of a run as YAML, with what each value is for and where it comes from.
 
@@ -34,7 +30,7 @@ def show_config(
     from mdreid_bench.models import registry as methods
 
     chosen, card = methods.card(method), datasets.get(dataset).card
-    overrides = Overrides(config, tuple(assignments or ()))
+    overrides = Overrides(config, assignments)
     resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)
     console = Console()
     origin = origins(method, chosen.recipes, dataset, preset, overrides)

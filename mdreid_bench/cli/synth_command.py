@@ -4,10 +4,9 @@ import enum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import ALL, DATA_PANEL, Datasets, chosen
+from mdreid_bench.cli.options import DATA, Datasets, argument, option
+from mdreid_bench.cli.values import ALL, chosen
 
 
 class Scale(enum.StrEnum):
@@ -18,15 +17,13 @@ class Scale(enum.StrEnum):
 
 
 def synth(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to write to; made when missing.", show_default=False)
-    ],
+    directory: Annotated[Path, argument("DIR", "Folder to write to; made when missing.")],
     dataset: Datasets = [ALL],  # noqa: B006 - typer copies it
     scale: Annotated[
         Scale,
-        typer.Option(help="tiny for trials; full has the published image counts.", rich_help_panel=DATA_PANEL),
+        option(DATA, "--scale", "tiny for trials; full has the published image counts.", default=True),
     ] = Scale.TINY,
-    seed: Annotated[int, typer.Option(min=0, help="Number of the draw.", rich_help_panel=DATA_PANEL)] = 0,
+    seed: Annotated[int, option(DATA, "--seed", "Number of the draw.", default=True, min=0)] = 0,
 ) -> None:
     """Write synthetic images in the layouts and name grammars of the real datasets.
 

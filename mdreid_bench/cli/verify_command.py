@@ -1,34 +1,45 @@
 """``mdreid-bench verify``: given weights against the figures that were published for them."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA_PANEL, DEFAULT_RESULTS, METHOD_PANEL, Assignments, DataRoot, Device, Results
+from mdreid_bench.cli.options import (
+    DATA,
+    DEFAULT_RESULTS,
+    METHODS,
+    Assignments,
+    DataRoot,
+    Device,
+    Results,
+    option,
+)
 
 
-def verify(
-    dataset: Annotated[str, typer.Option("--dataset", help="A dataset.", rich_help_panel=DATA_PANEL)],
-    weights: Annotated[
-        Path,
-        typer.Option("--weights", help="Released checkpoint, or a file of this suite.", rich_help_panel=METHOD_PANEL),
-    ],
-    data_root: DataRoot = None,
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """What ``verify`` takes."""
+
+    dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")]
+    weights: Annotated[Path, option(METHODS, "--weights", "Released checkpoint, or a file of this suite.")]
+    data_root: DataRoot = None
     similarity: Annotated[
         str | None,
-        typer.Option(
+        option(
+            METHODS,
             "--similarity",
-            help="released or paper, for MDReID. Default: released, behind the published figures.",
-            rich_help_panel=METHOD_PANEL,
-            show_default=False,
+            "released or paper, for MDReID. Default: released, behind the published figures.",
         ),
-    ] = None,
-    device: Device = "auto",
-    assignments: Assignments = None,
-    results: Results = DEFAULT_RESULTS,
-) -> None:
+    ] = None
+    device: Device = "auto"
+    assignments: Assignments = field(default_factory=list)
+    results: Results = DEFAULT_RESULTS
+
+
+def verify(options: VerifyOptions) -> None:
     """Evaluate weights on every protocol with published figures and compare.
 
     Prints published value, measured value, difference and verdict for each
@@ -42,7 +53,7 @@ def verify(
     from mdreid_bench.cli.verify_session import verify as carry_out
 
     console = Console()
-    found = carry_out(dataset, weights, similarity, data_root, device, tuple(assignments or ()), results, console)
+    found = carry_out(options, console)
     console.table(found.table)
     if not found.agrees:
         console.error("Not all figures agree.")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.workspace import Arguments, Workspace
+from mdreid_bench.cli.options import TrainingOptions
+from mdreid_bench.cli.verify_command import VerifyOptions
+from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.report.table import Table
@@ -30,60 +31,36 @@ class Verification:
     agrees: bool
 
 
-def verify(
-    dataset: str,
-    weights: Path,
-    similarity: str | None,
-    data_root: Path | None,
-    device: str,
-    assignments: Sequence[str],
-    results: Path,
-    console: Console,
-) -> Verification:
+def verify(options: VerifyOptions, console: Console) -> Verification:
     """Evaluate weights and compare them with the published figures.
-
-    Args:
-        dataset: registered name.
-        weights: a released checkpoint, or a file of this suite.
-        similarity: ``released`` or ``paper`` for MDReID; None for the default.
-        data_root: folder that holds the dataset; None for the environment's.
-        device: to compute on.
-        assignments: further settings.
-        results: where records and embeddings are kept.
-        console: to show progress on.
 
     Raises:
         UsageError: when nothing is published for this method and dataset, or an option does not go with the method.
         DataError: when data or weights cannot be used.
     """
-    given = recognise(weights)
-    wanted = published(dataset, given.method)
+    given = recognise(options.weights)
+    wanted = published(options.dataset, given.method)
     if not wanted:
-        raise UsageError(f"No figures are published for {given.method} on {dataset}; there is nothing to verify.")
+        raise UsageError(
+            f"No figures are published for {given.method} on {options.dataset}; there is nothing to verify."
+        )
     settings = protocols_of(wanted)
-    arguments = Arguments(
-        datasets=[dataset],
-        protocols=[str(setting) for setting in settings],
-        data_root=data_root,
-        preset=None,
-        seeds=(),
-        epochs=None,
-        device=device,
-        config=None,
-        assignments=[*_similarity(given, similarity), *assignments],
-        limit=None,
-        results=results,
-        weights=weights,
+    training = TrainingOptions(
+        datasets=[options.dataset],
+        data_root=options.data_root,
+        device=options.device,
+        assignments=[*_similarity(given, options.similarity), *options.assignments],
+        results=options.results,
         precision="fp32",
     )
-    workspace = Workspace(arguments, console)
+    workspace = Workspace(training, [str(setting) for setting in settings], console, options.weights)
     request = Request(
         methods=[given.method],
         preset=workspace.preset,
         seeds=(),
         settings=settings,
-        overrides=arguments.overrides(),
-        weights=weights,
+        overrides=training.overrides(),
+        weights=options.weights,
     )
     (run,) = plan_runs(request, workspace.indexes, workspace.store)
     outcome = carry_out([(run, plan_cells(run, settings))], Executor(workspace.device, console), console)
@@ -92,7 +69,7 @@ def verify(
     checks = compare(wanted, outcome.records)
     synthetic = run.index.synthetic
     notes = _notes(given, run.config.options.get(SIMILARITY), wanted, synthetic=synthetic)
-    table = check_table(f"{given.method} on {dataset}", checks, notes, synthetic=synthetic)
+    table = check_table(f"{given.method} on {options.dataset}", checks, notes, synthetic=synthetic)
     return Verification(table, all(check.agrees for check in checks))
 
 

@@ -1,14 +1,12 @@
-"""What commands that train have in common before they plan: arguments, device, data, preset."""
+"""What commands that train have in common before they plan: device, data, preset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import chosen
-from mdreid_bench.config.resolve import Overrides
-from mdreid_bench.config.tree import Tree
+from mdreid_bench.cli.options import TrainingOptions
+from mdreid_bench.cli.values import chosen
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
@@ -17,10 +15,7 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.results.store import Store
-from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.weights.weights_file import recognise
-from protocols.evaluation import AveragePrecision
-from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
 
 SMALLEST = "tiny"
@@ -28,68 +23,25 @@ RELEASED_PRESET = "paper"
 """Preset that belongs to checkpoints released with a paper."""
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """The command line, as typed; ``ablate`` has no use for some of it."""
-
-    datasets: Sequence[str]
-    protocols: Sequence[str]
-    data_root: Path | None
-    preset: str | None
-    seeds: Sequence[int]
-    epochs: int | None
-    device: str
-    config: Path | None
-    assignments: Sequence[str]
-    limit: int | None
-    results: Path
-    methods: Sequence[str] = ()
-    batch_size: int | None = None
-    precision: str | None = None
-    compile: bool = False
-    weights: Path | None = None
-    select: str | None = None
-    average_precision: AveragePrecision = "standard"
-    memory_budget: int = DEFAULT_MEMORY_BUDGET
-    shard: str | None = None
-    on_nan: OnNan = "stop"
-    keep_going: bool = True
-
-    def flags(self) -> Tree:
-        """Return the shorthand flags as a configuration tree."""
-        tree: Tree = {}
-        if self.epochs is not None:
-            tree["schedule"] = {"epochs": self.epochs}
-        if self.batch_size is not None:
-            tree["batch"] = {"size": self.batch_size}
-        if self.precision is not None:
-            tree["evaluation"] = {"precision": self.precision}
-        if self.compile:
-            tree["evaluation"] = tree.get("evaluation", {}) | {"compile": True}
-        if self.select is not None:
-            tree["selection"] = self.select
-        return tree
-
-    def overrides(self) -> Overrides:
-        """Return what the user set of the configuration."""
-        return Overrides(self.config, self.assignments, self.flags())
-
-
 class Workspace:
     """Where the work is done and what on; data are not read before they are asked for.
 
     Args:
         arguments: as typed.
+        protocols: names of what is measured.
         console: to say what was chosen.
+        weights: that are given instead of a training.
 
     Raises:
         UnknownNameError: for an unknown dataset, protocol or device.
         UsageError: for CUDA where there is none.
     """
 
-    def __init__(self, arguments: Arguments, console: Console) -> None:
-        self.arguments, self.console = arguments, console
-        self.settings: tuple[Setting, ...] = resolve(arguments.protocols)
+    def __init__(
+        self, arguments: TrainingOptions, protocols: Sequence[str], console: Console, weights: Path | None = None
+    ) -> None:
+        self.arguments, self.weights, self.console = arguments, weights, console
+        self.settings: tuple[Setting, ...] = resolve(protocols)
         self.dataset_names = chosen(arguments.datasets, datasets.names(), "dataset")
         self.device = pick_device(arguments.device)
         self.ranks = Ranks.join(self.device)
@@ -116,7 +68,7 @@ class Workspace:
         """The preset asked for, or one that suits data and device; opens the datasets."""
         if self.arguments.preset is not None:
             return self.arguments.preset
-        if self.arguments.weights and recognise(self.arguments.weights).released:
+        if self.weights and recognise(self.weights).released:
             self.console.message(f"Preset: {RELEASED_PRESET}, because the weights were released with a paper.")
             return RELEASED_PRESET
         synthetic = any(index.synthetic for index in self.indexes)

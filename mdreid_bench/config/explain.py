@@ -22,7 +22,7 @@ def origins(method: str, recipes: Recipes, dataset: str, preset: str, overrides:
 
     Raises:
         UnknownNameError: for an unknown preset.
-        UsageError: for a file or an assignment that cannot be read.
+        UsageError: for an assignment that cannot be read.
     """
     own = recipes.get(preset, {})
     found = presets.sources(preset)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 from mdreid_bench.config import presets
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.sources import plain
-from mdreid_bench.config.tree import Tree, merge, parse_assignments, read_yaml, validate
+from mdreid_bench.config.tree import Tree, merge, parse_assignments, validate
 from mdreid_bench.errors import UsageError
 
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -19,16 +18,15 @@ Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user set: a file, ``--set`` assignments, and the shorthand flags, strongest last."""
+    """What the user set: the content of a file, ``--set`` assignments, and the shorthand flags, strongest last."""
 
-    file: Path | None = None
+    file: Tree = field(default_factory=dict)
     assignments: Sequence[str] = ()
     flags: Tree = field(default_factory=dict)
 
     def tree(self) -> Tree:
         """Return the three layers merged."""
-        base = read_yaml(self.file) if self.file else {}
-        return merge(merge(base, parse_assignments(self.assignments)), self.flags)
+        return merge(merge(self.file, parse_assignments(self.assignments)), self.flags)
 
 
 def scale_warmup(recipe: Tree, user: Tree) -> Tree:

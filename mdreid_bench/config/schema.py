@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+LARGEST_SEED = 2**63 - 1
+"""Of a signed integer of 64 bits, which every generator of random numbers and every format of tables takes."""
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
@@ -146,7 +148,9 @@ class RunConfig(Section):
     method: str
     dataset: str
     preset: str
-    seed: int = Field(default=1111, description="seed of weights, sampling and augmentation")
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = Field(
+        default=1111, description="seed of weights, sampling and augmentation"
+    )
     selection: EpochChoice = Field(
         default="last-epoch",
         description="epoch that is reported; best-test looks at the test data, as the released code does, and is "

@@ -1,5 +1,7 @@
 """Nested dictionaries of settings: merging layers, dotted overrides, and errors that name the key."""
 
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +14,8 @@ from mdreid_bench.errors import UsageError
 from protocols.names import UnknownNameError
 
 _DEEPEST = 10
+LARGEST_FILE = 1_000_000
+"""Bytes of a configuration file; what is longer, or has no end, is something else."""
 Tree = dict[str, Any]
 
 
@@ -57,13 +61,14 @@ def _number(value: Any) -> Any:
 
 
 def read_yaml(path: Path) -> Tree:
-    """Read a YAML mapping from a file with the safe loader.
+    """Read a YAML mapping from a file with the safe loader; a pipe, which can be read once, will do as well.
 
     Raises:
-        UsageError: when the file is missing, not YAML, or not a mapping.
+        UsageError: when the file is missing, not YAML, not a mapping, or cannot be a configuration: a folder, a
+            device, or too long.
     """
     try:
-        content = plain_yaml.load(path.read_text(encoding="utf-8"))
+        content = plain_yaml.load(_read(path).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -73,6 +78,30 @@ def read_yaml(path: Path) -> Tree:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UsageError(f"The configuration file {path} must hold a mapping of keys to values.")
     return _numbers(content)
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file or a pipe that may be a configuration; the standard input may be a terminal."""
+    kind = path.stat()
+    if stat.S_ISDIR(kind.st_mode) or not (_streams(kind.st_mode) or _is_standard_input(kind)):
+        what = "folder" if stat.S_ISDIR(kind.st_mode) else "device"
+        raise UsageError(f"The configuration file {path} is a {what}; --config takes a YAML file or a pipe.")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise UsageError(f"The configuration file {path} has more than {LARGEST_FILE} bytes; it is something else.")
+    return content
+
+
+def _streams(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _is_standard_input(kind: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(kind, os.fstat(0))
+    except OSError:
+        return False
 
 
 def _numbers(tree: Mapping[str, Any]) -> Tree:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.cli.console import PIPE_WIDTH, Console
-from mdreid_bench.cli.options import chosen
 from mdreid_bench.cli.sparse import duration
+from mdreid_bench.cli.values import chosen
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Column, Number, Table
 from protocols.names import UnknownNameError

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mdreid_bench.cli.scoring_options import Scoring, parse_size, with_mix
+from mdreid_bench.cli.values import parse_size, with_mix
 from mdreid_bench.errors import UsageError
 from mdreid_bench.results.storage.lock import attempt
 from mdreid_bench.results.store import load_record
 from protocols.mixed import MixedAvailability
-from protocols.names import UnknownNameError
+from protocols.suites import resolve
 from tests.cli.conftest import METHODS, QUICK, Trained
 from tests.cli.running import START
 
@@ -152,11 +152,7 @@ def test_mix_goes_into_plain_mixed_alone() -> None:
     assert with_mix(names, None, None) == names
     assert with_mix(names, 0.25, None) == ["R-to-N", "mixed-0.25-s0", "mixed-0.9-s4"]
     assert with_mix(names, None, 3) == ["R-to-N", "mixed-0.5-s3", "mixed-0.9-s4"]
-    scoring = Scoring.parse(["mixed"], 1e-5, 1, "Standard", "1MB")
-    assert scoring.settings == (MixedAvailability(1e-5, 1),)
-    assert (scoring.average_precision, scoring.memory_budget) == ("standard", 10**6)
-    with pytest.raises(UnknownNameError):
-        Scoring.parse(["mixed"], None, None, "mean", "1MB")
+    assert resolve(with_mix(["mixed"], 1e-5, 1)) == (MixedAvailability(1e-5, 1),)
 
 
 def test_scoring_is_logged_and_summed_up_and_waits_for_others(copied: Trained) -> None:

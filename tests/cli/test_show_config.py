@@ -9,6 +9,7 @@ from mdreid_bench.config import presets
 from mdreid_bench.config.explain import origins
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.tree import read_yaml
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.models import registry as methods
 from tests.cli.running import Outcome, environment, in_process
@@ -28,7 +29,8 @@ def test_the_output_is_the_complete_configuration_and_can_be_used_as_one(tmp_pat
     tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert set(tree) == set(RunConfig.model_fields) - {"method", "dataset", "preset"}
     mdreid = methods.card("mdreid")
-    again = resolve("mdreid", mdreid.options_model, mdreid.recipes, "rgbnt100", (9, 9), "tiny", Overrides(file=file))
+    user = Overrides(read_yaml(file))
+    again = resolve("mdreid", mdreid.options_model, mdreid.recipes, "rgbnt100", (9, 9), "tiny", user)
     assert (again.seed, again.optimizer.lr, again.image.size) == (1111, 1.5e-4, (128, 256))
     assert (again.schedule.epochs, again.options["rol"]) == (50, "paper")
 

@@ -43,7 +43,7 @@ def test_tiny_halves_the_image() -> None:
 def test_flags_win_over_assignments_and_those_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("batch: {size: 16}\nschedule: {epochs: 7, warmup: 1}\noptimizer: {lr: 1e-2}\n")
-    config = _resolve(file=file, assignments=["batch.size=24"], flags={"schedule": {"epochs": 3}})
+    config = _resolve(file=read_yaml(file), assignments=["batch.size=24"], flags={"schedule": {"epochs": 3}})
     assert (config.batch.size, config.schedule.epochs, config.schedule.warmup) == (24, 3, 1)
     assert config.optimizer.lr == 0.01
 

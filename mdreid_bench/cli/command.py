@@ -1,0 +1,110 @@
+"""How a command is made of a function: imported when it is called, its options taken from a dataclass."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import Any, ClassVar, get_args, get_type_hints
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.errors import describe
+from mdreid_bench.cli.options import PANELS
+
+
+@dataclass(frozen=True)
+class LazyCommand:
+    """Where a command is found and how it is described in the list of commands.
+
+    Attributes:
+        target: ``"module:function"``; the function's docstring is the command's own help.
+        summary: one line.
+    """
+
+    target: str
+    summary: str
+
+    def load(self, name: str) -> Any:
+        """Import the command and build it."""
+        module, _, attribute = self.target.partition(":")
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        app.command(name)(with_options(getattr(import_module(module), attribute)))
+        return get_command(app)
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Return what typer is to call: where ``function`` takes a dataclass, one parameter for each of its fields."""
+    hints = get_type_hints(function, include_extras=True)
+    shown: list[inspect.Parameter] = []
+    groups: dict[str, list[str]] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        kind = hints[parameter.name]
+        if is_dataclass(kind):
+            found = _of_fields(kind)
+            groups[parameter.name] = [one.name for one in found]
+        else:
+            found = [parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)]
+        shown += found
+
+    def call(**given: Any) -> None:
+        bundles = {name: hints[name](**{own: given.pop(own) for own in names}) for name, names in groups.items()}
+        function(**given, **bundles)
+
+    shown.sort(key=_panel)  # of help pages: the same order everywhere
+    call.__doc__, call.__name__ = function.__doc__, function.__name__
+    call.__annotations__ = {one.name: one.annotation for one in shown}
+    call.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return call
+
+
+def _panel(parameter: inspect.Parameter) -> int:
+    panels = [getattr(declared, "rich_help_panel", None) for declared in get_args(parameter.annotation)]
+    return max(PANELS.index(panel) if panel in PANELS else -1 for panel in panels)
+
+
+def _of_fields(kind: Any) -> list[inspect.Parameter]:
+    """Return the fields of a dataclass as parameters."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for one in fields(kind):
+        default = one.default if one.default is not MISSING else inspect.Parameter.empty
+        if one.default_factory is not MISSING:
+            default = one.default_factory()
+        found.append(
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[one.name])
+        )
+    return found
+
+
+class LazyGroup(TyperGroup):
+    """Lists stand-ins, loads the real command once it is named, and turns expected errors into exit codes."""
+
+    lazy: ClassVar[Mapping[str, LazyCommand]] = {}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find a command by name as usual, then put the real one in the place of its stand-in."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            command = self.lazy[name].load(name)
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            typer.Exit: with the exit code of the error, after its message was shown.
+        """
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            failure = describe(error)
+            if failure is None:
+                raise
+            console = Console()
+            if ctx.params.get("debug"):
+                console.traceback()
+            console.error(failure.message)
+            raise typer.Exit(failure.exit_code) from None

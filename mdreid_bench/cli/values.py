@@ -1,0 +1,125 @@
+"""What is typed on the command line, read: names, sizes, files; each message names the option and the way out."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mdreid_bench.config.schema import LARGEST_SEED
+from mdreid_bench.config.tree import Tree, read_yaml
+from mdreid_bench.errors import UsageError
+from protocols.mixed import MixedAvailability
+from protocols.names import UnknownNameError
+
+ALL = "all"
+"""Stands for every registered name."""
+PLAIN_MIXED = "mixed"
+_UNITS = {"": 1, "B": 1}
+_UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", start=1)}
+_UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", start=1)}
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Z]*)")
+
+T = TypeVar("T")
+
+
+def reader(parse: Callable[[str], T]) -> Callable[[str | T], T]:
+    """Return a parser for typer, which also gives it defaults, and would put a ``ValueError`` into its own words."""
+
+    def read(value: str | T) -> T:
+        try:
+            return parse(value) if isinstance(value, str) else value
+        except UnknownNameError as error:
+            raise UsageError(str(error)) from None
+
+    return read
+
+
+def one_of(kind: str, choices: Sequence[T]) -> Callable[[str], T]:
+    """Return what reads one of some words, in any case."""
+
+    def read(name: str) -> T:
+        by_word = {str(choice): choice for choice in choices}
+        if name.lower() not in by_word:
+            raise UnknownNameError(kind, name, by_word)
+        return by_word[name.lower()]
+
+    return read
+
+
+def config_file(text: str) -> Tree:
+    """Read the file given to ``--config``, which may be a pipe and is therefore read here alone.
+
+    Raises:
+        UsageError: when it cannot be read or is no configuration.
+    """
+    return read_yaml(Path(text))
+
+
+def chosen(names: Iterable[str], valid: Sequence[str], kind: str) -> list[str]:
+    """Return the valid names that were meant: in order of mention, each once; ``all`` stands for every one.
+
+    Args:
+        names: as typed, in any case.
+        valid: the registered names, as registered.
+        kind: what they name, for the error.
+
+    Raises:
+        UnknownNameError: for a name that is neither valid nor ``all``.
+    """
+    folded = {name.casefold(): name for name in reversed(valid)}
+    found: dict[str, None] = {}
+    for name in names:
+        if name in valid:
+            found[name] = None
+        elif name.casefold() == ALL:
+            found.update(dict.fromkeys(valid))
+        elif name.casefold() in folded:
+            found[folded[name.casefold()]] = None
+        else:
+            raise UnknownNameError(kind, name, [*valid, ALL])
+    return list(found)
+
+
+def with_mix(protocols: Iterable[str], mix: float | None, mix_seed: int | None) -> list[str]:
+    """Put the probability and the seed of ``--mix`` and ``--mix-seed`` into each plain ``mixed``.
+
+    Raises:
+        UsageError: when there is no plain ``mixed`` to put them into, or the probability is out of range.
+    """
+    names = [name.strip() for name in protocols]
+    if mix is None and mix_seed is None:
+        return names
+    plain = [name.lower() == PLAIN_MIXED for name in names]
+    if not any(plain):
+        raise UsageError("--mix and --mix-seed are for --protocol mixed; add it, or leave them out.")
+    probability = MixedAvailability.probability if mix is None else mix
+    if not 0 < probability <= 1:
+        raise UsageError(f"--mix takes a probability above 0 and at most 1, not {probability:g}.")
+    setting = str(MixedAvailability(probability, mix_seed or 0))
+    return [setting if is_plain else name for name, is_plain in zip(names, plain, strict=True)]
+
+
+def parse_seed(text: str) -> int:
+    """Read a seed.
+
+    Raises:
+        UsageError: for something other than a whole number, or one out of range.
+    """
+    if not re.fullmatch(r"\s*[0-9]{1,30}\s*", text, re.ASCII) or int(text) > LARGEST_SEED:
+        raise UsageError(f"--seed takes a whole number from 0 to {LARGEST_SEED}, not {text!r}.")
+    return int(text)
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes such as ``"1GiB"``, ``"500 MB"`` or ``"1048576"``; the case does not matter.
+
+    Raises:
+        UsageError: for another form, an unknown unit or less than one byte.
+    """
+    found = _SIZE.fullmatch(text.strip().upper())
+    if found is None or found[2] not in _UNITS:
+        raise UsageError(f"--memory-budget takes a size such as 500MB or 1GiB, not {text!r}.")
+    size = int(float(found[1]) * _UNITS[found[2]])
+    if size < 1:
+        raise UsageError(f"--memory-budget must be at least one byte, not {text!r}.")
+    return size
