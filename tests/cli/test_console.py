@@ -154,5 +154,7 @@ def test_names_are_chosen_in_order_once_and_in_any_case() -> None:
     valid = ["a", "b", "c"]
     assert chosen(["C", "a", "c"], valid, "letter") == ["c", "a"]
     assert chosen(["b", "all"], valid, "letter") == ["b", "a", "c"]
+    assert chosen(["mynet", "OTHER"], ["MyNet", "other"], "method") == ["MyNet", "other"]
+    assert chosen(["ab", "AB"], ["AB", "ab"], "method") == ["ab", "AB"]
     with pytest.raises(UnknownNameError, match=r"Unknown letter 'd'.*Valid: a, b, c, all\."):
         chosen(["d"], valid, "letter")

@@ -1,6 +1,7 @@
 """``mdreid-bench run`` as a user's shell sees it, on small planted trees."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,19 @@ def test_dry_run_touches_nothing(place: Place, tmp_path: Path) -> None:
     assert sorted(place.results.rglob("*")) == before
 
 
+def test_a_configuration_from_a_pipe_reaches_the_plan(place: Place) -> None:
+    names = ("--dataset", "msvr310", "--method", "mdreid", "--protocol", "R-to-NT", "--dry-run")
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as end:
+        end.write("seed: 4711\n")
+    try:
+        code, out, err = place.run(*names, "--config", f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+    assert code == 0, err
+    assert "4711" in out
+
+
 def test_limit_is_marked_in_table_and_record(place: Place) -> None:
     names = ("--dataset", "rgbnt100", "--method", "single-classifier", "--limit", "12", "--protocol", "RNT-to-RNT")
     code, out, err = place.run(*names)
@@ -96,6 +110,9 @@ def test_limit_is_marked_in_table_and_record(place: Place) -> None:
         (("--weights", "nothing.safetensors"), 3, "nothing.safetensors"),
         (("--device", "tpu"), 2, "Unknown device"),
         (("--config", "nothing.yaml"), 2, "nothing.yaml"),
+        (("--seed", str(2**64)), 2, f"--seed takes a whole number from 0 to {2**63 - 1}, not"),
+        (("--set", f"seed={2**64}"), 2, f"less than or equal to {2**63 - 1}"),
+        (("--on-nan", "go"), 2, "Valid: stop, skip"),
         (("--set", "trunk.pretrained=openia"), 2, "openia"),
         (("--set", "trunk.name=ViT-B-16-quickgel"), 2, "Did you mean"),
         (("--data-root", "/nowhere"), 3, "/nowhere"),

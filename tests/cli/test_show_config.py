@@ -1,5 +1,8 @@
 """``mdreid-bench show-config``: complete, explained, and usable as a configuration file."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import read_yaml
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.models import registry as methods
-from tests.cli.running import Outcome, environment, in_process
+from tests.cli.running import START, Outcome, environment, in_process
 
 RGBNT100 = ("--method", "mdreid", "--dataset", "rgbnt100")
 
@@ -61,6 +64,32 @@ def test_every_value_of_every_recipe_has_a_source(method: str, dataset: str, pre
         f"{section}.{key}" for section, tree in config.model_dump().items() if isinstance(tree, dict) for key in tree
     }
     assert {key for key in values | {"seed", "selection", "precision"} if not sourced.get(key)} == set()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell with pipes")
+@pytest.mark.parametrize("source", ["/dev/stdin", "/dev/fd/3"])
+def test_a_configuration_may_come_from_a_pipe(source: str) -> None:
+    command = (
+        f'echo "schedule: {{epochs: 7}}" | "{sys.executable}" -c "{START}" show-config $0 "$@" --config {source}'
+    )
+    command += " 3<&0" if source.endswith("3") else ""
+    done = subprocess.run(
+        ["sh", "-c", command, *RGBNT100], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    place = lines.index("  epochs: 7")
+    assert lines[place - 1] == "  # source: set by the user"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell with pipes")
+def test_an_endless_configuration_is_refused() -> None:
+    command = f'yes "#" | "{sys.executable}" -c "{START}" show-config $0 "$@" --config /dev/stdin'
+    done = subprocess.run(
+        ["sh", "-c", command, *RGBNT100], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/dev/stdin has more than 1000000 bytes" in done.stderr
 
 
 def test_unknown_names_exit_2() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mdreid_bench.config import presets
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.config.tree import parse_assignments, read_yaml
+from mdreid_bench.config.tree import LARGEST_FILE, parse_assignments, read_yaml
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.mdreid.card import CARD
 from protocols.names import UnknownNameError
@@ -102,6 +102,18 @@ def test_files_that_are_no_mapping(tmp_path: Path) -> None:
     for name in ("list.yaml", "bad.yaml", "absent.yaml"):
         with pytest.raises(UsageError, match=name):
             read_yaml(tmp_path / name)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs device files")
+def test_what_cannot_be_a_configuration_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_bytes(b"#" * LARGEST_FILE + b"\n")
+    for name, reason in (
+        ("/dev/zero", "is a device"),
+        (str(tmp_path), "is a folder"),
+        (str(tmp_path / "long.yaml"), f"more than {LARGEST_FILE} bytes"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            read_yaml(Path(name))
 
 
 def test_unknown_preset() -> None:
