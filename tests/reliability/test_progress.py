@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mdreid_bench.cli.compare_session import CompareSession
-from mdreid_bench.cli.report_session import Arguments, ReportSession
+from mdreid_bench.cli.compare_command import CompareSession
+from mdreid_bench.cli.report_command import ReportOptions, ReportSession
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.evaluation.cells import CellScorer
@@ -76,7 +76,7 @@ def test_a_report_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixt
         query_values().write(path.with_suffix(".npz"))
         path.unlink()
         put(tmp_path, [record.model_copy(update={"per_query": path.with_suffix(".npz").name})])
-    given = Arguments((), (), (), False, ["html"], tmp_path / "out", tmp_path)
+    given = ReportOptions(published=False, html=True, out=tmp_path / "out", results=tmp_path)
     assert ReportSession(given, Console(Slow())).carry_out()
     said = capsys.readouterr().err
     for task in ("reading ", "drawing heat maps and sweeps: ", "drawing CMC curves: "):
