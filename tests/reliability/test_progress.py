@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mdreid_bench.cli.compare_command import CompareSession
-from mdreid_bench.cli.report_command import ReportOptions, ReportSession
 
+from mdreid_bench.cli.compare_command import CompareSession
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.report_command import ReportOptions, ReportSession
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.results.merge import merge
 from mdreid_bench.results.store import Store
