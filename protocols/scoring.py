@@ -1,9 +1,21 @@
-"""Inner products of queries and gallery items that do not depend on where in the matrix an item stands.
+"""Inner products of queries and gallery items: the score of a pair depends on its two vectors alone.
 
-A matrix product may round differently at the edge of a matrix, or in a narrow one, than elsewhere; then two copies
-of one image, or one image under two chunk sizes, score a last bit apart and a tie is lost. Here both sides of every
-product are padded with zero rows to whole tiles, which leaves no edge. With OpenBLAS, which NumPy ships, the score of
-a pair thus depends on its two vectors alone, and ranking from disk equals ranking in memory bit for bit.
+A matrix product adds up the same numbers in another order here than there: at the edge of a matrix, in a narrow one,
+with another number of threads. Two copies of one image would then score a last bit apart and a tie be lost. So:
+
+- *Exact sums*, on any processor and with any BLAS. Every vector x is rounded to multiples of 2^(e - 26), where e is
+  the least integer with |x| < 2^(e + 0.4). In these units each product of two elements is an integer, and by Cauchy
+  and Schwarz no sum of any of them exceeds |q| |g| < 2^53. Float64 holds all these integers, so every sum is exact in
+  whatever order it is taken, fused or not; rounding it to float32 is a function of one number. The score is off by at
+  most about 2^-26 sqrt(E) |q| |g|, less than what a sum in float32 usually loses.
+- *Float32 in whole tiles*, twice as fast, where OpenBLAS runs its AVX-512 kernels (KERNEL.SKYLAKEX, which the later
+  ones include). Their sgemm keeps one accumulator for each score and adds to it by fused multiply-add from the first
+  element to the last, in the middle of a matrix and at its edges alike. It cuts long vectors where their length alone
+  says, and, if that is a multiple of 32, in the same places for one thread and for many. Other routines take the
+  place of sgemm only in small or narrow products. Hence zeros fill up the rows to tiles and the vectors to 32.
+
+Both give ties to equal vectors, and the same ranks in memory and from disk. They differ from each other in the last
+bits of float32, so two processors may disagree where a positive and a negative score that close to each other.
 """
 
 import mmap
@@ -13,12 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.arrays import FloatArray
+from protocols.blas import openblas_kernels
 
 TILE_QUERIES = 256
 TILE_GALLERY = 1024
 """Rows of a tile."""
 _TILES_AT_ONCE = 4
-"""Most tiles on either side of one product: enough to keep the processor busy, few enough to hold as float32."""
+"""Most tiles on either side of one product: enough to keep the processor busy, few enough to hold."""
+_IN_ORDER = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
+"""The kernels of OpenBLAS that add up the elements in their order wherever a score stands."""
+_LENGTHS = 32
+_BITS = 26
 
 
 class NonFiniteScoreError(ValueError):
@@ -79,35 +96,48 @@ def inner_products(query: FloatArray, gallery: FloatArray, out: NDArray[np.float
         gallery: ``(ng, E)`` embeddings, float16 or float32, in memory or memory-mapped.
         out: ``(nq, ng)``.
     """
+    prepare = _whole_tiles if openblas_kernels() in _IN_ORDER else _whole_steps
     height, width = _TILES_AT_ONCE * TILE_QUERIES, _TILES_AT_ONCE * TILE_GALLERY
     # Overflow and NaN are for check_finite to report, which knows whose they are.
     with np.errstate(over="ignore", invalid="ignore"):
-        lefts = [_whole_tiles(query[row : row + height], TILE_QUERIES) for row in range(0, len(query), height)]
+        lefts = [prepare(query[row : row + height], TILE_QUERIES) for row in range(0, len(query), height)]
         for column in range(0, len(gallery), width):
-            right = _whole_tiles(gallery[column : column + width], TILE_GALLERY)
+            right = prepare(gallery[column : column + width], TILE_GALLERY)
             for number, left in enumerate(lefts):
                 row = number * height
                 _multiply(left, right, out[row : row + height, column : column + width])
             release_pages(gallery)
 
 
-def _multiply(left: NDArray[np.float32], right: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Multiply whole tiles and keep as much of the product as ``out`` asks for."""
+def _multiply(left: FloatArray, right: FloatArray, out: NDArray[np.float32]) -> None:
+    """Multiply and keep as much of the product as ``out`` asks for, as float32."""
     rows, columns = out.shape
-    if (rows, columns) == (len(left), len(right)):
+    if (rows, columns, out.dtype) == (len(left), len(right), left.dtype):
         np.matmul(left, right.T, out=out)
     else:
         out[...] = np.matmul(left, right.T)[:rows, :columns]
 
 
-def _whole_tiles(rows: FloatArray, tile: int) -> NDArray[np.float32]:
-    """Copy the rows as float32 and add zero rows up to a multiple of the tile.
+def _whole_tiles(rows: FloatArray, tile: int) -> FloatArray:
+    """Copy the rows as float32 and add zeros: rows up to a multiple of the tile, columns up to one of 32.
 
     It is always a copy, because NumPy computes the product of an array with itself in a different way.
     """
-    padded = np.zeros((-(-len(rows) // tile) * tile, rows.shape[1]), dtype=np.float32)
-    padded[: len(rows)] = rows
+    count, length = rows.shape
+    padded = np.zeros((-(-count // tile) * tile, -(-length // _LENGTHS) * _LENGTHS), dtype=np.float32)
+    padded[:count, :length] = rows
     return padded
+
+
+def _whole_steps(rows: FloatArray, tile: int) -> FloatArray:
+    """Round each row to its multiples of a power of two, in float64; the tile plays no part."""
+    exact = np.array(rows, dtype=np.float32, order="C").astype(np.float64)
+    _, exponent = np.frexp(2**-0.4 * np.sqrt(np.square(exact).sum(axis=1)))
+    # Float64 has 52 bits after the leading one: next to 1.5 * 2^52 steps it holds whole steps only.
+    rounder = np.ldexp(1.5 * 2.0 ** (52 - _BITS), exponent)[:, None]
+    exact += rounder
+    exact -= rounder
+    return exact
 
 
 def release_pages(array: FloatArray) -> None:

@@ -1,8 +1,19 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from protocols import scoring
 from protocols.scoring import NonFiniteScoreError, check_finite, inner_products
+
+
+@pytest.fixture(params=["the way of this processor", "exact sums"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "exact sums":
+        monkeypatch.setattr(scoring, "openblas_kernels", lambda: None)
 
 
 def products(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -11,6 +22,7 @@ def products(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return out
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("width", [1, 17, 100, 700])
 def test_a_score_depends_on_its_two_vectors_alone(width: int) -> None:
     rng = np.random.default_rng(width)
@@ -24,6 +36,7 @@ def test_a_score_depends_on_its_two_vectors_alone(width: int) -> None:
     np.testing.assert_array_equal(products(right[:1030], left), products(left, right[:1030]).T)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_a_gallery_scored_with_itself_is_symmetric() -> None:
     right = np.random.default_rng(0).standard_normal((1024, 100)).astype(np.float32)
     scores = products(right, right)
@@ -31,12 +44,40 @@ def test_a_gallery_scored_with_itself_is_symmetric() -> None:
     np.testing.assert_array_equal(scores[:5], products(right[:5], right))
 
 
+@pytest.mark.usefixtures("each_way")
 def test_half_precision_is_widened_before_the_product() -> None:
     rng = np.random.default_rng(1)
     left, right = rng.standard_normal((3, 40)).astype(np.float32), rng.standard_normal((9, 40)).astype(np.float16)
     out = np.empty((3, 9), dtype=np.float32)
     inner_products(left, right, out)
     np.testing.assert_array_equal(out, products(left, right.astype(np.float32)))
+
+
+def vectors(rng: np.random.Generator, count: int, width: int, spread: int) -> NDArray[np.float32]:
+    """Elements and rows of very different sizes; one row is zero."""
+    values = rng.standard_normal((count, width)) * 2.0 ** rng.integers(-spread, spread + 1, size=(count, width))
+    values *= 2.0 ** rng.integers(-15, 16, size=(count, 1))
+    values[0] = 0
+    return values.astype(np.float32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 300), spread=st.sampled_from([0, 3, 30]))
+def test_exact_sums_know_no_order_and_stay_within_their_bound(seed: int, width: int, spread: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = vectors(rng, 3, width, spread), vectors(rng, 5, width, spread)
+    left[2], right[4] = 2.0**-140, 2.0**60
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "openblas_kernels", lambda: None)
+        scores = products(left, right)
+        order = rng.permutation(width)
+        np.testing.assert_array_equal(products(left[:, order], right[:, order]), scores)
+    norms = np.outer(*(np.linalg.norm(side.astype(np.float64), axis=1) for side in (left, right)))
+    for row, column in np.ndindex(scores.shape):
+        terms = zip(left[row].tolist(), right[column].tolist(), strict=True)
+        exact = sum(Fraction(a) * Fraction(b) for a, b in terms)
+        bound = 1.1 * 2.0**-26 * np.sqrt(width) * norms[row, column] + 2.0**-24 * abs(float(exact)) + 2.0**-149
+        assert abs(float(Fraction(float(scores[row, column])) - exact)) <= bound
 
 
 def test_first_fault_is_named_with_the_numbers_of_the_whole() -> None:
