@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mdreid_bench.cli.command import LazyCommand, LazyGroup
-from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.errors import heed_signals
+from mdreid_bench.cli.command import LazyCommand, LazyGroup, tell
+from mdreid_bench.cli.console import Console, release_streams, writing
+from mdreid_bench.cli.errors import describe, heed_signals, leave_signals
 
 COMMANDS = {
     "run": LazyCommand(
@@ -123,6 +123,20 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit.
+
+    Commands end with the exit code of their error; what goes wrong before or after them does so here.
+    """
     heed_signals()
-    app(prog_name="mdreid-bench")
+    try:
+        with writing():
+            app(prog_name="mdreid-bench")
+    except (Exception, KeyboardInterrupt) as error:
+        failure = describe(error)
+        if failure is None:
+            raise
+        tell(failure)
+        raise SystemExit(failure.exit_code) from None
+    finally:
+        leave_signals()
+        release_streams()

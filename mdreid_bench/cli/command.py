@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -11,8 +12,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.errors import describe
+from mdreid_bench.cli.errors import Failure, describe
 from mdreid_bench.cli.options import PANELS
+from mdreid_bench.errors import MdreidError
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,14 @@ class LazyGroup(TyperGroup):
             failure = describe(error)
             if failure is None:
                 raise
-            console = Console()
-            if ctx.params.get("debug"):
-                console.traceback()
-            console.error(failure.message)
+            tell(failure, debug=ctx.params.get("debug", False))
             raise typer.Exit(failure.exit_code) from None
+
+
+def tell(failure: Failure, *, debug: bool = False) -> None:
+    """Show an error, where there is something to say and somebody to read it."""
+    with suppress(MdreidError):
+        if debug:
+            Console().traceback()
+        if failure.message:
+            Console().error(failure.message)

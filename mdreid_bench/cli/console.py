@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mdreid_bench.cli.sparse import LINE_SECONDS, SparseTask
+from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.processes.launch import launched
 from mdreid_bench.progress import Step
 from mdreid_bench.report.render.terminal import render_rich
@@ -25,6 +28,24 @@ from mdreid_bench.wording import printable
 
 PIPE_WIDTH = 120
 """Columns of text assumed where there is no terminal to ask; tables take as many as they need."""
+
+
+class ReaderGoneError(MdreidError):
+    """Nobody reads the output any more, as after ``| head``; there is nobody to tell either."""
+
+    exit_code = 141  # as shells report a program that SIGPIPE has ended
+
+
+class _Stream(RichConsole):
+    """A stream that leaves it to others to end the program when nobody reads it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so.
+
+        Raises:
+            ReaderGoneError: always.
+        """
+        raise ReaderGoneError
 
 
 class Console:
@@ -36,8 +57,8 @@ class Console:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         follows = launched()[0] > 0
-        self._out = RichConsole(quiet=follows, highlight=False, markup=False, emoji=False)
-        self._err = RichConsole(stderr=True, quiet=follows, highlight=False, markup=False, emoji=False)
+        self._out = _Stream(quiet=follows, highlight=False, markup=False, emoji=False)
+        self._err = _Stream(stderr=True, quiet=follows, highlight=False, markup=False, emoji=False)
         for console in (self._out, self._err):
             if not console.is_terminal:
                 console.width = max(console.width, PIPE_WIDTH)
@@ -59,17 +80,20 @@ class Console:
 
     def traceback(self) -> None:
         """Show the traceback of the exception being handled on stderr."""
-        self._err.out(traceback.format_exc(), end="")
+        with writing():
+            self._err.out(traceback.format_exc(), end="")
 
     def result(self, text: str | Path) -> None:
         """Write one line to stdout, never wrapped."""
-        self._out.out(printable(str(text)))
+        with writing():
+            self._out.out(printable(str(text)))
 
     def json(self, value: Any) -> None:
         """Write plain values to stdout as indented JSON; what could steer a terminal is escaped."""
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         safe = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
-        self._out.out("".join(safe))
+        with writing():
+            self._out.out("".join(safe))
 
     def table(self, table: Table) -> None:
         """Write a table to stdout and an empty line after it; nothing in it is cut short.
@@ -82,8 +106,9 @@ class Console:
             self._out.width = max(self._out.width, room.maximum)
         elif room.minimum > self._out.width:
             drawn = render_rich(table, wrap_numbers=True)
-        self._out.print(drawn)
-        self._out.line()
+        with writing():
+            self._out.print(drawn)
+            self._out.line()
 
     def _room(self, drawn: Group) -> Measurement:
         """Return the columns of text that a table needs when its prose wraps, and when nothing does."""
@@ -126,7 +151,32 @@ class Console:
                 self._progress = None
 
     def _line(self, text: str, label: str = "", style: str = "") -> None:
-        self._err.print(Text.assemble((label, style), printable(text)), soft_wrap=True)
+        with writing():
+            self._err.print(Text.assemble((label, style), printable(text)), soft_wrap=True)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Say that it is the output which cannot be written, not a file."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+    except OSError as error:
+        raise DataError(f"The output cannot be written: {error.strerror}.") from None
+
+
+def release_streams() -> None:
+    """Flush the standard streams at the end; what one does not take goes nowhere, or Python would complain of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except (AttributeError, ValueError):  # there is none, or it is closed
+            continue
 
 
 def _bars(console: RichConsole) -> Progress:

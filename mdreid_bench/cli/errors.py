@@ -11,6 +11,7 @@ from protocols.names import UnknownNameError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+_POLITE = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -26,14 +27,36 @@ class Stopped(KeyboardInterrupt):
 
 
 def heed_signals() -> None:
-    """Make SIGTERM and SIGHUP end the program as Ctrl-C does, files closed and temporary ones removed."""
+    """Make SIGTERM and SIGHUP end the program as Ctrl-C does, files closed and temporary ones removed.
 
-    def stop(number: int, _: FrameType | None) -> None:
+    While modules are imported there is nothing to close, and a module may turn the exception into another: the signal
+    ends the program as if nobody heeded it. So does a second one.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if _importing(frame):
+            signal.raise_signal(number)
         raise Stopped(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _POLITE:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and means it
             signal.signal(number, stop)
+
+
+def leave_signals() -> None:
+    """Let signals end the program at once again, as it is ending anyway."""
+    for number in _POLITE:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @dataclass(frozen=True)

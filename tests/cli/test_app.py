@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -128,6 +129,43 @@ def test_an_invalid_value_names_its_field() -> None:
 @pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), typer.BadParameter("x"), BrokenPipeError()])
 def test_errors_of_the_command_line_library_are_left_to_it(error: BaseException) -> None:
     assert describe(error) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("arguments", [("list", "suites"), ("list", "suites", "--json"), ("--version",), ("--help",)])
+def test_a_full_disk_at_the_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", START, *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        deaf = subprocess.run(command, env=environment(), stdout=full, stderr=full, check=False)
+    assert (done.returncode, deaf.returncode) == (3, 3)
+    assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("arguments", [("list", "suites"), ("list", "suites", "--json"), ("--version",)])
+def test_a_reader_that_has_gone_is_no_error_to_speak_of(arguments: tuple[str, ...]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize("moment", ["import", "end"])
+def test_a_signal_during_imports_or_at_the_end_leaves_no_traceback(tmp_path: Path, moment: str) -> None:
+    (tmp_path / "stopping.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    code = {
+        "import": "from mdreid_bench.cli import list_command; list_command._SOURCES['suites'] = lambda: "
+        f"__import__('stopping'); {START}",
+        "end": f"import atexit; atexit.register(lambda: __import__('stopping')); {START}",
+    }[moment]
+    extended = environment(PYTHONPATH=os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    command = [sys.executable, "-c", code, "list", "suites"]
+    done = subprocess.run(command, env=extended, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell with pipes")
