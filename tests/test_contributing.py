@@ -45,9 +45,10 @@ def test_the_dataset_reads_its_names() -> None:
     dataset: Dataset = example("# mdreid_bench/data/yard.py")["Yard"]()
     paths = [f"query/{sensor}/0007_c2_0001.jpg" for sensor in ("rgb", "nir", "tir")]
     scan = dataset.scan([*paths, "train/rgb/0008_c1_0001.jpg", "gallery/rgb/no.jpg"])
-    (triplet,) = scan.triplets
-    assert (triplet.identity, triplet.camera, triplet.scene, triplet.roles) == (7, 1, 0, Role.QUERY)
-    assert triplet.paths == tuple(paths)
+    item, *lone = scan.items
+    assert (item.identity, item.camera, item.scene, item.roles) == (7, 1, 0, Role.QUERY)
+    assert list(item.images.values()) == paths
+    assert len(lone) == len(scan.missing) == 1
     assert len(scan.faults) == 3
 
 

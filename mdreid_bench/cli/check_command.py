@@ -44,7 +44,7 @@ def check(
         count = counted(len(report.findings), "fault")
         raise DataError(f"{report.title} in {report.folder} has {count}; repair the files and check again.")
     if not as_json:
-        console.result(f"No faults in the {report.files} files of {report.title}, {report.triplets} triplets.")
+        console.result(f"No faults in the {report.files} files of {report.title}, {report.items} items.")
 
 
 def _table(report: CheckReport) -> Table:
@@ -53,7 +53,7 @@ def _table(report: CheckReport) -> Table:
         title=f"{report.title}{mark}: what is wrong",
         columns=(Column("kind"), Column("file", wide=True), Column("fault", wide=True)),
         rows=tuple((str(f.kind), printable(f.path), printable(f.what)) for f in report.findings),
-        footnotes=(f"{report.files} files were read in {report.folder}, {report.triplets} triplets are complete.",),
+        footnotes=(f"{report.files} files were read in {report.folder}, {report.items} items are complete.",),
     )
 
 
@@ -63,7 +63,7 @@ def _tree(name: str, report: CheckReport) -> dict[str, Any]:
         "folder": str(report.folder),
         "synthetic": report.synthetic,
         "files": report.files,
-        "triplets": report.triplets,
+        "items": report.items,
         "faults": [
             {"kind": str(f.kind), "path": printable(f.path), "what": printable(f.what)} for f in report.findings
         ],

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from protocols.exclusion import Exclusion
+from protocols.modality import RNT, Modality
 
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Published numbers of triplets and identities.
+    """Published numbers of items and identities.
 
     Attributes:
-        train_images: training triplets.
+        train_images: training items.
         train_identities: identities among them.
-        query_images: query triplets.
+        query_images: queries.
         query_identities: identities among them.
-        gallery_images: gallery triplets; every query is one of them.
+        gallery_images: gallery items; the queries may be among them.
         gallery_identities: identities among them.
     """
 
@@ -43,6 +44,9 @@ class DatasetCard:
         exclusion: which gallery items a query must not see.
         counts: the published counts.
         layout: the folders expected below the data root, for messages.
+        sensors: the sensors that it has.
+        complete: whether every item must have images of all of them; one that lacks any is then a fault.
+        default_protocols: what is run when no protocol is named; all sensors on both sides unless said otherwise.
     """
 
     name: str
@@ -56,3 +60,10 @@ class DatasetCard:
     exclusion: Exclusion
     counts: SplitCounts
     layout: str
+    sensors: Modality = RNT
+    complete: bool = True
+    default_protocols: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.default_protocols:
+            object.__setattr__(self, "default_protocols", (f"{self.sensors}-to-{self.sensors}",))

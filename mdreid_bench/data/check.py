@@ -10,7 +10,6 @@ from mdreid_bench.data.check_rules import (
     count_findings,
     duplicate_findings,
     established,
-    files_by_sensor,
     findings,
     lone_or_missing,
     overlap_findings,
@@ -20,7 +19,7 @@ from mdreid_bench.data.check_rules import (
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import inspect_files
 from mdreid_bench.data.marker import read_marker
-from mdreid_bench.data.opening import strip_faults
+from mdreid_bench.data.opening import split_of, strip_faults
 from mdreid_bench.progress import Reporter
 
 
@@ -33,7 +32,7 @@ class CheckReport:
         folder: of the dataset.
         synthetic: True for generated images.
         files: number of image files.
-        triplets: number of complete triplets.
+        items: number of items that lack no file.
         findings: everything that is wrong, by kind and path.
     """
 
@@ -41,11 +40,11 @@ class CheckReport:
     folder: Path
     synthetic: bool
     files: int
-    triplets: int
+    items: int
     findings: tuple[Finding, ...]
 
 
-def check_dataset(name: str, root: Path, reporter: Reporter) -> CheckReport:
+def check_dataset(name: str, root: Path, reporter: Reporter, split: str | None = None) -> CheckReport:
     """Read every image of a dataset and report all that is wrong.
 
     Nothing remembered of earlier runs is believed. A fault is reported once, where it is: a lost or damaged file does
@@ -56,17 +55,18 @@ def check_dataset(name: str, root: Path, reporter: Reporter) -> CheckReport:
         name: a registered name.
         root: the data root, or the folder of the dataset itself.
         reporter: shows the progress.
+        split: as in ``open_dataset``.
 
     Raises:
-        UnknownNameError: when no dataset has this name.
+        UnknownNameError: when no dataset has this name, or the dataset no such split.
         DataError: when the layout is not there.
     """
     dataset = registry.get(name)
     folder = dataset_folder(dataset, root)
     marker = read_marker(folder)
     paths = image_paths(dataset, folder)
-    scan = dataset.scan(paths)
-    named = {path for item in scan.labelled for path in files_by_sensor(item).values()}
+    scan = dataset.scan(paths, dataset.assignment(folder, split_of(dataset, split)))
+    named = {path for item in scan.items for path in item.images.values()}
     facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=True)
     items = established(scan)
     strips = strip_faults(dataset, facts)
@@ -76,10 +76,11 @@ def check_dataset(name: str, root: Path, reporter: Reporter) -> CheckReport:
         *findings(Kind.IMAGE, unreadable),
         *(findings(Kind.SIZE, strips) if dataset.strip_size else size_findings(scan, facts)),
         *overlap_findings(items),
-        *positive_findings(items, dataset.card.exclusion),
+        *positive_findings(dataset, items),
         *duplicate_findings(scan, facts),
         *count_findings(dataset, items, compare=marker is None or marker.scale == "full"),
     ]
     order = list(Kind)
     found.sort(key=lambda finding: (order.index(finding.kind), finding.path))
-    return CheckReport(dataset.card.title, folder, marker is not None, len(paths), len(scan.triplets), tuple(found))
+    complete = len(scan.items) - len(scan.missing)
+    return CheckReport(dataset.card.title, folder, marker is not None, len(paths), complete, tuple(found))

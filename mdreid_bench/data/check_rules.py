@@ -2,19 +2,19 @@
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.dataset import Dataset, Fault, Incomplete, Scan, Triplet
+from mdreid_bench.data.dataset import Dataset, Fault, Scan
 from mdreid_bench.data.images import ImageFacts
-from mdreid_bench.data.items import Role
-from protocols.exclusion import Exclusion, Labels
-from protocols.modality import SINGLES, Modality
+from mdreid_bench.data.items import Item, Items, Role
+from mdreid_bench.data.opening import folder_of
+from protocols.exclusion import Exclusion
 from protocols.relevance import Relevance
+from protocols.suites import resolve
 
-Labelled = Triplet | Incomplete
 Facts = Mapping[str, ImageFacts]
 
 
@@ -52,31 +52,31 @@ def findings(kind: Kind, faults: Iterable[Fault]) -> list[Finding]:
     return [Finding(kind, fault.path, fault.what) for fault in faults]
 
 
-def established(scan: Scan) -> list[Labelled]:
-    """Return the triplets of which at most one file is missing.
+def established(scan: Scan) -> list[Item]:
+    """Return the items that most of their files speak for: complete ones and those that lack at most half.
 
     Rules on labels and counts look at these, so that one lost file is one finding.
     """
-    return [*scan.triplets, *(part for part in scan.incomplete if len(part.present) > 1)]
+    return [item for place, item in enumerate(scan.items) if len(item.images) >= len(scan.missing.get(place, ()))]
 
 
 def lone_or_missing(scan: Scan) -> list[Finding]:
-    """Report each missing file; where only one file of a triplet is there, report that one instead of both others."""
+    """Report each missing file, and one that is the only one of its item once instead of the several others."""
     result = []
-    for part in scan.incomplete:
-        if len(part.present) > 1:
-            result += [Finding(Kind.MISSING, path, "file is missing") for path in part.missing]
+    for place, missing in scan.missing.items():
+        item = scan.items[place]
+        if len(item.images) >= len(missing):
+            result += [Finding(Kind.MISSING, path, "file is missing") for path in missing]
         else:
-            what = f"alone: neither {' nor '.join(part.missing)} is there"
-            result.append(Finding(Kind.EXTRA, first_path(part), what))
+            result.append(Finding(Kind.EXTRA, first_path(item), f"alone: neither {' nor '.join(missing)} is there"))
     return result
 
 
 def size_findings(scan: Scan, facts: Facts) -> list[Finding]:
-    """Report for each triplet of separate files the one whose size differs from that of the others."""
+    """Report for each item of separate files the one whose size differs from that of the others."""
     result = []
-    for item in scan.labelled:
-        paths = files_by_sensor(item).values()
+    for item in scan.items:
+        paths = item.images.values()
         sizes = {path: (facts[path].width, facts[path].height) for path in paths if path in facts}
         if len(set(sizes.values())) < 2:
             continue
@@ -84,15 +84,15 @@ def size_findings(scan: Scan, facts: Facts) -> list[Finding]:
         usual = max(found, key=found.count)
         odd = next(path for path, size in sizes.items() if size != usual)
         width, height = sizes[odd]
-        what = f"{width}x{height} pixels, but another image of the triplet has {usual[0]}x{usual[1]}"
+        what = f"{width}x{height} pixels, but another image of the item has {usual[0]}x{usual[1]}"
         result.append(Finding(Kind.SIZE, odd, what))
     return result
 
 
-def overlap_findings(items: Sequence[Labelled]) -> list[Finding]:
+def overlap_findings(items: Sequence[Item]) -> list[Finding]:
     """Report each identity that is both trained on and tested with, at its first file for training."""
     test = {item.identity for item in items if Role.TRAIN not in item.roles}
-    first: dict[int, Labelled] = {}
+    first: dict[int, Item] = {}
     for item in items:
         if Role.TRAIN in item.roles and item.identity in test:
             first.setdefault(item.identity, item)
@@ -102,16 +102,21 @@ def overlap_findings(items: Sequence[Labelled]) -> list[Finding]:
     ]
 
 
-def positive_findings(items: Sequence[Labelled], exclusion: Exclusion) -> list[Finding]:
-    """Report each query that finds its identity nowhere in the gallery, or only where it must not look."""
-    queries = [item for item in items if Role.QUERY in item.roles]
-    gallery = [item for item in items if Role.GALLERY in item.roles]
-    positives = Relevance(_labels(queries), _labels(gallery), exclusion).positives
-    what = "no gallery item of its identity" + ("" if exclusion is Exclusion.NONE else f" in another {exclusion}")
+def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
+    """Report each query that finds its identity in no default protocol, or only where it must not look."""
+    card, test = dataset.card, Items.of(item for item in items if Role.TRAIN not in item.roles)
+    if card.complete:  # an item that lacks a file is reported for that alone
+        test = replace(test, sensors=np.full(len(test), card.sensors.value, dtype=np.uint8))
+    asked, found = np.zeros(len(test), dtype=np.bool_), np.zeros(len(test), dtype=np.bool_)
+    for setting in resolve(card.default_protocols, card.sensors):
+        for trial in dataset.trials(test, setting):
+            sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
+            asked[trial.query] = True
+            found[trial.query] |= Relevance(*sides, card.exclusion).positives > 0
+    rule = "" if card.exclusion is Exclusion.NONE else f" in another {card.exclusion}"
     return [
-        Finding(Kind.POSITIVE, first_path(query), what)
-        for query, count in zip(queries, positives, strict=True)
-        if not count
+        Finding(Kind.POSITIVE, next(iter(test.images[row].values())), f"no gallery item of its identity{rule}")
+        for row in np.flatnonzero(asked & ~found)
     ]
 
 
@@ -128,53 +133,43 @@ def duplicate_findings(scan: Scan, facts: Facts) -> list[Finding]:
     return result
 
 
-def count_findings(dataset: Dataset, items: Sequence[Labelled], *, compare: bool) -> list[Finding]:
-    """Report each split whose size is not the published one, or, without ``compare``, each one that is empty."""
+def count_findings(dataset: Dataset, items: Sequence[Item], *, compare: bool) -> list[Finding]:
+    """Report each role whose items are not the published ones, or, without ``compare``, each one that has none."""
     result = []
-    for split, roles in dataset.splits.items():
-        part = [item.identity for item in items if item.roles == roles]
+    for role in Role:
+        folder, part = folder_of(dataset, role), [item.identity for item in items if role in item.roles]
         if not compare:
-            result += [] if part else [Finding(Kind.COUNT, split, "no images")]
+            result += [] if part else [Finding(Kind.COUNT, folder, "no images")]
             continue
-        images, identities = _published(dataset.card, roles)
+        images, identities = _published(dataset.card, role)
         pairs = (("images", len(part), images), ("identities", len(set(part)), identities))
         result += [
-            Finding(Kind.COUNT, split, f"{found} {what} instead of {right}")
+            Finding(Kind.COUNT, folder, f"{found} {what} instead of {right}")
             for what, found, right in pairs
             if found != right
         ]
-    return result
+    return list(dict.fromkeys(result))
 
 
-def _published(card: DatasetCard, roles: Role) -> tuple[int, int]:
+def _published(card: DatasetCard, role: Role) -> tuple[int, int]:
     counts = card.counts
-    if Role.TRAIN in roles:
+    if role is Role.TRAIN:
         return counts.train_images, counts.train_identities
-    if Role.QUERY in roles:
+    if role is Role.QUERY:
         return counts.query_images, counts.query_identities
     return counts.gallery_images, counts.gallery_identities
 
 
-def files_by_sensor(item: Labelled) -> Mapping[Modality, str]:
-    """Return the files that are there, in the order of the sensors; a strip stands for each."""
-    return dict(zip(SINGLES, item.paths, strict=True)) if isinstance(item, Triplet) else item.present
-
-
-def first_path(item: Labelled) -> str:
-    """Return the file that stands for a triplet in findings."""
-    return next(iter(files_by_sensor(item).values()))
+def first_path(item: Item) -> str:
+    """Return the file that stands for an item in findings."""
+    return next(iter(item.images.values()))
 
 
 def _places(scan: Scan) -> dict[str, tuple[object, ...]]:
     """Return a key for each file, equal for a query's file and its copy in the gallery and for no others."""
     result: dict[str, tuple[object, ...]] = {}
-    for item in scan.labelled:
+    for item in scan.items:
         common = (Role.TRAIN in item.roles, item.name, item.identity, item.camera, item.scene)
-        for sensor, path in files_by_sensor(item).items():
+        for sensor, path in item.images.items():
             result.setdefault(path, (*common, sensor))
     return result
-
-
-def _labels(items: Sequence[Labelled]) -> Labels:
-    columns = ([getattr(item, name) for item in items] for name in ("identity", "camera", "scene"))
-    return Labels(*(np.array(column, dtype=np.int64) for column in columns))

@@ -1,14 +1,18 @@
-"""The contract of a dataset: from file names to labelled triplets, without opening an image."""
+"""The contract of a dataset: from file names to labelled items, without opening an image."""
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.items import Role
-from protocols.modality import SINGLES, Modality
+from mdreid_bench.data.items import Item, Items, Role
+from mdreid_bench.errors import UsageError
+from protocols.modality import Modality
+from protocols.suites import Setting
+from protocols.trial import Trial, trial_of
 
 
 @dataclass(frozen=True)
@@ -25,65 +29,28 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Triplet:
-    """Three aligned images of one identity.
-
-    Attributes:
-        name: file name, unique within its split.
-        identity: label as in the file name.
-        camera: 0-based.
-        scene: as in the file name; 0 where names have none.
-        roles: what it is used for.
-        paths: files of R, N, T relative to the folder of the dataset; three times the same one for a strip.
-    """
-
-    name: str
-    identity: int
-    camera: int
-    scene: int
-    roles: Role
-    paths: tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Incomplete:
-    """What there is of a triplet that lacks one or two files.
-
-    Attributes:
-        name: as in ``Triplet``, like the labels and the roles.
-        present: files that are there, by sensor.
-        missing: files that are not.
-    """
-
-    name: str
-    identity: int
-    camera: int
-    scene: int
-    roles: Role
-    present: Mapping[Modality, str]
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Scan:
     """The outcome of reading file names.
 
     Attributes:
-        triplets: what is usable, sorted by path.
-        faults: everything that is wrong.
-        misnamed: those of the faults that are in the names of files, not in the lack of them.
-        incomplete: the triplets that lack files.
+        items: all whose names can be read, sorted by path, also those that lack files.
+        misnamed: files whose names or places are wrong.
+        missing: the files that items of a dataset lack whose items must have all sensors, by place in ``items``.
     """
 
-    triplets: tuple[Triplet, ...]
-    faults: tuple[Fault, ...]
+    items: tuple[Item, ...]
     misnamed: tuple[Fault, ...] = ()
-    incomplete: tuple[Incomplete, ...] = ()
+    missing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def labelled(self) -> "list[Triplet | Incomplete]":
-        """All triplets, complete or not."""
-        return [*self.triplets, *self.incomplete]
+    def faults(self) -> tuple[Fault, ...]:
+        """Everything that is wrong."""
+        missing = (Fault(path, "file is missing") for paths in self.missing.values() for path in paths)
+        return (*self.misnamed, *missing)
+
+
+Assignment = Callable[[re.Match[str]], Role]
+"""Tells from the matched path of an image what it is used for; ``Role(0)`` for nothing."""
 
 
 class Dataset(ABC):
@@ -91,18 +58,30 @@ class Dataset(ABC):
 
     Attributes:
         card: the published facts.
-        splits: the folder of each split, relative to the folder of the dataset, and what it is used for.
-        sensors: folder of each sensor, as the group ``sensor`` of the grammar gives it; empty for strips.
-        grammar: the path of an image relative to the folder of the dataset, with the groups ``split``, ``file`` and,
-            unless images are strips, ``sensor``.
-        strip_size: (width, height) of a strip that holds R, N, T side by side, or None for three files.
+        roles: folders that hold the images, relative to the folder of the dataset, and what each is used for.
+        sensors: sensor by the text of the group ``sensor`` of the grammar; empty where one file holds all sensors.
+        grammar: the path of an image relative to the folder of the dataset, with the groups ``file`` (the name of the
+            item, unique within its role), ``role`` (a key of ``roles``) and, where there are ``sensors``, ``sensor``.
+        strip_size: (width, height) of a strip that holds the sensors side by side in canonical order, or None for one
+            file a sensor.
+        splits: names of the ways to divide the dataset into training and test items, one of which is chosen before
+            training; the first unless another is asked for. Empty where there is only one way.
     """
 
     card: ClassVar[DatasetCard]
-    splits: ClassVar[Mapping[str, Role]]
+    roles: ClassVar[Mapping[str, Role]]
     sensors: ClassVar[Mapping[str, Modality]] = {}
     grammar: ClassVar[re.Pattern[str]]
     strip_size: ClassVar[tuple[int, int] | None] = None
+    splits: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        found = Modality(sum({sensor.value for sensor in cls.sensors.values()}))
+        if cls.sensors and found != cls.card.sensors:
+            raise UsageError(
+                f"The dataset {cls.card.name!r} has files of {found}, but its card says {cls.card.sensors}; "
+                "let its class attribute `sensors` and its card agree."
+            )
 
     @abstractmethod
     def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
@@ -114,48 +93,80 @@ class Dataset(ABC):
 
     def folders(self) -> tuple[str, ...]:
         """Return the folders without which the dataset is not there."""
-        return tuple(self.splits)
+        return tuple(self.roles)
 
-    def scan(self, paths: Iterable[str]) -> Scan:
-        """Turn image paths (POSIX, relative to the folder of the dataset) into triplets; collect all faults."""
+    def item(self, match: re.Match[str]) -> str:
+        """Return what the images of one item have in common: here the path but for the text of the sensor.
+
+        Where images of two sensors never show the same moment, the whole path.
+        """
+        return self._beside(match, "*") if self.sensors else match[0]
+
+    def assignment(self, folder: Path, split: str | None) -> Assignment:
+        """Return what tells the role of an image: here its folder.
+
+        A dataset whose roles are in lists of names reads them here.
+
+        Args:
+            folder: of the dataset.
+            split: one of ``splits``; None where there are none.
+
+        Raises:
+            DataError: when a list cannot be read.
+        """
+        return lambda match: self.roles[match["role"]]
+
+    def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
+        """Return what is compared under a protocol; figures are means over the trials.
+
+        Here one trial of all queries and gallery items that have the sensors asked for.
+
+        Args:
+            items: the test items.
+            setting: the protocol.
+        """
+        names, sensors = items.names, items.sensors
+        return (trial_of(setting, names, sensors, items.query, items.gallery, self.card.sensors),)
+
+    def scan(self, paths: Iterable[str], assignment: Assignment | None = None) -> Scan:
+        """Turn image paths (POSIX, relative to the folder of the dataset) into items; collect all faults."""
+        role_of = assignment or self.assignment(Path(), None)
         misnamed: list[Fault] = []
-        found: dict[str, dict[Modality, str]] = {}
-        labelled: dict[str, tuple[re.Match[str], tuple[int, int, int]]] = {}
+        images: dict[str, dict[Modality, str]] = {}
+        named: dict[str, tuple[re.Match[str], tuple[int, int, int], Role]] = {}
+        owners: dict[tuple[Role, str], str] = {}
         for path in sorted(paths):
             match = self.grammar.fullmatch(path)
             if match is None:
                 misnamed.append(Fault(path, "name outside the grammar"))
+                continue
+            role = role_of(match)
+            if not role:
                 continue
             try:
                 labels = self.labels(match)
             except ValueError as error:
                 misnamed.append(Fault(path, str(error)))
                 continue
-            key = self._key(match)
-            labelled[key] = (match, labels)
-            group = found.setdefault(key, {})
-            for modality in [self.sensors[match["sensor"]]] if self.sensors else SINGLES:
-                group[modality] = path
-        triplets, incomplete = [], []
-        for key, group in found.items():
-            match, labels = labelled[key]
-            named = (match["file"], *labels, self.splits[match["split"]])
-            folders = [folder for folder, modality in self.sensors.items() if modality not in group]
-            if folders:
-                missing = tuple(self._beside(match, folder) for folder in folders)
-                present = {m: group[m] for m in SINGLES if m in group}
-                incomplete.append(Incomplete(*named, present, missing))
-            else:
-                first, second, third = (group[m] for m in SINGLES)
-                triplets.append(Triplet(*named, (first, second, third)))
-        absent = [Fault(path, "file is missing") for part in incomplete for path in part.missing]
-        return Scan(tuple(triplets), (*misnamed, *absent), tuple(misnamed), tuple(incomplete))
+            key, sensors = self.item(match), self._sensors(match)
+            if images.get(key, {}).keys() & sensors or owners.setdefault((role, match["file"]), key) != key:
+                misnamed.append(Fault(path, "another image has this name and sensor"))
+                continue
+            named.setdefault(key, (match, labels, role))
+            images.setdefault(key, {}).update(dict.fromkeys(sensors, path))
+        items, missing = [], {}
+        for place, (key, (match, labels, role)) in enumerate(named.items()):
+            own = {sensor: images[key][sensor] for sensor in self.card.sensors if sensor in images[key]}
+            if self.card.complete and len(own) < len(self.card.sensors):
+                missing[place] = tuple(self._beside(match, part) for part, m in self.sensors.items() if m not in own)
+            items.append(Item(match["file"], *labels, role, own))
+        return Scan(tuple(items), tuple(misnamed), missing)
 
-    def _key(self, match: re.Match[str]) -> str:
-        """Return what the three paths of a triplet have in common."""
-        return self._beside(match, "*") if self.sensors else match[0]
+    def _sensors(self, match: re.Match[str]) -> set[Modality]:
+        """Return the sensors whose images the file holds."""
+        return {self.sensors[match["sensor"]]} if self.sensors else set(self.card.sensors)
 
     @staticmethod
-    def _beside(match: re.Match[str], folder: str) -> str:
-        """Return the path with the folder of the sensor replaced."""
-        return match[0][: match.start("sensor")] + folder + match[0][match.end("sensor") :]
+    def _beside(match: re.Match[str], sensor: str) -> str:
+        """Return the path with the text of the sensor replaced."""
+        return match[0][: match.start("sensor")] + sensor + match[0][match.end("sensor") :]

@@ -50,7 +50,7 @@ def _content(root: Path) -> str:
 
 
 def image_paths(dataset: Dataset, folder: Path) -> list[str]:
-    """List the images of all splits as sorted POSIX paths relative to ``folder``.
+    """List the images of a dataset as sorted POSIX paths relative to ``folder``.
 
     Hidden files and files without the suffix of an image (notes, thumbnails) are passed over. Links are followed.
 
@@ -58,7 +58,7 @@ def image_paths(dataset: Dataset, folder: Path) -> list[str]:
         DataError: when a folder cannot be read.
     """
     try:
-        return sorted(path for split in dataset.splits for path in _walk(folder / split, split, _MAX_DEPTH))
+        return sorted(path for part in dataset.roles for path in _walk(folder / part, part, _MAX_DEPTH))
     except OSError as error:
         raise DataError(f"Cannot read {error.filename} ({error.strerror}); check its permissions.") from error
 

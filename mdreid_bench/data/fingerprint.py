@@ -12,13 +12,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from mdreid_bench.data.dataset import Fault, Triplet
+from mdreid_bench.data.dataset import Fault
 from mdreid_bench.data.images import BadImageError, ImageFacts, inspect_image
+from mdreid_bench.data.items import Item
 from mdreid_bench.data.user_cache import cache_dir
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
+from protocols.modality import Modality
 
 _Stamp = tuple[int, int]
 """Size and time of the last change (ns): a file with the same stamp is taken to be the same."""
@@ -119,13 +121,22 @@ def _stamp(path: Path) -> _Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
-def fingerprint(triplets: Iterable[Triplet], facts: Mapping[str, ImageFacts]) -> str:
+def fingerprint(items: Iterable[Item], facts: Mapping[str, ImageFacts], sensors: Modality) -> str:
     """Return a hexadecimal hash of names, labels, roles and contents.
 
     It depends neither on where the files lie nor on their order or times.
+
+    Args:
+        items: to be hashed.
+        facts: of all their images.
+        sensors: those of the dataset; an item that lacks any is hashed with the names of those that it has.
     """
     lines = sorted(
-        json.dumps([t.name, t.identity, t.camera, t.scene, t.roles.value, [facts[p].digest for p in t.paths]])
-        for t in triplets
+        json.dumps(
+            [item.name, item.identity, item.camera, item.scene, item.roles.value]
+            + [[facts[path].digest for path in item.images.values()]]
+            + ([] if item.sensors == sensors else [str(item.sensors)])
+        )
+        for item in items
     )
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

@@ -29,13 +29,20 @@ class ImageFacts:
     height: int
 
 
-def load_rgb(path: Path) -> Image.Image:
+def load_rgb(path: Path, digest: str | None = None) -> Image.Image:
     """Decode an image and convert it to RGB.
 
+    Args:
+        path: of the file.
+        digest: hash that its content must have, if it was inspected before.
+
     Raises:
-        BadImageError: for a file that is missing, truncated, not an image, or too large.
+        BadImageError: for a file that is missing, truncated, not an image, too large, or of other content.
     """
-    return _decode(_content(path)).convert("RGB")
+    content = _content(path)
+    if digest not in (None, _digest(content)):
+        raise BadImageError("other content")
+    return _decode(content).convert("RGB")
 
 
 def inspect_image(path: Path) -> ImageFacts:
@@ -46,7 +53,11 @@ def inspect_image(path: Path) -> ImageFacts:
     """
     content = _content(path)
     width, height = _decode(content).size
-    return ImageFacts(hashlib.blake2b(content, digest_size=16).hexdigest(), width, height)
+    return ImageFacts(_digest(content), width, height)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _content(path: Path) -> bytes:

@@ -88,6 +88,11 @@ class Items:
         return len(self.names)
 
     @property
+    def identities(self) -> int:
+        """How many different identities there are."""
+        return len(np.unique(self.labels.identity))
+
+    @property
     def query(self) -> NDArray[np.int64]:
         """The rows of the queries, ascending."""
         return self._rows(Role.QUERY)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,63 +13,63 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Items
 from mdreid_bench.data.transforms import Pixels, TrainTransform, normalise, resize
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 Sample = tuple[dict[Modality, Tensor], int]
 Draw = tuple[int, int, int]
 """(row, epoch, position in the epoch): the row to read and what its augmentation depends on."""
 
 
-class TripletReader:
-    """Reads and resizes triplets, keeping the resized pixels in memory while they fit.
+class ItemReader:
+    """Reads and resizes items, keeping the resized pixels in memory while they fit.
 
     Args:
         index: the dataset.
-        frame: its train or test frame.
+        items: its training or test items.
         size: (height, width) in pixels.
         training: which interpolation to resize with.
-        cache_bytes: memory for resized triplets; 0 keeps none.
+        cache_bytes: memory for resized items; 0 keeps none.
     """
 
     def __init__(
-        self, index: DatasetIndex, frame: pd.DataFrame, size: tuple[int, int], *, training: bool, cache_bytes: int = 0
+        self, index: DatasetIndex, items: Items, size: tuple[int, int], *, training: bool, cache_bytes: int = 0
     ) -> None:
-        self.index, self.size, self.training = index, size, training
-        self.rows: list[dict[str, Any]] = [dict(zip(frame.columns, r, strict=True)) for r in frame.to_numpy(object)]
-        self.capacity = cache_bytes // (3 * 3 * size[0] * size[1])
+        self.index, self.images, self.size, self.training = index, items.images, size, training
+        self.capacity = cache_bytes // (len(index.sensors) * 3 * size[0] * size[1])
         self._cache: dict[int, dict[Modality, Pixels]] = {}
 
     def __call__(self, row: int) -> dict[Modality, Pixels]:
-        """Return the resized triplet of a row, (H, W, 3) uint8 by modality."""
+        """Return the resized images of a row, (H, W, 3) uint8 by modality."""
         if row in self._cache:
             return self._cache[row]
-        images = self.index.read(self.rows[row])
+        images = self.index.read(self.images[row])
         pixels = {m: resize(image, self.size, training=self.training) for m, image in images.items()}
         if len(self._cache) < self.capacity:
             self._cache[row] = pixels
         return pixels
 
 
-class TrainingTriplets(TorchDataset[Sample]):
-    """Augmented training triplets by ``Draw``, with the row number."""
+class TrainingImages(TorchDataset[Sample]):
+    """Augmented images of training items by ``Draw``, with the row number."""
 
     def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = TripletReader(
+        self.read = ItemReader(
             index, index.train, config.image_size, training=True, cache_bytes=config.data.cache_mb << 20
         )
         self.transform, self.seed = TrainTransform(config.augment, config.image), config.seed
 
     def __getitem__(self, draw: Draw) -> Sample:
         row, epoch, position = draw
-        return self.transform.triplet(self.read(row), (self.seed, epoch, position)), row
+        return self.transform.each(self.read(row), (self.seed, epoch, position)), row
 
 
-class TestTriplets(TorchDataset[Sample]):
-    """Test triplets by row number, not augmented."""
+class TestImages(TorchDataset[Sample]):
+    """Images of test items by row number, not augmented."""
 
     def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = TripletReader(index, index.test, config.image_size, training=False)
+        self.read = ItemReader(index, index.test, config.image_size, training=False)
         self.image = config.image
 
     def __getitem__(self, row: int) -> Sample:
@@ -78,9 +77,16 @@ class TestTriplets(TorchDataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> tuple[dict[Modality, Tensor], NDArray[np.int64]]:
-    """Stack samples: images (B, 3, H, W) by modality and row numbers (B,)."""
-    images = {m: torch.stack([s[0][m] for s in samples]) for m in SINGLES}
-    return images, np.array([s[1] for s in samples], dtype=np.int64)
+    """Stack samples with the same sensors: images (B, 3, H, W) by modality and row numbers (B,).
+
+    Raises:
+        ValueError: when their sensors differ.
+    """
+    sensors = samples[0][0].keys()
+    if any(sample[0].keys() != sensors for sample in samples):
+        raise ValueError("the items of a batch must have the same sensors")
+    images = {m: torch.stack([sample[0][m] for sample in samples]) for m in sensors}
+    return images, np.array([sample[1] for sample in samples], dtype=np.int64)
 
 
 class _Batches:
@@ -136,7 +142,7 @@ def worker_count(config: RunConfig, items: int, device: torch.device) -> int:
 
     Args:
         config: its ``data.workers`` wins when given.
-        items: triplets that will be read.
+        items: number of items that will be read.
         device: that computes.
     """
     if config.data.workers is not None:

@@ -4,60 +4,71 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from mdreid_bench.data import registry
-from mdreid_bench.data.dataset import Dataset, Fault, Triplet
+from mdreid_bench.data.dataset import Dataset, Fault
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import fingerprint, inspect_files
 from mdreid_bench.data.images import ImageFacts
-from mdreid_bench.data.index import DatasetIndex, table
-from mdreid_bench.data.items import Role
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.data.marker import read_marker
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.wording import counted, listed, printable
+from protocols.names import UnknownNameError
 
 
-def open_dataset(name: str, root: Path, reporter: Reporter) -> DatasetIndex:
+def open_dataset(name: str, root: Path, reporter: Reporter, split: str | None = None) -> DatasetIndex:
     """Find, read and check a dataset.
 
     Args:
         name: a registered name.
         root: the data root, or the folder of the dataset itself.
         reporter: shows the progress and differences from the published counts.
+        split: how it is divided, where it can be divided in several ways; by default the first.
 
     Raises:
-        UnknownNameError: when no dataset has this name.
+        UnknownNameError: when no dataset has this name, or the dataset no such split.
         DataError: when the layout is not there or any file is missing, unreadable, wrongly named or of a wrong size;
             all faults are counted and the first ten named.
     """
     dataset = registry.get(name)
+    split = split_of(dataset, split)
     folder = dataset_folder(dataset, root)
-    scan = dataset.scan(image_paths(dataset, folder))
-    paths = sorted({path for triplet in scan.triplets for path in triplet.paths})
+    scan = dataset.scan(image_paths(dataset, folder), dataset.assignment(folder, split))
+    paths = sorted({path for item in scan.items for path in item.images.values()})
     facts, unreadable = inspect_files(folder, paths, reporter)
     faults = sorted({*scan.faults, *unreadable, *strip_faults(dataset, facts)}, key=lambda fault: fault.path)
     if faults:
         raise DataError(_complaint(dataset.card.title, folder, faults))
-    _refuse_empty(dataset, folder, scan.triplets)
-    train = [triplet for triplet in scan.triplets if Role.TRAIN in triplet.roles]
-    test = merge_copies((triplet for triplet in scan.triplets if Role.TRAIN not in triplet.roles), facts)
-    test.sort(key=lambda triplet: triplet.name)
+    _refuse_empty(dataset, folder, scan.items)
+    train = [item for item in scan.items if Role.TRAIN in item.roles]
+    test = merge_copies((item for item in scan.items if Role.TRAIN not in item.roles), facts)
     index = DatasetIndex(
         card=dataset.card,
         root=folder,
         synthetic=read_marker(folder) is not None,
-        train=table(train),
-        test=table(test),
-        query=np.array([i for i, t in enumerate(test) if Role.QUERY in t.roles], dtype=np.int64),
-        gallery=np.array([i for i, t in enumerate(test) if Role.GALLERY in t.roles], dtype=np.int64),
-        train_fingerprint=fingerprint(train, facts),
-        test_fingerprint=fingerprint(test, facts),
+        train=Items.of(train),
+        test=Items.of(test),
+        train_fingerprint=fingerprint(train, facts, dataset.card.sensors),
+        test_fingerprint=fingerprint(test, facts, dataset.card.sensors),
+        digests={path: fact.digest for path, fact in facts.items()},
+        split=split,
     )
     if not index.synthetic:
         _compare_counts(index, reporter)
     return index
+
+
+def split_of(dataset: Dataset, asked: str | None) -> str | None:
+    """Return the split that is meant: the one asked for, else the first; None where there is only one way.
+
+    Raises:
+        UnknownNameError: when the dataset has no such split.
+    """
+    if asked is not None and asked not in dataset.splits:
+        raise UnknownNameError(f"split of {dataset.card.title}", asked, dataset.splits)
+    return asked or next(iter(dataset.splits), None)
 
 
 def strip_faults(dataset: Dataset, facts: Mapping[str, ImageFacts]) -> list[Fault]:
@@ -72,18 +83,18 @@ def strip_faults(dataset: Dataset, facts: Mapping[str, ImageFacts]) -> list[Faul
     ]
 
 
-def merge_copies(triplets: Iterable[Triplet], facts: Mapping[str, ImageFacts]) -> list[Triplet]:
-    """Make one triplet of a query and a gallery item with the same name, labels and content.
+def merge_copies(items: Iterable[Item], facts: Mapping[str, ImageFacts]) -> list[Item]:
+    """Make one item of a query and a gallery item with the same name, labels and content.
 
     Items with the same name that differ stay apart: the query's name gets the prefix ``query/``.
     """
-    gallery: dict[str, Triplet] = {}
-    queries: list[Triplet] = []
-    for triplet in triplets:
-        if Role.GALLERY in triplet.roles:
-            gallery[triplet.name] = triplet
+    gallery: dict[str, Item] = {}
+    queries: list[Item] = []
+    for item in items:
+        if Role.GALLERY in item.roles:
+            gallery[item.name] = item
         else:
-            queries.append(triplet)
+            queries.append(item)
     for query in queries:
         twin = gallery.get(query.name)
         if twin is not None and _looks(query, facts) == _looks(twin, facts):
@@ -94,9 +105,9 @@ def merge_copies(triplets: Iterable[Triplet], facts: Mapping[str, ImageFacts]) -
     return list(gallery.values())
 
 
-def _looks(triplet: Triplet, facts: Mapping[str, ImageFacts]) -> tuple[object, ...]:
-    labels = triplet.identity, triplet.camera, triplet.scene
-    return (*labels, *(facts[path].digest for path in triplet.paths))
+def _looks(item: Item, facts: Mapping[str, ImageFacts]) -> tuple[object, ...]:
+    labels = item.identity, item.camera, item.scene
+    return (*labels, {sensor: facts[path].digest for sensor, path in item.images.items()})
 
 
 def _complaint(title: str, folder: Path, faults: Sequence[Fault]) -> str:
@@ -104,23 +115,33 @@ def _complaint(title: str, folder: Path, faults: Sequence[Fault]) -> str:
     return f"{title} in {folder} has {counted(len(faults), 'fault')}, repair the files and run again: {named}."
 
 
-def _refuse_empty(dataset: Dataset, folder: Path, triplets: Sequence[Triplet]) -> None:
-    for split, roles in dataset.splits.items():
-        if not any(roles in triplet.roles for triplet in triplets):
-            expected = dataset.card.layout
-            raise DataError(f"No images of {dataset.card.title} in {folder / split}: expected {expected}.")
+def _refuse_empty(dataset: Dataset, folder: Path, items: Sequence[Item]) -> None:
+    for role in Role:
+        if not any(role in item.roles for item in items):
+            place, expected = folder / folder_of(dataset, role), dataset.card.layout
+            raise DataError(f"No images of {dataset.card.title} in {place}: expected {expected}.")
+
+
+def folder_of(dataset: Dataset, role: Role) -> str:
+    """Return the folder that stands for a role in messages, or its name where roles have no folders."""
+    named = str(role.name).lower()
+    return next((folder for folder, roles in dataset.roles.items() if role in roles), named)
 
 
 def _compare_counts(index: DatasetIndex, reporter: Reporter) -> None:
     """Tell when a real dataset does not have the published size."""
-    published, test = index.card.counts, index.test["identity"].to_numpy()
+    published, query, gallery = (
+        index.card.counts,
+        index.test.take(index.test.query),
+        index.test.take(index.test.gallery),
+    )
     pairs = {
         "training images": (len(index.train), published.train_images),
-        "training identities": (index.train["identity"].nunique(), published.train_identities),
-        "query images": (len(index.query), published.query_images),
-        "query identities": (len(np.unique(test[index.query])), published.query_identities),
-        "gallery images": (len(index.gallery), published.gallery_images),
-        "gallery identities": (len(np.unique(test[index.gallery])), published.gallery_identities),
+        "training identities": (index.train.identities, published.train_identities),
+        "query images": (len(query), published.query_images),
+        "query identities": (query.identities, published.query_identities),
+        "gallery images": (len(gallery), published.gallery_images),
+        "gallery identities": (gallery.identities, published.gallery_identities),
     }
     different = [f"{found} {what} instead of {right}" for what, (found, right) in pairs.items() if found != right]
     if different:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mdreid_bench.config.schema import AugmentConfig, ImageConfig
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 Pixels = NDArray[np.uint8]
 
@@ -48,14 +48,16 @@ class TrainTransform:
     def __init__(self, augment: AugmentConfig, image: ImageConfig) -> None:
         self.augment, self.image = augment, image
 
-    def triplet(self, pixels: Mapping[Modality, Pixels], seed: tuple[int, ...]) -> dict[Modality, Tensor]:
-        """Return (3, H, W) by modality; each modality has draws of its own unless ``sync`` is set.
+    def each(self, pixels: Mapping[Modality, Pixels], seed: tuple[int, ...]) -> dict[Modality, Tensor]:
+        """Return the augmented images of an item, (3, H, W) by modality.
+
+        Each sensor has draws of its own, the same ones whatever other sensors there are, unless ``sync`` is set.
 
         Args:
             pixels: (H, W, 3) uint8 by modality.
             seed: what the draws depend on, for example (seed, epoch, position in the epoch).
         """
-        streams = {m: (0 if self.augment.sync else m.value) for m in SINGLES}
+        streams = {m: (0 if self.augment.sync else m.value) for m in pixels}
         return {m: self(pixels[m], np.random.default_rng((*seed, streams[m]))) for m in pixels}
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Tensor:

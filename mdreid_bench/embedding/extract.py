@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import Feeder, TestTriplets, worker_count
+from mdreid_bench.data.loading import Feeder, TestImages, worker_count
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
 from mdreid_bench.errors import MdreidError
@@ -132,8 +132,8 @@ def _rounds(
     """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
     embedder = ranks.together(lambda: Embedder(ready(method, config, device), device, subsets, config, reporter))
     count, size = len(index.test), config.evaluation.batch_size
-    cameras = torch.from_numpy(index.test["camera"].to_numpy(np.int64, copy=True))
-    feeder = Feeder(TestTriplets(index, config), worker_count(config, count, device), pin=device.type == "cuda")
+    cameras = torch.from_numpy(index.test.labels.camera)
+    feeder = Feeder(TestImages(index, config), worker_count(config, count, device), pin=device.type == "cuda")
     batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
     loaded = feeder(batches[ranks.rank :: ranks.size])
 

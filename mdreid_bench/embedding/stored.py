@@ -54,12 +54,9 @@ class TestItems:
     @classmethod
     def of(cls, index: DatasetIndex, precision: Precision = "fp32") -> "TestItems":
         """Take what scoring needs from an index."""
-        columns = (index.test[name].to_numpy(np.int64, copy=True) for name in _LABELS)
-        names = index.test["name"].to_numpy(object).astype(np.str_)
-        sides = (index.query, index.gallery)
-        return cls(
-            names, Labels(*columns), *sides, index.card.exclusion, index.test_fingerprint, index.limit, precision
-        )
+        test, rule = index.test, index.card.exclusion
+        facts = (rule, index.test_fingerprint, index.limit, precision)
+        return cls(test.names, test.labels, test.query, test.gallery, *facts)
 
     def rows(self, side: Side) -> NDArray[np.int64]:
         """Return the rows of one side."""

@@ -58,7 +58,7 @@ class Run:
         """What the method must know of the training data; of those behind the weights, where they are given."""
         if self.weights:
             return recognise(self.weights).data
-        return DataFacts(self.index.train["identity"].nunique(), self.index.card.cameras)
+        return DataFacts(self.index.train.identities, self.index.card.cameras)
 
     @cached_property
     def training_key(self) -> str:
@@ -242,7 +242,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
                 )
                 if request.weights:
                     given = recognise(request.weights)
-                    given.check_cameras(int(index.test["camera"].max()), index.card.title)
+                    given.check_cameras(int(index.test.labels.camera.max()), index.card.title)
                     config = given.fit(config, user)
                 runs.append(Run(method, index, config, user, request.weights, store))
     return runs

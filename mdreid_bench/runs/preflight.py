@@ -43,4 +43,4 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
             weights_file(run.config.trunk)
         if run.must_train:
             batch = run.config.batch
-            IdentityBatches(run.index.train["identity"].to_numpy(), batch.size, batch.instances, run.config.seed)
+            IdentityBatches(run.index.train.labels.identity, batch.size, batch.instances, run.config.seed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.processes.device import pick_device
@@ -13,7 +14,7 @@ from mdreid_bench.report.table import Column, Number, Table
 from mdreid_bench.results.finding import find_run
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import RunFolder, Store
-from mdreid_bench.search.gallery import Sighting, read_gallery
+from mdreid_bench.search.gallery import read_gallery, seen
 from mdreid_bench.search.search_index import Hit, SearchIndex, check_target, require_faiss
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.trained_method import load_trained, weights_of
@@ -63,12 +64,12 @@ def make_index(
     on = pick_device(device)
     folder = find_run(Store(results), run)
     facts = _facts(folder, camera)
-    sightings = read_gallery(gallery, reporter)
+    items = read_gallery(gallery, reporter)
     method, config = load_trained(folder)
     built = SearchIndex.build(
-        embed(method, config, sightings, camera, on, reporter),
-        [sighting.name for sighting in sightings],
-        [sighting.available for sighting in sightings],
+        embed(method, config, items, camera, on, reporter),
+        items.names.tolist(),
+        [Modality(int(value)) for value in items.sensors],
         run=folder.path.name,
         weights=_digest(folder, facts),
         factory=factory,
@@ -102,8 +103,8 @@ def find(
         UsageError: when there is no image, or the camera is none that the method knows.
         DataError: when the index, its run or an image cannot be used.
     """
-    query = Sighting("query", {Modality.parse(m): path for m, path in images.items() if path is not None})
-    if not query.paths:
+    query = seen("query", {Modality.parse(m): path for m, path in images.items() if path is not None})
+    if not query.images:
         raise UsageError("A query needs at least one image; give it with --rgb, --nir or --tir.")
     on = pick_device(device)
     loaded = SearchIndex.read(index)
@@ -112,10 +113,10 @@ def find(
     if _digest(folder, facts) != loaded.facts.weights:
         raise DataError(f"The run {folder.path} was trained again since {index} was made; make the index again.")
     method, config = load_trained(folder)
-    vector = embed(method, config, [query], camera, on, reporter)[0]
+    vector = embed(method, config, Items.of([query]), camera, on, reporter)[0]
     return Found(
         folder=index,
-        query=query.available,
+        query=query.sensors,
         items=loaded.facts.items,
         run=folder.path.name,
         synthetic=facts.shared.data_kind == "synthetic",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import Feeder, TrainingTriplets, worker_count
+from mdreid_bench.data.loading import Feeder, TrainingImages, worker_count
 from mdreid_bench.models.method import TrainingBatch
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.training.sampler import IdentityBatches
@@ -32,8 +32,8 @@ class Labels:
     @classmethod
     def of(cls, index: DatasetIndex) -> "Labels":
         """Number the identities of the training frame."""
-        _, identity = np.unique(index.train["identity"].to_numpy(), return_inverse=True)
-        return cls(identity, index.train["camera"].to_numpy(np.int64), index.train["name"].to_numpy(object))
+        _, identity = np.unique(index.train.labels.identity, return_inverse=True)
+        return cls(identity, index.train.labels.camera, index.train.names.astype(object))
 
 
 class Batches:
@@ -53,7 +53,7 @@ class Batches:
         self.labels, self.device, self.size = Labels.of(index), device, config.batch.size
         self.sampler = IdentityBatches(self.labels.identity, config.batch.size, config.batch.instances, config.seed)
         workers = worker_count(config, len(index.train), device)
-        self.feeder = Feeder(TrainingTriplets(index, config), workers, pin=device.type == "cuda")
+        self.feeder = Feeder(TrainingImages(index, config), workers, pin=device.type == "cuda")
         share = config.batch.size // ranks.size
         self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)
 

@@ -127,7 +127,7 @@ class Trainer:
         return WeightsFacts.of(
             self.method,
             self.config,
-            DataFacts(self.index.train["identity"].nunique(), self.index.card.cameras),
+            DataFacts(self.index.train.identities, self.index.card.cameras),
             selection=self.config.selection,
             epoch=epoch,
             dataset=self.config.dataset,

@@ -16,6 +16,7 @@ import torch
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Role
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.embedding.extract import embedded, extract
@@ -61,15 +62,15 @@ def configure(index: DatasetIndex, preset: str) -> RunConfig:
 
 def untrained(index: DatasetIndex, config: RunConfig) -> Method:
     torch.manual_seed(0)
-    return MDReID.build(config, DataFacts(index.train["identity"].nunique(), index.card.cameras))
+    return MDReID.build(config, DataFacts(index.train.identities, index.card.cameras))
 
 
 class PaperTrunk:
     """ViT-B/16 with random weights and 201 images, each triplet both query and gallery item."""
 
     def __init__(self, index: DatasetIndex, folder: Path) -> None:
-        rows = np.arange(TRIPLETS)
-        self.index = replace(index, test=index.test[:TRIPLETS].reset_index(drop=True), query=rows, gallery=rows)
+        roles = np.full(TRIPLETS, (Role.QUERY | Role.GALLERY).value, dtype=np.uint8)
+        self.index = replace(index, test=replace(index.test.take(np.arange(TRIPLETS)), roles=roles))
         self.config, self.folder = configure(index, "paper"), EmbeddingFolder(folder)
         self.method = untrained(index, self.config).eval()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mdreid_bench.data.loading import Feeder, TestTriplets
+from mdreid_bench.data.loading import Feeder, TestImages
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.models.trunk.inference_copy import inference_copy
@@ -24,8 +24,8 @@ def test_images_against_the_trunk(benchmark: Benchmark, dataset: str) -> None:
     """Synthetic images of the published size, with two worker processes that are already running."""
     index = open_dataset(dataset, resolve_data_root(None, dataset, Silent()).root, Silent())
     rows = np.arange(BATCHES * BATCH) % len(index.test)
-    index = replace(index, test=index.test.iloc[rows].reset_index(drop=True))
-    feeder = Feeder(TestTriplets(index, configure("mdreid")), WORKERS, pin=False)
+    index = replace(index, test=index.test.take(rows))
+    feeder = Feeder(TestImages(index, configure("mdreid")), WORKERS, pin=False)
     batches = [range(start, start + BATCH) for start in range(0, len(rows), BATCH)]
 
     def read() -> None:

@@ -42,7 +42,7 @@ def embeddings(name: str, precision: str) -> Matrices:
     model, recipes = method.card.options_model, method.card.recipes
     config = resolve(name, model, recipes, "msvr310", size, "tiny", Overrides(flags=flags))
     torch.manual_seed(0)
-    built = method.build(config, DataFacts(index.train["identity"].nunique(), index.card.cameras))
+    built = method.build(config, DataFacts(index.train.identities, index.card.cameras))
     parts = [vectors for _, vectors in embedded(built, index, config, CPU, SUBSETS)]
     return {subset: np.concatenate([part[subset] for part in parts]) for subset in SUBSETS}
 

@@ -28,7 +28,7 @@ def _check(root: Path, *more: str) -> Outcome:
 def test_healthy_data_exit_with_0(root: Path) -> None:
     done = _check(root)
     assert done.returncode == 0
-    assert done.stdout == "No faults in the 144 files of MSVR310, 48 triplets.\n"
+    assert done.stdout == "No faults in the 144 files of MSVR310, 48 items.\n"
 
 
 def test_faults_are_one_table_and_exit_3(root: Path) -> None:
@@ -59,7 +59,7 @@ def test_json_holds_the_same(root: Path) -> None:
     content = json.loads(done.stdout)
     name = path.relative_to(root / "MSVR310").as_posix()
     assert content["faults"] == [{"kind": "unreadable image", "path": name, "what": "empty file"}]
-    assert (content["files"], content["triplets"], content["synthetic"]) == (144, 48, True)
+    assert (content["files"], content["items"], content["synthetic"]) == (144, 48, True)
 
 
 def test_unknown_names_and_places(root: Path) -> None:

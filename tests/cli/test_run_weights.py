@@ -73,10 +73,10 @@ def test_features_equal_the_reference(planted: Callable[[str], Place], dataset: 
 
     exact = {name: value.double() for name, value in state.items()}
     index = open_dataset(dataset, place.root, Silent()).limited(10)
-    camera = torch.from_numpy(index.test["camera"].to_numpy(copy=True))
+    camera = torch.from_numpy(index.test.labels.camera)
     tokens = {}
     for m in SINGLES:
-        images = torch.stack([pixels(index.root / path, SIZES[dataset]) for path in index.test[str(m)]])
+        images = torch.stack([pixels(index.root / paths[m], SIZES[dataset]) for paths in index.test.images])
         tokens[m] = mdreid_tokens(exact, images, camera, BLOCKS)
     (folder,) = place.results.glob("runs/*/limit-10/embeddings")
     for subset in SUBSETS:

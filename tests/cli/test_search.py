@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mdreid_bench.data.images import load_rgb
+from mdreid_bench.data.items import Items
 from mdreid_bench.data.transforms import normalise, resize
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.embedding.stored import EmbeddingFolder
@@ -20,7 +21,7 @@ from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunFolder
-from mdreid_bench.search.gallery import Sighting
+from mdreid_bench.search.gallery import seen
 from mdreid_bench.weights.trained_method import load_trained
 from protocols.modality import SUBSETS, Modality
 from protocols.streaming import top_k
@@ -162,8 +163,8 @@ def test_a_loaded_method_embeds_as_the_run_did(trained: Trained) -> None:
     name, camera = str(items.names[0]), int(items.labels.camera[0])
     place = trained.images / "bounding_box_test" / name[:4]
     for subset in SUBSETS:
-        sighting = Sighting(name, {m: place / SENSORS[m][1] / name for m in subset})
-        (vector,) = embed(method, config, [sighting], camera, torch.device("cpu"), Silent())
+        item = seen(name, {m: place / SENSORS[m][1] / name for m in subset})
+        (vector,) = embed(method, config, Items.of([item]), camera, torch.device("cpu"), Silent())
         np.testing.assert_allclose(vector, stored.load(subset, items)[0], atol=1e-5)
 
 

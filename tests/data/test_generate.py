@@ -64,7 +64,7 @@ def test_generated_set_opens_and_is_the_same_each_time(dataset: str, small: dict
     assert len(index.train) + len(index.test) == small[dataset]
     assert recorder.messages == []
     height, width = index.card.image_size
-    assert {image.size for image in index.read(index.test.iloc[0]).values()} == {(width, height)}
+    assert {image.size for image in index.read(index.test.images[0]).values()} == {(width, height)}
     again = generate(tmp_path / "b", dataset, "tiny", 0, Silent())
     assert content(folder) == content(again)
     other = generate(tmp_path / "c", dataset, "tiny", 1, Silent())

@@ -2,44 +2,36 @@
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.errors import UsageError
+from protocols.modality import R
 
 
 def index(identity: list[int], query: list[int]) -> DatasetIndex:
-    count = len(identity)
-    test = pd.DataFrame(
-        {
-            "name": [f"{i:03d}" for i in range(count)],
-            "identity": np.array(identity, dtype=np.int64),
-            "camera": np.zeros(count, dtype=np.int64),
-            "scene": np.zeros(count, dtype=np.int64),
-            **{sensor: [f"{sensor}/{i}" for i in range(count)] for sensor in "RNT"},
-        }
+    roles = [Role.GALLERY | (Role.QUERY if i in query else Role(0)) for i in range(len(identity))]
+    test = Items.of(
+        Item(f"{i:03d}", label, 0, 0, role, {R: f"R/{i}"})
+        for i, (label, role) in enumerate(zip(identity, roles, strict=True))
     )
-    rows = np.arange(count, dtype=np.int64)
-    return DatasetIndex(
-        registry.get("msvr310").card, Path(), True, test[:0], test, np.array(query, dtype=np.int64), rows, "a", "b"
-    )
+    return DatasetIndex(registry.get("msvr310").card, Path(), True, test.take([]), test, "a", "b")
 
 
 def test_limit_takes_whole_identities_with_queries_first() -> None:
     full = index([5, 5, 5, 7, 7, 9, 9, 9, 9, 2], query=[3, 5])
     limited = full.limited(6)
     # 7 (two triplets) and 9 (four) have queries and fill the six places; 2 and 5 have none.
-    assert limited.test["identity"].tolist() == [7, 7, 9, 9, 9, 9]
-    assert limited.query.tolist() == [0, 2]
-    assert limited.gallery.tolist() == [0, 1, 2, 3, 4, 5]
+    assert limited.test.labels.identity.tolist() == [7, 7, 9, 9, 9, 9]
+    assert limited.test.query.tolist() == [0, 2]
+    assert limited.test.gallery.tolist() == [0, 1, 2, 3, 4, 5]
     assert limited.limit == 6
-    assert full.limited(9).test["identity"].tolist() == [7, 7, 9, 9, 9, 9, 2]
-    assert full.limited(3).test["identity"].tolist() == [7, 7, 2]
+    assert full.limited(9).test.labels.identity.tolist() == [7, 7, 9, 9, 9, 9, 2]
+    assert full.limited(3).test.labels.identity.tolist() == [7, 7, 2]
 
 
 def test_limit_that_leaves_nothing_out_changes_nothing() -> None:
@@ -73,9 +65,9 @@ def test_limit_keeps_identities_whole_and_rows_matched(identity: list[int], coun
     except UsageError:
         assert min(identity.count(identity[row]) for row in query) > count
         return
-    kept = set(limited.test["identity"])
+    kept = set(limited.test.labels.identity.tolist())
     assert 0 < len(limited.test) <= max(count, 0) or limited is full
-    assert limited.test["name"].tolist() == [f"{i:03d}" for i, label in enumerate(identity) if label in kept]
-    names = full.test["name"]
-    assert limited.test["name"].iloc[limited.query].tolist() == [names[q] for q in query if identity[q] in kept]
-    assert limited.test["name"].iloc[limited.gallery].tolist() == limited.test["name"].tolist()
+    assert limited.test.names.tolist() == [f"{i:03d}" for i, label in enumerate(identity) if label in kept]
+    names = full.test.names
+    assert limited.test.names[limited.test.query].tolist() == [names[q] for q in query if identity[q] in kept]
+    assert limited.test.names[limited.test.gallery].tolist() == limited.test.names.tolist()

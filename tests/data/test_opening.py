@@ -12,7 +12,7 @@ from mdreid_bench.data import images, registry
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
-from protocols.modality import Modality
+from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, Recorder, paint, plant, small_plan
 
@@ -31,22 +31,20 @@ def test_opens_the_real_layout_from_both_roots(dataset: str, tmp_path: Path) -> 
     index = open_dataset(dataset, tmp_path, Silent())
     assert index.root == folder
     assert not index.synthetic
-    assert index.train["identity"].nunique() == index.test["identity"].nunique() == 2
-    for frame in (index.train, index.test):
-        assert list(frame.columns) == ["name", "identity", "camera", "scene", "R", "N", "T"]
-        assert frame["name"].is_unique
-        assert frame["name"].is_monotonic_increasing
-        assert all(frame[label].dtype == np.int64 for label in ("identity", "camera", "scene"))
-        assert all((folder / path).is_file() for sensor in "RNT" for path in frame[sensor])
+    assert index.train.identities == index.test.identities == 2
+    for items in (index.train, index.test):
+        assert items.names.tolist() == sorted(set(items.names.tolist()))
+        assert set(items.sensors.tolist()) == {RNT.value}
+        assert all((folder / images[sensor]).is_file() for images in items.images for sensor in RNT)
     itself = open_dataset(dataset, folder, Silent())
     assert itself.test_fingerprint == index.test_fingerprint
-    assert itself.train.equals(index.train)
+    assert itself.train.images == index.train.images
 
 
 def test_rgbnt201_uses_the_test_set_twice(tmp_path: Path) -> None:
     plant(tmp_path, "rgbnt201")
     index = open_dataset("rgbnt201", tmp_path, Silent())
-    assert index.query.tolist() == index.gallery.tolist() == list(range(len(index.test)))
+    assert index.test.query.tolist() == index.test.gallery.tolist() == list(range(len(index.test)))
 
 
 @pytest.mark.parametrize("dataset", ["msvr310", "rgbnt100"])
@@ -54,9 +52,9 @@ def test_copies_in_query_and_gallery_are_one_row(dataset: str, tmp_path: Path) -
     plant(tmp_path, dataset)
     index = open_dataset(dataset, tmp_path, Silent())
     planned = [frame for frame in small_plan(dataset) if "bounding_box_test" in frame.paths[0]]
-    assert len(index.test) == len(index.gallery) == len(planned)
-    assert len(index.query) == sum(bool(frame.copy) for frame in planned)
-    asked = set(index.test["name"].iloc[index.query])
+    assert len(index.test) == len(index.test.gallery) == len(planned)
+    assert len(index.test.query) == sum(bool(frame.copy) for frame in planned)
+    asked = set(index.test.names[index.test.query])
     assert asked == {frame.copy[0].rsplit("/", 1)[1] for frame in planned if frame.copy}
 
 
@@ -67,10 +65,10 @@ def test_same_name_with_other_content_is_another_row(tmp_path: Path) -> None:
     paint(query, (768, 128), "something else")
     index = open_dataset("rgbnt100", tmp_path, Silent())
     assert len(index.test) == len(before.test) + 1
-    assert len(index.gallery) == len(before.gallery)
-    assert index.test["name"].is_unique
-    assert f"query/{query.name}" in set(index.test["name"].iloc[index.query])
-    assert query.name not in set(index.test["name"].iloc[index.query])
+    assert len(index.test.gallery) == len(before.test.gallery)
+    assert len(set(index.test.names)) == len(index.test)
+    assert f"query/{query.name}" in set(index.test.names[index.test.query])
+    assert query.name not in set(index.test.names[index.test.query])
     assert index.test_fingerprint != before.test_fingerprint
 
 
@@ -167,23 +165,35 @@ def test_reading_gives_three_rgb_images(dataset: str, tmp_path: Path) -> None:
         for path in (folder / "rgbir/bounding_box_train").iterdir():
             Image.fromarray(strip).save(path, quality=95)
     index = open_dataset(dataset, tmp_path, Silent())
-    read = index.read(index.train.iloc[0])
+    read = index.read(index.train.images[0])
     assert list(read) == [Modality.R, Modality.N, Modality.T]
     assert {image.mode for image in read.values()} == {"RGB"}
     if dataset == "rgbnt100":
         assert {image.size for image in read.values()} == {(256, 128)}
         assert [round(float(np.asarray(image).mean())) for image in read.values()] == [40, 120, 200]
-    again = index.read(dict(index.train.iloc[0]))
+    again = index.read(index.train.images[0])
     assert all(np.array_equal(np.asarray(read[m]), np.asarray(again[m])) for m in read)
 
 
 def test_image_that_vanishes_after_opening_is_an_error(tmp_path: Path) -> None:
     plant(tmp_path, "msvr310")
     index = open_dataset("msvr310", tmp_path, Silent())
-    row = index.train.iloc[0]
-    os.unlink(index.root / row["N"])
+    images = index.train.images[0]
+    os.unlink(index.root / images[Modality.N])
     with pytest.raises(DataError, match="has changed since MSVR310 was checked"):
-        index.read(row)
+        index.read(images)
+
+
+def test_image_that_changes_after_opening_is_an_error(tmp_path: Path) -> None:
+    plant(tmp_path, "msvr310")
+    index = open_dataset("msvr310", tmp_path, Silent())
+    images = index.train.images[0]
+    changed = index.root / images[Modality.T]
+    before = changed.stat()
+    paint(changed, (12, 8), "something else")
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=f"{changed.name} has changed since .* \\(other content\\)"):
+        index.read(images)
 
 
 def test_registry_lists_the_three_datasets() -> None:

@@ -10,25 +10,24 @@ from hypothesis import strategies as st
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.card import SplitCounts
-from mdreid_bench.data.dataset import Triplet
-from mdreid_bench.data.items import Role
+from mdreid_bench.data.items import Item, Role
 from mdreid_bench.data.synthetic.generate import PLANS
 from tests.data.trees import DATASETS, names, small_plan
 
 
-def part(triplets: Sequence[Triplet], role: Role) -> list[Triplet]:
-    return [triplet for triplet in triplets if role in triplet.roles]
+def part(items: Sequence[Item], role: Role) -> list[Item]:
+    return [item for item in items if role in item.roles]
 
 
-def identities(triplets: Sequence[Triplet]) -> Counter[int]:
-    return Counter(triplet.identity for triplet in triplets)
+def identities(items: Sequence[Item]) -> Counter[int]:
+    return Counter(item.identity for item in items)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_full_scale_has_exactly_the_published_counts(dataset: str) -> None:
     known = registry.get(dataset)
     scan = known.scan(names(PLANS[dataset]("full")))
-    train, query, gallery = (part(scan.triplets, role) for role in (Role.TRAIN, Role.QUERY, Role.GALLERY))
+    train, query, gallery = (part(scan.items, role) for role in (Role.TRAIN, Role.QUERY, Role.GALLERY))
     counted = SplitCounts(
         len(train), len(identities(train)), len(query), len(identities(query)), len(gallery), len(identities(gallery))
     )
@@ -36,7 +35,7 @@ def test_full_scale_has_exactly_the_published_counts(dataset: str) -> None:
     assert counted == known.card.counts
     assert not set(identities(train)) & set(identities(gallery))
     assert set(identities(query)) <= set(identities(gallery))
-    assert {triplet.camera for triplet in scan.triplets} <= set(range(known.card.cameras))
+    assert {item.camera for item in scan.items} <= set(range(known.card.cameras))
 
 
 def test_published_numbers() -> None:
@@ -48,7 +47,7 @@ def test_published_numbers() -> None:
 
 def test_full_rgbnt201_has_the_published_cameras() -> None:
     scan = registry.get("rgbnt201").scan(names(PLANS["rgbnt201"]("full")))
-    train, test = part(scan.triplets, Role.TRAIN), part(scan.triplets, Role.GALLERY)
+    train, test = part(scan.items, Role.TRAIN), part(scan.items, Role.GALLERY)
     assert Counter(t.camera for t in train) == {0: 2592, 1: 1142, 2: 88, 3: 129}
     assert Counter(t.camera for t in test) == {0: 365, 1: 471}
     assert Counter(t.scene for t in train) == {0: 2768, 1: 1183}
@@ -62,7 +61,7 @@ def test_full_rgbnt201_has_the_published_cameras() -> None:
 def test_full_rgbnt100_has_the_published_tracks() -> None:
     scan = registry.get("rgbnt100").scan(names(PLANS["rgbnt100"]("full")))
     for role, tracks, parity, first in ((Role.TRAIN, 347, 1, 501), (Role.GALLERY, 343, 0, 502)):
-        found = part(scan.triplets, role)
+        found = part(scan.items, role)
         per_track = Counter((t.identity, t.camera) for t in found)
         assert len(per_track) == tracks
         assert set(per_track.values()) == {25}
@@ -76,14 +75,14 @@ def test_full_rgbnt100_has_the_published_tracks() -> None:
 @pytest.mark.parametrize("scale", ["tiny", "full"])
 def test_msvr310_queries_are_the_identities_seen_in_several_scenes(scale: str) -> None:
     scan = registry.get("msvr310").scan(names(PLANS["msvr310"]("full" if scale == "full" else "tiny")))
-    gallery, query = part(scan.triplets, Role.GALLERY), part(scan.triplets, Role.QUERY)
+    gallery, query = part(scan.items, Role.GALLERY), part(scan.items, Role.QUERY)
     scenes = Counter(identity for identity, _ in {(t.identity, t.scene) for t in gallery})
     several = {identity for identity, count in scenes.items() if count > 1}
     assert {t.name for t in query} == {t.name for t in gallery if t.identity in several}
     assert {t.camera for t in gallery} == set(range(8))
     assert {t.scene for t in gallery} <= set(range(31))
     if scale == "full":
-        train = {(t.identity, t.scene) for t in part(scan.triplets, Role.TRAIN)}
+        train = {(t.identity, t.scene) for t in part(scan.items, Role.TRAIN)}
         assert sum(count > 1 for count in Counter(i for i, _ in train).values()) == 60
 
 
@@ -99,10 +98,10 @@ def test_msvr310_queries_are_the_identities_seen_in_several_scenes(scale: str) -
     ],
 )
 def test_labels_come_from_the_name(dataset: str, paths: list[str], labels: tuple[int, int, int]) -> None:
-    (triplet,) = registry.get(dataset).scan(dict.fromkeys(paths)).triplets
-    assert (triplet.identity, triplet.camera, triplet.scene) == labels
-    assert triplet.paths == tuple(paths)
-    assert triplet.name == paths[0].rsplit("/", 1)[1]
+    (item,) = registry.get(dataset).scan(dict.fromkeys(paths)).items
+    assert (item.identity, item.camera, item.scene) == labels
+    assert list(item.images.values()) == paths
+    assert item.name == paths[0].rsplit("/", 1)[1]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_labels_come_from_the_name(dataset: str, paths: list[str], labels: tuple
 )
 def test_wrong_names_are_faults(dataset: str, path: str, what: str) -> None:
     scan = registry.get(dataset).scan([path])
-    assert scan.triplets == ()
+    assert scan.items == ()
     assert [fault.path for fault in scan.faults] == [path]
     assert what in scan.faults[0].what
 
@@ -138,7 +137,7 @@ def test_every_missing_sensor_is_a_fault_of_its_own(dataset: str) -> None:
     scan = registry.get(dataset).scan(set(paths) - gone)
     assert {fault.path for fault in scan.faults} == gone
     assert {fault.what for fault in scan.faults} == {"file is missing"}
-    assert len(scan.triplets) == len(paths) // 3 - 2
+    assert len(scan.items) - len(scan.missing) == len(paths) // 3 - 2
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -150,9 +149,9 @@ def test_order_of_the_names_does_not_matter(dataset: str) -> None:
 
 @given(st.sampled_from(DATASETS), st.text(max_size=40), st.integers(0, 10**6), st.integers(0, 20))
 @settings(max_examples=60, deadline=None)
-def test_any_text_is_a_triplet_or_a_fault(dataset: str, text: str, at: int, cut: int) -> None:
+def test_any_text_is_an_item_or_a_fault(dataset: str, text: str, at: int, cut: int) -> None:
     path = names(small_plan(dataset))[0]
     at %= len(path)
     damaged = path[:at] + text + path[at + cut :]
     scan = registry.get(dataset).scan([damaged])
-    assert len(scan.triplets) == 1 or damaged in {fault.path for fault in scan.faults} or len(scan.faults) == 2
+    assert len(scan.items) == 1 or damaged in {fault.path for fault in scan.faults} or len(scan.faults) == 2

@@ -59,7 +59,7 @@ def test_erasing_replaces_one_box_of_allowed_size(seed: int) -> None:
 def test_draws_depend_on_the_seed_alone() -> None:
     transform = _transform(AugmentConfig(pad=2))
     pixels = dict.fromkeys(SINGLES, PIXELS)
-    first, again, other = (transform.triplet(pixels, (1, 2, n)) for n in (3, 3, 4))
+    first, again, other = (transform.each(pixels, (1, 2, n)) for n in (3, 3, 4))
     assert all(torch.equal(first[m], again[m]) for m in SINGLES)
     assert any(not torch.equal(first[m], other[m]) for m in SINGLES)
 
@@ -67,7 +67,7 @@ def test_draws_depend_on_the_seed_alone() -> None:
 @pytest.mark.parametrize("sync", [True, False])
 def test_modalities_share_their_draws_only_when_synchronised(sync: bool) -> None:
     transform = _transform(AugmentConfig(pad=3, erase=0, sync=sync))
-    results = [transform.triplet(dict.fromkeys(SINGLES, PIXELS), (0, 0, n)) for n in range(8)]
+    results = [transform.each(dict.fromkeys(SINGLES, PIXELS), (0, 0, n)) for n in range(8)]
     same = [all(torch.equal(r[SINGLES[0]], r[m]) for m in SINGLES) for r in results]
     assert all(same) if sync else not all(same)
 

@@ -137,7 +137,7 @@ def command(arguments: tuple[str, ...], results: Path, change: Change | None = N
         change: called before, if given.
     """
     from mdreid_bench.cli.app import main
-    from mdreid_bench.data.loading import TestTriplets, TrainingTriplets
+    from mdreid_bench.data.loading import TestImages, TrainingImages
 
     seen = Seen()
 
@@ -157,7 +157,7 @@ def command(arguments: tuple[str, ...], results: Path, change: Change | None = N
 
     if change is not None:
         change(int(os.environ["RANK"]))
-    for kind, notes in ((TrainingTriplets, seen.drawn), (TestTriplets, seen.embedded)):
+    for kind, notes in ((TrainingImages, seen.drawn), (TestImages, seen.embedded)):
         kind.__getitem__ = noting(kind.__getitem__, notes)  # type: ignore[method-assign]
     sys.addaudithook(watch)
     sys.argv = ["mdreid-bench", *arguments, "--results", str(results)]

@@ -94,7 +94,7 @@ class Planter:
         for split, names, sensor in ((TRAIN, self.train, "ni"), (GALLERY, self.gallery, "vis")):
             path = self._path(split, names.pop(), sensor)
             Image.open(path).resize((40, 30)).save(path)
-            self._expect(Kind.SIZE, path, "40x30 pixels, but another image of the triplet has")
+            self._expect(Kind.SIZE, path, "40x30 pixels, but another image of the item has")
 
     def _identities(self) -> None:
         """Rename a whole training identity after a test identity, and one query after nobody."""

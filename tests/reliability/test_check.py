@@ -53,7 +53,7 @@ def test_twenty_planted_faults_are_found_and_nothing_else(tmp_path: Path, monkey
 def test_twenty_planted_faults_are_found_at_full_scale(tmp_path: Path) -> None:
     folder = generate(tmp_path, "msvr310", "full", 0, Silent())
     healthy = check_dataset("msvr310", tmp_path, Silent())
-    assert (healthy.findings, healthy.files, healthy.triplets) == ((), 3 * (1032 + 591 + 1055), 1032 + 591 + 1055)
+    assert (healthy.findings, healthy.files, healthy.items) == ((), 3 * (1032 + 591 + 1055), 1032 + 591 + 1055)
     expected = Planter(folder).plant()
     assert len(expected) == 20
     _must_be(check_dataset("msvr310", tmp_path, Silent()), expected)

@@ -81,7 +81,7 @@ def test_a_loss_that_is_not_finite_is_named_with_step_images_and_checkpoint(
     assert "--on-nan skip" in message
     details = json.loads(folder.trouble.read_text())
     assert len(details["images"]) == config.batch.size
-    assert set(details["images"]) <= set(index.train["name"])
+    assert set(details["images"]) <= set(index.train.names.tolist())
     assert all(name in message for name in details["images"])
     assert (details["epoch"], details["step"], details["terms"]) == (2, 2, ["triplet"])
     assert details["losses"]["triplet"] == "nan"

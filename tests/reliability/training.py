@@ -13,5 +13,5 @@ CPU = torch.device("cpu")
 def untrained(index: DatasetIndex, config: RunConfig) -> Method:
     """Build the method of a configuration with the random weights of its seed."""
     torch.manual_seed(config.seed)
-    facts = DataFacts(index.train["identity"].nunique(), index.card.cameras)
+    facts = DataFacts(index.train.identities, index.card.cameras)
     return registry.get(config.method).build(config, facts)

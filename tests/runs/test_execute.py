@@ -66,7 +66,9 @@ def test_second_run_neither_trains_nor_extracts(
 
 
 def test_images_on_both_sides_are_extracted_once(planted: DatasetIndex) -> None:
-    assert len(planted.query) + len(planted.gallery) > len(planted.test) == len(np.unique(planted.test["name"]))
+    assert (
+        len(planted.test.query) + len(planted.test.gallery) > len(planted.test) == len(np.unique(planted.test.names))
+    )
 
 
 def test_keys(planted: DatasetIndex, folder: Path) -> None:
@@ -108,7 +110,7 @@ def test_record_says_where_it_comes_from(planted: DatasetIndex, folder: Path) ->
     (record,) = _execute(run, "mixed")
     assert record.protocol == "mixed-0.5-s0"
     assert (record.selection, record.data_kind, record.trunk) == ("last-epoch", "real", "mdreid-tiny/random")
-    assert record.counts.queries + record.counts.queries_without_positive == len(planted.query)
+    assert record.counts.queries + record.counts.queries_without_positive == len(planted.test.query)
     assert record.interval is not None
     assert record.interval.mAP[0] <= record.metrics.mAP <= record.interval.mAP[1]
     assert set(record.provenance.phase_seconds) == {"train", "extract", "score"}

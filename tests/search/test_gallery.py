@@ -15,13 +15,17 @@ def plant(root: Path, *names: str) -> None:
         paint(root / name, (8, 6), name)
 
 
-def test_files_of_one_name_are_one_sighting(tmp_path: Path) -> None:
+def test_files_of_one_name_are_one_item(tmp_path: Path) -> None:
     plant(tmp_path, "RGB/b.jpg", "RGB/a.JPG", "NI/b.jpeg", "TI/c.jpg", "TI/b.jpg")
     plant(tmp_path, "RGB/.hidden.jpg", "elsewhere/d.jpg")
     (tmp_path / "RGB" / "notes.txt").write_text("mine")
     found = read_gallery(tmp_path, Recorder())
-    assert [(s.name, str(s.available)) for s in found] == [("a", "R"), ("b", "RNT"), ("c", "T")]
-    assert found[1].paths[Modality.N] == tmp_path / "NI" / "b.jpeg"
+    assert [(name, str(Modality(code))) for name, code in zip(found.names, found.sensors.tolist(), strict=True)] == [
+        ("a", "R"),
+        ("b", "RNT"),
+        ("c", "T"),
+    ]
+    assert found.images[1][Modality.N] == str(tmp_path / "NI" / "b.jpeg")
 
 
 @pytest.mark.parametrize("names", [(), ("RBG/a.jpg",), ("a.jpg",)])

@@ -5,6 +5,7 @@ import signal
 from typing import Any
 
 from mdreid_bench.errors import DataError
+from protocols.modality import R
 
 
 def die_after_an_epoch(rank: int) -> None:
@@ -37,16 +38,16 @@ def die_in_an_epoch(rank: int) -> None:
 
 def lose_an_image(rank: int, *, training: bool) -> None:
     """Let a file disappear just before the second process reads it."""
-    from mdreid_bench.data.loading import TripletReader
+    from mdreid_bench.data.loading import ItemReader
 
-    read = TripletReader.__call__
+    read = ItemReader.__call__
 
-    def read_too_late(self: TripletReader, row: int) -> Any:
+    def read_too_late(self: ItemReader, row: int) -> Any:
         if self.training == training and rank == 1:
-            (self.index.root / str(self.rows[row]["R"])).unlink(missing_ok=True)
+            (self.index.root / self.images[row][R]).unlink(missing_ok=True)
         return read(self, row)
 
-    TripletReader.__call__ = read_too_late  # type: ignore[method-assign]
+    ItemReader.__call__ = read_too_late  # type: ignore[method-assign]
 
 
 def cannot_build(rank: int) -> None:

@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 def _method(index: DatasetIndex, config: RunConfig) -> Method:
     torch.manual_seed(config.seed)
-    facts = DataFacts(index.train["identity"].nunique(), index.card.cameras)
+    facts = DataFacts(index.train.identities, index.card.cameras)
     return registry.get(config.method).build(config, facts)
 
 

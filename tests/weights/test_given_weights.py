@@ -38,7 +38,7 @@ def test_weights_bring_their_own_trunk_image_and_options(
 ) -> None:
     run = planned(planted, "mdreid", trained, tmp_path)
     assert (run.config.trunk.name, run.config.image_size) == ("mdreid-tiny", (32, 48))
-    assert run.facts == DataFacts(planted.train["identity"].nunique(), planted.card.cameras)
+    assert run.facts == DataFacts(planted.train.identities, planted.card.cameras)
     assert run.trunk_label == "mdreid-tiny/weights.safetensors"
     for assignment in ("trunk.name=ViT-B-16-quickgelu", "options.shared_weight=1", "image.mean=0.4"):
         with pytest.raises(UsageError, match=assignment.partition("=")[0].replace(".", r"\.")):

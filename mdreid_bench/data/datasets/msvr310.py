@@ -1,4 +1,4 @@
-"""MSVR310: vehicles, eight views, scenes months apart, three files per triplet."""
+"""MSVR310: vehicles, eight views, scenes months apart, three files per item."""
 
 import re
 from typing import ClassVar
@@ -35,10 +35,10 @@ class MSVR310(Dataset):
         counts=SplitCounts(1032, 155, 591, 52, 1055, 155),
         layout="MSVR310/{bounding_box_train,query3,bounding_box_test}/IDENTITY/{vis,ni,th}/*.jpg",
     )
-    splits: ClassVar = {"bounding_box_train": Role.TRAIN, "query3": Role.QUERY, "bounding_box_test": Role.GALLERY}
+    roles: ClassVar = {"bounding_box_train": Role.TRAIN, "query3": Role.QUERY, "bounding_box_test": Role.GALLERY}
     sensors: ClassVar = {"vis": Modality.R, "ni": Modality.N, "th": Modality.T}
     grammar = re.compile(
-        r"(?P<split>bounding_box_train|query3|bounding_box_test)/(?P<folder>[0-9]{4})/(?P<sensor>vis|ni|th)/"
+        r"(?P<role>bounding_box_train|query3|bounding_box_test)/(?P<folder>[0-9]{4})/(?P<sensor>vis|ni|th)/"
         r"(?P<file>(?P<identity>[0-9]{4})_s(?P<scene>[0-9]{3})_v(?P<view>[0-7])_[0-9]{3,4}\.jpg)"
     )
 

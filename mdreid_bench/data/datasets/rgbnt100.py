@@ -1,4 +1,4 @@
-"""RGBNT100: vehicles, eight cameras, one strip of three images per triplet."""
+"""RGBNT100: vehicles, eight cameras, one strip of three images per item."""
 
 import re
 from typing import ClassVar
@@ -30,14 +30,14 @@ class RGBNT100(Dataset):
         counts=SplitCounts(8675, 50, 1715, 50, 8575, 50),
         layout="RGBNT100/rgbir/{bounding_box_train,query,bounding_box_test}/*.jpg (strips of 768x128 pixels)",
     )
-    splits: ClassVar = {
+    roles: ClassVar = {
         "rgbir/bounding_box_train": Role.TRAIN,
         "rgbir/query": Role.QUERY,
         "rgbir/bounding_box_test": Role.GALLERY,
     }
     strip_size = (768, 128)
     grammar = re.compile(
-        r"(?P<split>rgbir/(?:bounding_box_train|query|bounding_box_test))/"
+        r"(?P<role>rgbir/(?:bounding_box_train|query|bounding_box_test))/"
         r"(?P<file>(?P<identity>[0-9]{4})_c(?P<camera>[0-9]{4})_[0-9]{3,4}\.jpg)"
     )
 

@@ -1,4 +1,4 @@
-"""RGBNT201: persons, four cameras, three files per triplet."""
+"""RGBNT201: persons, four cameras, three files per item."""
 
 import re
 from typing import ClassVar
@@ -13,7 +13,7 @@ from protocols.modality import Modality
 class RGBNT201(Dataset):
     """``000028_cam1_0_02.jpg``: identity, camera 1-4, a field 0 or 1 whose meaning is not published, frame.
 
-    The field is kept as the scene, which this dataset's protocol does not use. Every test triplet is both query and
+    The field is kept as the scene, which this dataset's protocol does not use. Every test item is both query and
     gallery item; the rule on cameras removes the query itself.
     """
 
@@ -35,16 +35,16 @@ class RGBNT201(Dataset):
         counts=SplitCounts(3951, 171, 836, 30, 836, 30),
         layout="RGBNT201/{train_171,test}/{RGB,NI,TI}/*.jpg",
     )
-    splits: ClassVar = {"train_171": Role.TRAIN, "test": Role.QUERY | Role.GALLERY}
+    roles: ClassVar = {"train_171": Role.TRAIN, "test": Role.QUERY | Role.GALLERY}
     sensors: ClassVar = {"RGB": Modality.R, "NI": Modality.N, "TI": Modality.T}
     grammar = re.compile(
-        r"(?P<split>train_171|test)/(?P<sensor>RGB|NI|TI)/"
+        r"(?P<role>train_171|test)/(?P<sensor>RGB|NI|TI)/"
         r"(?P<file>(?P<identity>[0-9]{6})_cam(?P<camera>[1-4])_(?P<field>[01])_[0-9]{2,4}\.jpg)"
     )
 
     def folders(self) -> tuple[str, ...]:
         """Return the six folders of images."""
-        return tuple(f"{split}/{sensor}" for split in self.splits for sensor in self.sensors)
+        return tuple(f"{split}/{sensor}" for split in self.roles for sensor in self.sensors)
 
     def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
         """Return identity, camera and the unnamed field."""
