@@ -10,10 +10,10 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.workspace import SMALLEST, Workspace
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.mdreid import ablation
+from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import MeasuredRow, study_table
 from mdreid_bench.report.table import Table
-from mdreid_bench.runs import ablation
-from mdreid_bench.runs.ablation import Row, Study
 from mdreid_bench.runs.execute import Executor
 from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
@@ -56,7 +56,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 class PlannedRow:
     """A row of a study on one dataset: one run per seed."""
 
-    row: Row
+    row: StudyRow
     runs: Sequence[Run]
 
 
@@ -90,7 +90,7 @@ class AblateSession:
             for row in study.rows:
                 check_configurations(self._request(row, arguments.preset or SMALLEST), self.workspace.cards)
 
-    def _request(self, row: Row, preset: str) -> Request:
+    def _request(self, row: StudyRow, preset: str) -> Request:
         """Return what ``run`` would be asked for."""
         return Request(
             methods=(row.method,),

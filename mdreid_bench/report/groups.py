@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mdreid_bench.report.ablation_options import is_ablated
+from mdreid_bench.models.mdreid.ablation import is_ablated
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.variants import Variant, group_variants
 from mdreid_bench.results.schema import Record
@@ -71,8 +71,10 @@ class Group:
 
     @cached_property
     def _proposed(self) -> list[Record]:
-        whole = {record.method for record in self.records if not is_ablated(record)}
-        return [record for record in self.records if not (is_ablated(record) and record.method in whole)]
+        ablated = [is_ablated(record.method, record.options) for record in self.records]
+        whole = {record.method for record, left_out in zip(self.records, ablated, strict=True) if not left_out}
+        pairs = zip(self.records, ablated, strict=True)
+        return [record for record, left_out in pairs if not (left_out and record.method in whole)]
 
 
 def group_records(records: Iterable[Record]) -> list[Group]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import Variant, group_variants
+from mdreid_bench.report.variants import Variant, row_variants
 from mdreid_bench.results.schema import Record
 from protocols.suites import Setting
 
@@ -26,20 +25,6 @@ class MeasuredRow:
     records: Sequence[Record]
     absent: Sequence[tuple[int, str]]
 
-    @cached_property
-    def variant(self) -> Variant | None:
-        """The records brought together over seeds; None when there are none."""
-        variants = group_variants(self.records)
-        return replace(variants[0], label=self.label) if variants else None
-
-    def cell(self, quantity: Quantity) -> Cell:
-        """Return a value without its interval, for which the table has no room."""
-        cell = quantity.measured(self.variant)
-        if isinstance(cell, Number):
-            return replace(cell, interval=None)
-        reasons = dict.fromkeys(reason for _, reason in self.absent)
-        return Missing("; ".join(reasons)) if reasons else cell
-
 
 def study_table(title: str, settings: Sequence[Setting], rows: Sequence[MeasuredRow], note: str = "") -> Table | None:
     """Build the table of one study on one dataset; None when nothing was measured.
@@ -50,7 +35,10 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
         rows: in order.
         note: on the study; may be empty.
     """
-    variants = [row.variant for row in rows if row.variant is not None]
+    shown: list[tuple[MeasuredRow, Variant | None]] = []
+    for row in rows:
+        shown += [(row, variant) for variant in row_variants(row.label, row.records)] or [(row, None)]
+    variants = [variant for _, variant in shown if variant is not None]
     if not variants:
         return None
     protocols = tuple(map(str, settings))
@@ -58,8 +46,9 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     quantities = [
         Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS
     ]
-    columns = [emphasise([row.cell(quantity) for row in rows]) for quantity in quantities]
-    body = [(row.label, *cells) for row, cells in zip(rows, zip(*columns, strict=True), strict=True)]
+    columns = [emphasise([_cell(row, variant, quantity) for row, variant in shown]) for quantity in quantities]
+    labels = [row.label if variant is None else variant.label for row, variant in shown]
+    body = [(label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
     chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
     example, provenance = variants[0].example, remarks.provenance(variants, protocols)
     return Table(
@@ -80,6 +69,15 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     )
 
 
+def _cell(row: MeasuredRow, variant: Variant | None, quantity: Quantity) -> Cell:
+    """Return a value without its interval, for which the table has no room."""
+    cell = quantity.measured(variant)
+    if isinstance(cell, Number):
+        return replace(cell, interval=None)
+    reasons = dict.fromkeys(reason for _, reason in row.absent)
+    return Missing("; ".join(reasons)) if reasons else cell
+
+
 def _cautions(rows: Sequence[MeasuredRow], variants: Sequence[Variant]) -> Iterator[str]:
     """Yield what keeps the differences between the rows from being taken for more than they are."""
     if variants[0].example.data_kind == "synthetic":
@@ -87,5 +85,5 @@ def _cautions(rows: Sequence[MeasuredRow], variants: Sequence[Variant]) -> Itera
     if all(len(records) == 1 for variant in variants for records in variant.records.values()):
         yield "One seed: differences between rows include the chance of the training; --seed may be repeated."
     for row in rows:
-        if row.variant is not None:
+        if row.records:
             yield from (f"{row.label}: seed {seed} is missing or incomplete, {reason}" for seed, reason in row.absent)

@@ -2,8 +2,8 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -28,6 +28,11 @@ class Variant:
     method: str
     records: Mapping[str, tuple[Record, ...]]
     superseded: int
+
+    @property
+    def marks(self) -> list[str]:
+        """What every label must say of the records, so that nobody takes them for usual ones."""
+        return _marks(self.example)
 
     @property
     def example(self) -> Record:
@@ -57,10 +62,10 @@ def group_variants(records: Iterable[Record]) -> list[Variant]:
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         data = (record.train_fingerprint or "", record.test_fingerprint)
-        key = (record.method, record.selection, record.precision, record.config_key, *data)
-        groups.setdefault(key, []).append(record)
+        kind: tuple[str, ...] = (record.method, record.selection, record.precision, record.config_key)
+        groups.setdefault((*kind, *data), []).append(record)
     facts = {key: _facts(group[0]) for key, group in groups.items()}
-    labels = {key: _label(key, facts) for key in groups}
+    labels = {key: _label(group[0], facts[key], facts) for key, group in groups.items()}
     variants = []
     for key, group in groups.items():
         kept = _newest(group)
@@ -68,6 +73,14 @@ def group_variants(records: Iterable[Record]) -> list[Variant]:
         label = labels[key] if unique else f"{labels[key]} #{group[0].config_key[:8]}"
         variants.append(Variant(label, group[0].method, kept, len(group) - sum(map(len, kept.values()))))
     return variants
+
+
+def row_variants(label: str, records: Iterable[Record]) -> list[Variant]:
+    """Bring the records of one named row together; there are several rows where they must not be averaged."""
+    variants = group_variants(records)
+    if len(variants) == 1:
+        return [replace(variants[0], label=_marked(label, variants[0].marks))]
+    return [replace(variant, label=f"{label}: {variant.label}") for variant in variants]
 
 
 def _facts(record: Record) -> dict[str, str]:
@@ -93,18 +106,20 @@ def flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _label(key: tuple[str, ...], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:
-    """Name a variant by its method and the facts in which variants of that method differ."""
-    method, selection, precision, *_ = key
-    others = [rest for other, rest in facts.items() if other[0] == method]
-    marks = [
-        f"{name} {value}" for name, value in facts[key].items() if any(rest.get(name) != value for rest in others)
-    ]
-    if selection == "best-test":
-        marks.append("epoch chosen on test data")
-    if precision != USUAL_PRECISION:
-        marks.append(f"embeddings in {precision}")
-    return f"{method} ({', '.join(marks)})" if marks else method
+def _label(record: Record, own: Mapping[str, str], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:
+    """Name a variant by its method, the facts in which variants of that method differ, and its marks."""
+    others = [rest for (method, *_), rest in facts.items() if method == record.method]
+    differing = [f"{name} {value}" for name, value in own.items() if any(rest.get(name) != value for rest in others)]
+    return _marked(record.method, [*differing, *_marks(record)])
+
+
+def _marks(record: Record) -> list[str]:
+    marks = ["epoch chosen on test data"] if record.selection == "best-test" else []
+    return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
+
+
+def _marked(label: str, marks: Sequence[str]) -> str:
+    return f"{label} ({', '.join(marks)})" if marks else label
 
 
 def _newest(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.report.ablation_options import parts
+from mdreid_bench.models.mdreid.ablation import ROWS
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
-from mdreid_bench.runs.ablation import ROWS
 from mdreid_bench.training.train import Trainer
 from protocols.suites import suite
 from tests.cli.running import environment, in_process
@@ -91,7 +90,7 @@ def test_the_table_shows_the_mean_and_each_setting(place: Place) -> None:
     out = (place.results.parent / "first.txt").read_text()
     records = [record for _, record in Store(place.results).records() if not isinstance(record, str)]
     for row in ROWS.rows:
-        own = {r.protocol: r.metrics for r in records if (found := parts(r)) is not None and found.row == row.label}
+        own = {r.protocol: r.metrics for r in records if row.fits(r.method, r.options)}
         assert set(own) == set(SETTINGS)
         values = [100 * v for name in SETTINGS for v in (own[name].mAP, own[name].rank1)]
         means = [sum(values[metric::2]) / len(SETTINGS) for metric in (0, 1)]

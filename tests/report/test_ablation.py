@@ -4,13 +4,17 @@ from collections.abc import Iterable
 
 import pytest
 
+from mdreid_bench.models.mdreid.ablation import ROWS, is_ablated
 from mdreid_bench.report.ablation import ablation_tables
-from mdreid_bench.report.ablation_options import ROWS, Parts, is_ablated, parts
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.study_table import MeasuredRow, study_table
 from mdreid_bench.report.table import Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
+from protocols.suites import resolve
 from tests.report.fakes import FULL, ablation, cell, study
+
+LABELS = [row.label for row in ROWS.rows]
 
 
 def only(records: Iterable[Record]) -> Group:
@@ -26,6 +30,12 @@ def sweep(**options: float) -> Iterable[Record]:
     return study(["mdreid"], suites=["ablation"], options=FULL | options, data_kind="real")
 
 
+def row_of(record: Record) -> str | None:
+    found = [row.label for row in ROWS.rows if row.fits(record.method, record.options)]
+    assert len(found) < 2
+    return found[0] if found else None
+
+
 @pytest.mark.parametrize(
     ("options", "row"),
     [
@@ -33,7 +43,6 @@ def sweep(**options: float) -> Iterable[Record]:
         ({"discrepancy_weight": 0}, "MDL + ROL"),
         ({"orthogonality_weight": 0}, "MDL + KDL"),
         ({"orthogonality_weight": 0, "discrepancy_weight": 0}, "MDL"),
-        ({"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}, "single classifier"),
         ({"orthogonality_weight": 2}, None),
         ({"discrepancy_weight": 4.5}, None),
         ({"components": "shared"}, None),
@@ -41,26 +50,25 @@ def sweep(**options: float) -> Iterable[Record]:
 )
 def test_options_decide_the_row(options: dict[str, object], row: str | None) -> None:
     record = cell("rgbnt201", "mdreid", 0, "R-to-N", options=FULL | options)
-    found = parts(record)
-    assert found is not None
-    assert found.row == row
-    assert is_ablated(record) == (options != {})
+    assert row_of(record) == row
+    assert is_ablated(record.method, record.options) == (options != {})
 
 
 def test_options_that_a_record_does_not_name_are_those_of_the_paper() -> None:
-    assert parts(cell("rgbnt201", "mdreid", 0, "R-to-N", options={})) == Parts(True, 1.5, 5.25, "both")
+    assert row_of(cell("rgbnt201", "mdreid", 0, "R-to-N", options={})) == "MDL + ROL + KDL"
 
 
-def test_other_methods_have_no_parts() -> None:
+def test_the_first_row_is_the_single_classifier_and_other_methods_are_in_none() -> None:
+    assert row_of(cell("rgbnt201", "single-classifier", 0, "R-to-N")) == "single classifier"
     record = cell("rgbnt201", "top-reid", 0, "R-to-N")
-    assert parts(record) is None
-    assert not is_ablated(record)
+    assert row_of(record) is None
+    assert not is_ablated(record.method, record.options)
 
 
 def test_the_five_rows_with_the_mean_over_six_settings_and_every_setting() -> None:
     mean, every = build(ablation(data_kind="real"))
-    assert [row[0] for row in mean.rows] == [*ROWS, "chance"]
-    assert [row[0] for row in every.rows] == [*ROWS, "chance"]
+    assert [row[0] for row in mean.rows] == [*LABELS, "chance"]
+    assert [row[0] for row in every.rows] == [*LABELS, "chance"]
     assert len(every.columns) == 1 + 6 * 2
     printed = [row[2].text for row in mean.rows[:5] if isinstance(row[2], Number)]
     assert printed == ["27.8", "39.4", "41.2", "39.9", "43.2"]
@@ -76,7 +84,7 @@ def test_the_miscount_in_the_papers_text_is_told() -> None:
 
 
 def test_a_row_without_records_is_a_dash() -> None:
-    records = [r for r in ablation(data_kind="real") if parts(r) != Parts(True, 1.5, 0, "both")]
+    records = [r for r in ablation(data_kind="real") if row_of(r) != "MDL + ROL"]
     mean, _ = build(records)
     assert mean.rows[2][0] == "MDL + ROL"
     assert mean.rows[2][3] == Missing("not run")
@@ -86,11 +94,16 @@ def test_without_ablated_records_there_is_no_ablation() -> None:
     assert build(study(suites=["ablation"])) == []
 
 
-def test_the_single_classifier_measured_twice_has_two_rows() -> None:
-    off = FULL | {"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}
-    twice = study(["mdreid"], suites=["ablation"], options=off, data_kind="real")
+def test_a_row_measured_in_two_ways_becomes_two() -> None:
+    twice = study(["single-classifier"], suites=["ablation"], preset="paper", config_key="e" * 64, data_kind="real")
     mean, _ = build([*ablation(data_kind="real"), *twice])
-    assert [row[0] for row in mean.rows][:2] == ["single classifier: single-classifier", "single classifier: mdreid"]
+    names = [f"single classifier: single-classifier (preset {preset})" for preset in ("tiny", "paper")]
+    assert [row[0] for row in mean.rows][:2] == names
+
+
+def test_a_row_of_embeddings_in_bf16_is_marked() -> None:
+    mean, _ = build(ablation(data_kind="real", precision="bf16"))
+    assert [row[0] for row in mean.rows][:2] == [f"{label} (embeddings in bf16)" for label in LABELS[:2]]
 
 
 def test_a_sweep_of_w1_is_without_kdl() -> None:
@@ -121,6 +134,17 @@ def test_kinds_of_vectors_beside_the_papers_table_6() -> None:
         for r in study(["mdreid"], suites=["ablation"], options=FULL | {"components": kind}, data_kind="real")
     ]
     one, mean = build(records)
-    assert [row[0] for row in one.rows] == [*(f"{kind} vectors" for kind in kinds), "chance"]
+    assert [row[0] for row in one.rows] == ["specific only", "shared only", "both", "chance"]
     assert [row[2].text for row in one.rows[:3] if isinstance(row[2], Number)] == ["52.0", "52.7", "53.1"]
     assert "mean" in mean.title
+
+
+def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() -> None:
+    records = [cell("rgbnt201", "mdreid", 0, "R-to-N"), cell("rgbnt201", "mdreid", 1, "R-to-N", precision="bf16")]
+    rows = [MeasuredRow("MDL", records, ()), MeasuredRow("MDL + ROL", (), ((0, "failed: no memory"),))]
+    table = study_table("Ablation", resolve(["R-to-N"]), rows)
+    assert table is not None
+    names = ["MDL: mdreid", "MDL: mdreid (embeddings in bf16)", "MDL + ROL", "chance"]
+    assert [row[0] for row in table.rows] == names
+    assert [value.spread for row in table.rows[:2] for value in row[1:] if isinstance(value, Number)] == [None] * 8
+    assert table.rows[2][1] == Missing("failed: no memory")

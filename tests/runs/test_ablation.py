@@ -11,11 +11,12 @@ import torch
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.mdreid import ablation
+from mdreid_bench.models.mdreid.ablation import COMPONENTS, ROWS, Study, StudyRow, check_study, row_overrides, sweep
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
-from mdreid_bench.runs import ablation, execute
-from mdreid_bench.runs.ablation import COMPONENTS, ROWS, Row, Study, check_study, row_overrides, sweep
+from mdreid_bench.runs import execute
 from mdreid_bench.runs.execute import Executor
 from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
 from protocols.modality import SUBSETS
@@ -32,7 +33,7 @@ def _plan(method: str, flags: Mapping[str, Any], index: DatasetIndex, root: Path
     return run
 
 
-def _row_run(row: Row, index: DatasetIndex, root: Path) -> Run:
+def _row_run(row: StudyRow, index: DatasetIndex, root: Path) -> Run:
     return _plan(row.method, row_overrides(row, FLAGS), index, root, ())
 
 

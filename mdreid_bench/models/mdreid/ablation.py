@@ -7,14 +7,19 @@ from typing import Any
 from mdreid_bench.config.tree import Tree, merge
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
+from mdreid_bench.models.mdreid.card import MDReIDOptions
 from protocols.names import UnknownNameError
 
 MDREID, SINGLE_CLASSIFIER = "mdreid", "single-classifier"
 W1, W2 = "orthogonality_weight", "discrepancy_weight"
+STUDIED = ("mdl", W1, W2, "components")
+"""The options that the studies vary."""
+DEFAULTS: Mapping[str, Any] = MDReIDOptions().model_dump()
+"""The method as proposed."""
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """One configuration of a study; it is the same run as ``run --method`` with the same options.
 
     Attributes:
@@ -22,12 +27,21 @@ class Row:
         method: registered name.
         options: of the method, where they differ from its defaults.
         on: options that must not be switched off, or the label would be wrong.
+        printed: what the published figures call it, of which there may be several names.
     """
 
     label: str
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     on: Sequence[str] = ()
+    printed: Sequence[str] = ()
+
+    def fits(self, method: str, options: Mapping[str, Any]) -> bool:
+        """Tell whether what was measured with a method, and these of its options in force, belongs in this row."""
+        if method != self.method or method != MDREID:
+            return method == self.method
+        wanted = {**DEFAULTS, **self.options}
+        return all(_in_force(options, name) == wanted.get(name) for name in STUDIED)
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Study:
 
     name: str
     title: str
-    rows: Sequence[Row]
+    rows: Sequence[StudyRow]
     note: str = ""
 
 
@@ -56,30 +70,38 @@ class Sweep:
         option: the weight.
         values: those of the paper.
         fixed: other options, the same in all rows.
+        printed: what the published figures call a row; braces stand for the value.
     """
 
     title: str
     option: str
     values: Sequence[float]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any]
+    printed: str
 
 
 ROWS = Study(
     "ablation",
     "Ablation",
     (
-        Row("single classifier", SINGLE_CLASSIFIER),
-        Row("MDL", MDREID, {W1: 0, W2: 0}, ("mdl",)),
-        Row("MDL + ROL", MDREID, {W2: 0}, ("mdl", W1)),
-        Row("MDL + KDL", MDREID, {W1: 0}, ("mdl", W2)),
-        Row("MDL + ROL + KDL", MDREID, {}, ("mdl", W1, W2)),
+        StudyRow("single classifier", SINGLE_CLASSIFIER, printed=("MDReID [MDL x, ROL x, KDL x]",)),
+        StudyRow("MDL", MDREID, {W1: 0, W2: 0}, ("mdl",), ("MDReID [MDL, -, -]",)),
+        StudyRow("MDL + ROL", MDREID, {W2: 0}, ("mdl", W1), ("MDReID [MDL+ROL]",)),
+        StudyRow("MDL + KDL", MDREID, {W1: 0}, ("mdl", W2), ("MDReID [MDL+KDL]",)),
+        StudyRow("MDL + ROL + KDL", MDREID, {}, ("mdl", W1, W2), ("MDReID [MDL+ROL+KDL]", "MDReID full", "MDReID")),
     ),
 )
 """The ablation of the parts (paper, Table 4a)."""
 
 SWEEPS = {
-    "w1": Sweep("Weight w1 of ROL, without KDL", W1, (0.5, 1, 1.5, 2, 3), {W2: 0}),
-    "w2": Sweep("Weight w2 of KDL, with w1 = {orthogonality_weight:g}", W2, (4.5, 5, 5.25, 5.5, 6)),
+    "w1": Sweep("Weight w1 of ROL, without KDL", W1, (0.5, 1, 1.5, 2, 3), {W2: 0}, "MDReID w1={}, no KDL"),
+    "w2": Sweep(
+        "Weight w2 of KDL, with w1 = {orthogonality_weight:g}",
+        W2,
+        (4.5, 5, 5.25, 5.5, 6),
+        {},
+        f"MDReID w2={{}}, w1={DEFAULTS[W1]}",
+    ),
 }
 """Sensitivity to the weights (paper, Tables 4b and 4c)."""
 
@@ -87,7 +109,7 @@ COMPONENTS = Study(
     "components",
     "Specific and shared vectors by themselves",
     tuple(
-        Row(label, MDREID, {"components": name}, ("mdl",))
+        StudyRow(label, MDREID, {"components": name}, ("mdl",), (f"MDReID {label}",))
         for label, name in (("specific only", "specific"), ("shared only", "shared"), ("both", "both"))
     ),
     "Specific vectors are compared within a sensor: where the sensors of both sides are disjoint, they score chance.",
@@ -109,13 +131,39 @@ def sweep(name: str, values: Sequence[float] = ()) -> Study:
     if found is None:
         raise UnknownNameError("sweep", name, SWEEPS)
     rows = [
-        Row(f"{name.lower()} = {value:g}", MDREID, {**found.fixed, found.option: value}, ("mdl",))
+        StudyRow(
+            f"{name.lower()} = {value:g}",
+            MDREID,
+            {**found.fixed, found.option: value},
+            ("mdl",),
+            (found.printed.format(float(value)),),
+        )
         for value in dict.fromkeys(values or found.values)
     ]
     return Study(f"sweep {name.lower()}", found.title, rows)
 
 
-def row_overrides(row: Row, user: Mapping[str, Any]) -> Tree:
+def swept(name: str, measured: Iterable[tuple[str, Mapping[str, Any]]]) -> Study:
+    """Return the study of one weight over the values that were measured.
+
+    Args:
+        name: a key of :data:`SWEEPS`.
+        measured: methods with their options in force.
+    """
+    values = set()
+    for method, options in measured:
+        weight = _in_force(options, SWEEPS[name].option)
+        if isinstance(weight, int | float) and sweep(name, [weight]).rows[0].fits(method, options):
+            values.add(weight)
+    return sweep(name, sorted(values)) if values else Study(name, SWEEPS[name].title, ())
+
+
+def is_ablated(method: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether what was measured leaves out or weighs otherwise a part of MDReID."""
+    return method == MDREID and not ROWS.rows[-1].fits(method, options)
+
+
+def row_overrides(row: StudyRow, user: Mapping[str, Any]) -> Tree:
     """Return what is laid over the recipe of a row: what the user set, then what makes the row.
 
     Of the user's options, those reach a row that its method has; an option that neither method has stays in and is
@@ -146,6 +194,10 @@ def check_study(study: Study, user: Mapping[str, Any]) -> None:
         for name in row.on:
             if not options.get(name, True):
                 raise UsageError(f"options.{name} takes away what the row '{row.label}' stands for; leave it out.")
+
+
+def _in_force(options: Mapping[str, Any], name: str) -> Any:
+    return options.get(name, DEFAULTS.get(name))
 
 
 def _options(methods: Iterable[str]) -> set[str]:
