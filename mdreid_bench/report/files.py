@@ -16,7 +16,6 @@ from mdreid_bench.report.sections import Section
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 
-FORMATS = ("latex", "markdown", "csv", "html")
 PICTURED = frozenset({"markdown", "html"})
 """Forms that come with heat maps and curves as files; LaTeX shades the cells of a table instead, CSV has none."""
 ALL_LATEX = "main.tex"
@@ -47,7 +46,11 @@ class ReportFiles:
         self.reporter = reporter
 
     def write(self, formats: Collection[str]) -> list[Path]:
-        """Write some of :data:`FORMATS` and return the files, those to open first at the end.
+        """Write ``csv``, ``latex``, ``markdown`` or ``html``, or several of them.
+
+        Returns:
+            The files; the last is the one to open.
+
 
         Raises:
             DataError: when the file system refuses.

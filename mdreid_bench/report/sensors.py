@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mdreid_bench.data import registry
 from mdreid_bench.errors import UsageError
-from protocols.modality import RNT, Modality
+from protocols.modality import Modality
 from protocols.names import UnknownNameError
 from protocols.suites import resolve
 
@@ -26,10 +26,9 @@ def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
 
 def _declared(dataset: str) -> Modality | None:
     try:
-        registry.get(dataset)
+        return registry.get(dataset).card.sensors
     except (UnknownNameError, UsageError):
         return None
-    return RNT
 
 
 def _named(protocols: Iterable[str]) -> Modality:

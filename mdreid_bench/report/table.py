@@ -1,6 +1,7 @@
 """A table as an object: what is shown, apart from how it is drawn."""
 
 import enum
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,6 +120,12 @@ class Table:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells, the table {len(self.columns)} columns")
 
+    def column_groups(self) -> list[tuple[str, int]]:
+        """Return the headings that columns share, each with the number of its columns; empty where there are none."""
+        groups = itertools.groupby(column.group for column in self.columns)
+        found = [(name, len(list(members))) for name, members in groups]
+        return found if any(name for name, _ in found) else []
+
     def marks(self) -> dict[str, str]:
         """Return text -> marker (``a``, ``b``, ...) for what the cells refer to below the table, in reading order.
 
@@ -131,6 +138,13 @@ class Table:
     def notes(self) -> list[str]:
         """Return what stands below the table: the texts behind the markers, then the footnotes."""
         return [f"({marker}) {text}" for text, marker in self.marks().items()] + list(self.footnotes)
+
+
+def shown(cell: Cell) -> str:
+    """Return the text of a cell, without its mark and without spread and interval; a dash where there is no value."""
+    if isinstance(cell, Missing):
+        return "\N{EM DASH}"
+    return cell if isinstance(cell, str) else cell.text
 
 
 def remark(cell: Cell) -> str:

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mdreid_bench.data import registry
 from mdreid_bench.report.cost import NOT_COUNTED, NOT_TIMED, cost_table
 from mdreid_bench.report.grid import grid_tables
 from mdreid_bench.report.groups import Group, group_records
@@ -121,6 +124,15 @@ def test_four_sensors_make_a_grid_of_fifteen_by_fifteen() -> None:
 def test_the_sensors_of_an_installed_data_set_are_those_that_it_declares() -> None:
     assert only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).sensors == RNT
     assert only([cell("elsewhere", "mdreid", 0, name) for name in ("R-to-R", "mixed-0.5-s0")]).sensors == Modality.R
+
+
+def test_a_data_set_declares_sensors_that_no_record_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = replace(registry.get("rgbnt201").card, sensors=Modality.R | Modality.T)
+    monkeypatch.setattr(registry, "get", lambda name: SimpleNamespace(card=card))
+    group = only([cell("pairs", "mdreid", 0, "R-to-R")])
+    assert group.sensors == Modality.R | Modality.T
+    mean = average("ablation", ("R-to-R", "RT-to-NT"), "mAP").measured(group.variants[0])
+    assert mean == Missing("not applicable: pairs has no N")
 
 
 def test_a_protocol_that_a_data_set_cannot_serve_is_not_applicable() -> None:

@@ -149,6 +149,16 @@ def test_a_cell_without_a_record_is_a_dash_with_its_reason() -> None:
     assert second.rows[2] == ("top-reid", *[Missing("not run")] * 4)
 
 
+def test_what_is_not_applicable_says_why_once() -> None:
+    reason = "not applicable: msvr310 has no D"
+    protocols = ["D-to-D", "R-to-D", *(str(protocol) for protocol in protocols_of(RNT)[:MANY_PROTOCOLS])]
+    gaps = [Absent("msvr310", method, name, reason) for method in ("mdreid", "top-reid") for name in protocols[:2]]
+    (table,) = run_tables([make_record(protocol=name) for name in protocols[2:]], gaps)
+    assert [row[0] for row in table.rows][-2:] == protocols[:2]
+    assert table.rows[-1][1:5] == (Missing(reason),) * 4
+    assert table.notes()[:2] == ["(a) not run", f"(b) {reason}"]
+
+
 def test_many_protocols_make_one_table_with_a_row_for_each() -> None:
     protocols = [str(protocol) for protocol in protocols_of(RNT)[: MANY_PROTOCOLS + 1]]
     records = [make_record(protocol=protocol) for protocol in protocols]

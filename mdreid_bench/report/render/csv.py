@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.report.table import Cell, Emphasis, Missing, Number, Table, shown
 from mdreid_bench.wording import printable
 
 _FIELDS = ("group", "column", "value", "spread", "low", "high", "rank", "missing", "note", "provenance")
@@ -39,9 +39,7 @@ def _lines(table: Table) -> Iterable[dict[str, str]]:
 
 
 def _text(cell: Cell) -> str:
-    if isinstance(cell, Label):
-        return cell.text
-    return cell if isinstance(cell, str) else ""
+    return "" if isinstance(cell, Missing) else shown(cell)
 
 
 def _values(cell: Cell) -> dict[str, str]:

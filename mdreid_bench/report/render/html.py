@@ -1,7 +1,6 @@
 """Tables on one self-contained HTML page; where a number comes from is shown when the pointer rests on it."""
 
 import base64
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mdreid_bench.report.figures.cmc import CurveFigure
 from mdreid_bench.report.sections import Section
-from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.report.table import Cell, Column, Emphasis, Missing, Number, Table, remark, shown
 from mdreid_bench.wording import printable
 
 _ELEMENTS = {Emphasis.NONE: "", Emphasis.BEST: "b", Emphasis.SECOND: "u"}
@@ -69,14 +68,11 @@ def _environment() -> Environment:
 def _plain(table: Table, pictures: Mapping[str, str]) -> dict[str, Any]:
     """Return what the template needs, worked out."""
     markers = table.marks()
-    groups = [
-        (name, len(list(members))) for name, members in itertools.groupby(column.group for column in table.columns)
-    ]
     return {
         "title": table.title,
         "picture": _data_address(pictures[table.title]) if table.title in pictures else "",
         "caption": table.caption,
-        "groups": groups if any(name for name, _ in groups) else [],
+        "groups": table.column_groups(),
         "columns": table.columns,
         "rows": [
             {
@@ -94,24 +90,19 @@ def _plain(table: Table, pictures: Mapping[str, str]) -> dict[str, Any]:
 
 def _cell(cell: Cell, column: Column, markers: dict[str, str], shaded: bool) -> dict[str, Any]:
     classes = ["number"] if column.numeric else ["wide"] if column.wide else []
-    plain: dict[str, Any] = {"emphasis": "", "suffix": "", "marker": "", "hover": "", "heat": None}
+    note = remark(cell)
+    plain: dict[str, Any] = {"emphasis": "", "suffix": "", "heat": None, "text": shown(cell), "hover": note}
     if isinstance(cell, Missing):
         classes.append("missing")
-        plain |= {"text": "\N{EM DASH}", "marker": markers[cell.reason], "hover": cell.reason}
-    elif isinstance(cell, Number):
+    if isinstance(cell, Number):
         plain |= {
             "text": cell.text.replace("-", "\N{MINUS SIGN}"),
             "suffix": cell.suffix,
             "emphasis": _ELEMENTS[cell.emphasis],
+            "hover": "; ".join(filter(None, (cell.origin, note))),
+            "heat": f"{min(max(cell.value / 100, 0), 1):.2f}" if shaded else None,
         }
-        plain |= {"hover": "; ".join(filter(None, (cell.origin, cell.note))), "marker": markers.get(cell.note, "")}
-        if shaded:
-            plain["heat"] = f"{min(max(cell.value / 100, 0), 1):.2f}"
-    elif isinstance(cell, Label):
-        plain |= {"text": cell.text, "hover": cell.note, "marker": markers.get(cell.note, "")}
-    else:
-        plain["text"] = cell
-    return plain | {"classes": " ".join(classes)}
+    return plain | {"classes": " ".join(classes), "marker": markers.get(note, "")}
 
 
 def _data_address(svg: str) -> str:

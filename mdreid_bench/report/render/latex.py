@@ -1,12 +1,11 @@
 """Tables as LaTeX with booktabs, in documents that compile as they are."""
 
-import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from mdreid_bench.report.sections import Section
-from mdreid_bench.report.table import Cell, Column, Emphasis, Label, Missing, Number, Table
+from mdreid_bench.report.table import Cell, Column, Emphasis, Number, Table, remark, shown
 from mdreid_bench.wording import printable
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
@@ -94,7 +93,7 @@ def _table(table: Table) -> str:
     lines += [
         rf"\fitpage{{\begin{{tabular}}{{{''.join(map(_alignment, table.columns))}}}",
         r"\toprule",
-        *_headings(table.columns),
+        *_headings(table),
         r"\midrule",
     ]
     for index, row in enumerate(table.rows):
@@ -112,14 +111,14 @@ def _alignment(column: Column) -> str:
     return r">{\raggedright\arraybackslash}p{45mm}" if column.wide else "l"
 
 
-def _headings(columns: Sequence[Column]) -> list[str]:
+def _headings(table: Table) -> list[str]:
     """Return the row of titles; above it, where there are groups, their names over rules."""
-    titles = " & ".join(_heading(column) for column in columns) + r" \\"
-    if not any(column.group for column in columns):
+    titles = " & ".join(_heading(column) for column in table.columns) + r" \\"
+    groups = table.column_groups()
+    if not groups:
         return [titles]
     spans, rules, start = [], [], 1
-    for group, members in itertools.groupby(columns, key=lambda column: column.group):
-        width = len(list(members))
+    for group, width in groups:
         spans.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
         if group:
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
@@ -136,24 +135,9 @@ def _heading(column: Column) -> str:
 
 
 def _cell(cell: Cell, markers: dict[str, str], shaded: bool) -> str:
-    if isinstance(cell, Missing):
-        return f"---{_superscript(markers[cell.reason])}"
-    if isinstance(cell, str):
-        return escape(cell)
-    mark = _superscript(markers[cell.note]) if cell.note else ""
-    if isinstance(cell, Label):
-        return escape(cell.text) + mark
+    mark = rf"\textsuperscript{{{markers[remark(cell)]}}}" if remark(cell) else ""
+    if not isinstance(cell, Number):
+        return escape(shown(cell)) + mark
     shade = rf"\cellcolor{{heat!{min(max(round(cell.value), 0), 100)}}}" if shaded else ""
-    return shade + _MARKS[cell.emphasis].format(_number(cell.text)) + _suffix(cell) + mark
-
-
-def _number(text: str) -> str:
-    return text.replace("-", "$-$")
-
-
-def _suffix(cell: Number) -> str:
-    return rf"\,{{\scriptsize {escape(cell.suffix.strip())}}}" if cell.suffix else ""
-
-
-def _superscript(marker: str) -> str:
-    return rf"\textsuperscript{{{marker}}}"
+    suffix = rf"\,{{\scriptsize {escape(cell.suffix.strip())}}}" if cell.suffix else ""
+    return shade + _MARKS[cell.emphasis].format(cell.text.replace("-", "$-$")) + suffix + mark

@@ -4,7 +4,7 @@ import re
 
 from tabulate import tabulate
 
-from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
+from mdreid_bench.report.table import Cell, Emphasis, Number, Table, remark, shown
 from mdreid_bench.wording import printable
 
 _MARKS = {Emphasis.NONE: "{}", Emphasis.BEST: "**{}**", Emphasis.SECOND: "<u>{}</u>"}
@@ -35,11 +35,7 @@ def escape(text: str) -> str:
 
 
 def _cell(cell: Cell, markers: dict[str, str]) -> str:
-    if isinstance(cell, Missing):
-        return f"— ({markers[cell.reason]})"
-    if isinstance(cell, str):
-        return escape(cell)
-    mark = f" ({markers[cell.note]})" if cell.note else ""
-    if isinstance(cell, Label):
-        return escape(cell.text) + mark
-    return _MARKS[cell.emphasis].format(cell.text) + cell.suffix + mark
+    mark = f" ({markers[remark(cell)]})" if remark(cell) else ""
+    if isinstance(cell, Number):
+        return _MARKS[cell.emphasis].format(cell.text) + cell.suffix + mark
+    return escape(shown(cell)) + mark

@@ -5,7 +5,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Table
+from mdreid_bench.report.table import Cell, Emphasis, Number, Table, remark, shown
 from mdreid_bench.wording import printable
 
 _STYLES = {Emphasis.NONE: "", Emphasis.BEST: "bold", Emphasis.SECOND: "underline"}
@@ -47,11 +47,7 @@ def _headings(table: Table) -> list[Text]:
 
 
 def _cell(cell: Cell, markers: dict[str, str]) -> Text:
-    if isinstance(cell, Missing):
-        return Text(f"— ({markers[cell.reason]})")
-    if isinstance(cell, str):
-        return Text(printable(cell))
-    mark = f" ({markers[cell.note]})" if cell.note else ""
-    if isinstance(cell, Label):
-        return Text(printable(cell.text) + mark)
-    return Text.assemble((cell.text, _STYLES[cell.emphasis]), cell.suffix, mark)
+    mark = f" ({markers[remark(cell)]})" if remark(cell) else ""
+    if isinstance(cell, Number):
+        return Text.assemble((cell.text, _STYLES[cell.emphasis]), cell.suffix, mark)
+    return Text(printable(shown(cell)) + mark)
