@@ -36,7 +36,7 @@ COMMANDS = {
     ),
     "search": LazyCommand(
         "mdreid_bench.cli.search_command:search",
-        "Search an index for the object on one to three images.",
+        "Search an index for the object on one image or several.",
     ),
     "check": LazyCommand(
         "mdreid_bench.cli.check_command:check",

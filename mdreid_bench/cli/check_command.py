@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import AsJson, DataRoot, argument
-from mdreid_bench.cli.values import chosen
+from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import CheckReport, check_dataset
 from mdreid_bench.data.location import resolve_data_root
@@ -32,7 +32,7 @@ def check(
       mdreid-bench check rgbnt201 --data-root /data --json
     """
     console = Console()
-    (name,) = chosen([dataset], registry.names(), "dataset")
+    name = chosen_one(dataset, registry.names(), "dataset")
     location = resolve_data_root(data_root, name, console)
     console.message(f"Data: {location.reason}")
     report = check_dataset(name, location.root, console)

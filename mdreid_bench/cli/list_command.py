@@ -4,9 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AsJson, argument
+from mdreid_bench.cli.options import DATA, AsJson, argument, option
+from mdreid_bench.cli.values import chosen_one
+from mdreid_bench.errors import UsageError
 from mdreid_bench.report.table import Column, Table
+from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
+from protocols.protocol import protocols_of
+from protocols.suites import SUITES, suite
 
 Value = str | int | bool | list[str]
 Entry = dict[str, Value]
@@ -18,21 +23,30 @@ LONG = ("paper", "url")
 
 def list_names(
     kind: Annotated[str, argument("KIND", "methods, datasets, protocols, suites or presets.")],
+    dataset: Annotated[
+        str | None,
+        option(DATA, "--dataset", "Whose protocols or suites. Default: those of RGB, NIR and TIR."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the methods, datasets, protocols, suites or presets that can be named.
 
-    Methods and datasets of other installed packages are listed too.
+    Methods and datasets of other installed packages are listed too. Protocols
+    and suites are made of the sensors that a dataset has.
 
     Examples:
 
       mdreid-bench list methods
 
       mdreid-bench list protocols --json
+
+      mdreid-bench list suites --dataset msvr310
     """
     if kind not in _SOURCES:
         raise UnknownNameError("list", kind, _SOURCES)
-    entries = _SOURCES[kind]()
+    if dataset is not None and kind not in _OF_SENSORS:
+        raise UsageError(f"--dataset goes with {' and '.join(f'list {each}' for each in _OF_SENSORS)} alone.")
+    entries = _SOURCES[kind](RNT if dataset is None else _sensors(dataset))
     console = Console()
     if as_json:
         console.json(entries)
@@ -63,7 +77,13 @@ def _shown(value: Value) -> str:
     return ", ".join(value)
 
 
-def _methods() -> list[Entry]:
+def _sensors(dataset: str) -> Modality:
+    from mdreid_bench.data import registry
+
+    return registry.get(chosen_one(dataset, registry.names(), "dataset")).card.sensors
+
+
+def _methods(_: Modality) -> list[Entry]:
     from mdreid_bench.models import registry
 
     return [
@@ -80,7 +100,7 @@ def _methods() -> list[Entry]:
     ]
 
 
-def _datasets() -> list[Entry]:
+def _datasets(_: Modality) -> list[Entry]:
     from mdreid_bench.data import registry
 
     return [
@@ -88,6 +108,7 @@ def _datasets() -> list[Entry]:
             "name": name,
             "title": card.title,
             "kind": card.kind,
+            "sensors": str(card.sensors),
             "paper": card.paper,
             "height": card.image_size[0],
             "width": card.image_size[1],
@@ -100,9 +121,7 @@ def _datasets() -> list[Entry]:
     ]
 
 
-def _protocols() -> list[Entry]:
-    from protocols.protocol import ALL_PROTOCOLS
-
+def _protocols(sensors: Modality) -> list[Entry]:
     return [
         {
             "name": str(protocol),
@@ -110,26 +129,27 @@ def _protocols() -> list[Entry]:
             "gallery": str(protocol.gallery),
             "matched": protocol.matched,
         }
-        for protocol in ALL_PROTOCOLS
+        for protocol in protocols_of(sensors)
     ]
 
 
-def _suites() -> list[Entry]:
-    from protocols.suites import SUITES, suite
-
+def _suites(sensors: Modality) -> list[Entry]:
+    served = {name: [str(p) for p in suite(name, sensors) if p.needs in sensors] for name in SUITES}
     return [
-        {"name": name, "count": len(suite(name)), "protocols": [str(protocol) for protocol in suite(name)]}
-        for name in SUITES
+        {"name": name, "count": len(protocols), "protocols": protocols}
+        for name, protocols in served.items()
+        if protocols
     ]
 
 
-def _presets() -> list[Entry]:
+def _presets(_: Modality) -> list[Entry]:
     from mdreid_bench.config import presets
 
     return [{"name": name, "summary": presets.describe(name)} for name in presets.names()]
 
 
-_SOURCES: dict[str, Callable[[], list[Entry]]] = {
+_OF_SENSORS = ("protocols", "suites")
+_SOURCES: dict[str, Callable[[Modality], list[Entry]]] = {
     "methods": _methods,
     "datasets": _datasets,
     "protocols": _protocols,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DATA, METHODS, TRAINING, Assignments, ConfigFile, option
+from mdreid_bench.cli.values import chosen_one
 
 
 def show_config(
@@ -29,6 +30,8 @@ def show_config(
     from mdreid_bench.data import registry as datasets
     from mdreid_bench.models import registry as methods
 
+    method = chosen_one(method, methods.names(), "method")
+    dataset = chosen_one(dataset, datasets.names(), "dataset")
     chosen, card = methods.card(method), datasets.get(dataset).card
     overrides = Overrides(config, assignments)
     resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)

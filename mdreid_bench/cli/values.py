@@ -9,6 +9,7 @@ from mdreid_bench.config.schema import LARGEST_SEED
 from mdreid_bench.config.tree import Tree, read_yaml
 from mdreid_bench.errors import UsageError
 from protocols.mixed import MixedAvailability
+from protocols.modality import Modality
 from protocols.names import UnknownNameError
 
 ALL = "all"
@@ -66,18 +67,25 @@ def chosen(names: Iterable[str], valid: Sequence[str], kind: str) -> list[str]:
     Raises:
         UnknownNameError: for a name that is neither valid nor ``all``.
     """
-    folded = {name.casefold(): name for name in reversed(valid)}
     found: dict[str, None] = {}
     for name in names:
-        if name in valid:
-            found[name] = None
-        elif name.casefold() == ALL:
-            found.update(dict.fromkeys(valid))
-        elif name.casefold() in folded:
-            found[folded[name.casefold()]] = None
-        else:
-            raise UnknownNameError(kind, name, [*valid, ALL])
+        every = name.casefold() == ALL and name not in valid
+        found.update(dict.fromkeys(valid if every else [chosen_one(name, valid, kind, [*valid, ALL])]))
     return list(found)
+
+
+def chosen_one(name: str, valid: Sequence[str], kind: str, shown: Sequence[str] | None = None) -> str:
+    """Return the one valid name that was meant, as registered; ``shown`` are the names that the error lists.
+
+    Raises:
+        UnknownNameError: for a name that is not valid.
+    """
+    if name in valid:
+        return name
+    for one in valid:
+        if one.casefold() == name.casefold():
+            return one
+    raise UnknownNameError(kind, name, shown or valid)
 
 
 def with_mix(protocols: Iterable[str], mix: float | None, mix_seed: int | None) -> list[str]:
@@ -108,6 +116,21 @@ def parse_seed(text: str) -> int:
     if not re.fullmatch(r"\s*[0-9]{1,30}\s*", text, re.ASCII) or int(text) > LARGEST_SEED:
         raise UsageError(f"--seed takes a whole number from 0 to {LARGEST_SEED}, not {text!r}.")
     return int(text)
+
+
+def parse_image(text: str) -> tuple[Modality, Path]:
+    """Read ``"D=depth.png"``: the letter of a sensor and a file.
+
+    Raises:
+        UsageError: for another form or an unknown letter.
+    """
+    letter, equals, path = text.partition("=")
+    if not equals or not path or letter.strip().upper() not in Modality.__members__:
+        known = ", ".join(Modality.__members__)
+        raise UsageError(
+            f"--image takes the letter of a sensor ({known}) and a file, such as D=depth.png, not {text!r}."
+        )
+    return Modality.parse(letter), Path(path)
 
 
 def parse_size(text: str) -> int:

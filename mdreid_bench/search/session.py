@@ -81,7 +81,7 @@ def make_index(
 
 def find(
     index: Path,
-    images: Mapping[str, Path | None],
+    images: Mapping[Modality, Path],
     top: int,
     results: Path,
     camera: int,
@@ -92,7 +92,7 @@ def find(
 
     Args:
         index: its folder.
-        images: file by letter of the sensor, R, N or T; None for those that are absent.
+        images: file by sensor.
         top: number of items wanted.
         results: results folder with the run that made the index.
         camera: that took the query.
@@ -103,9 +103,9 @@ def find(
         UsageError: when there is no image, or the camera is none that the method knows.
         DataError: when the index, its run or an image cannot be used.
     """
-    query = seen("query", {Modality.parse(m): path for m, path in images.items() if path is not None})
-    if not query.images:
-        raise UsageError("A query needs at least one image; give it with --rgb, --nir or --tir.")
+    if not images:
+        raise UsageError("A query needs at least one image; give it with --rgb, --nir, --tir or --image.")
+    query = seen("query", images)
     on = pick_device(device)
     loaded = SearchIndex.read(index)
     folder = find_run(Store(results), loaded.facts.run)

@@ -19,6 +19,7 @@ from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.results.schema import Metrics
 from protocols.names import UnknownNameError
 from tests.cli.running import START, environment, mdreid_bench
+from tests.report.fakes import put, study
 
 GOLDEN = Path(__file__).parent / "golden" / "help.txt"
 
@@ -26,7 +27,7 @@ GOLDEN = Path(__file__).parent / "golden" / "help.txt"
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Make ``mdreid-bench list suites`` raise."""
 
-    def failing() -> None:
+    def failing(_: object) -> None:
         raise error
 
     monkeypatch.setitem(list_command._SOURCES, "suites", failing)
@@ -57,6 +58,21 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert shown.exit_code == 0
     assert f"  mdreid-bench {command}" in shown.output
     assert f"mdreid-bench {command} [OPTIONS]" in shown.output.replace("\n", "")
+
+
+def test_what_only_looks_things_up_answers_without_torch(tmp_path: Path) -> None:
+    put(tmp_path, study(suites=["all"], seeds=(0,)))
+    kinds = ("methods", "datasets", "protocols", "suites", "presets")
+    calls = [["--help"], ["run", "--help"], *(["list", kind] for kind in kinds)]
+    calls += [["show-config", "--method", method, "--dataset", "msvr310"] for method in ("mdreid", "top-reid")]
+    formats = ["--latex", "--markdown", "--csv", "--html", "--out", str(tmp_path / "out")]
+    calls += [["report", "--results", str(tmp_path), *given] for given in ([], formats)]
+    code = (
+        "import sys; from typer.testing import CliRunner; from mdreid_bench.cli.app import app\n"
+        f"for call in {calls}: print(CliRunner().invoke(app, call).exit_code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["0 False"] * len(calls)
 
 
 def test_version() -> None:
@@ -158,7 +174,7 @@ def test_a_reader_that_has_gone_is_no_error_to_speak_of(arguments: tuple[str, ..
 def test_a_signal_during_imports_or_at_the_end_leaves_no_traceback(tmp_path: Path, moment: str) -> None:
     (tmp_path / "stopping.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
     code = {
-        "import": "from mdreid_bench.cli import list_command; list_command._SOURCES['suites'] = lambda: "
+        "import": "from mdreid_bench.cli import list_command; list_command._SOURCES['suites'] = lambda _: "
         f"__import__('stopping'); {START}",
         "end": f"import atexit; atexit.register(lambda: __import__('stopping')); {START}",
     }[moment]

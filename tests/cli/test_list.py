@@ -1,6 +1,8 @@
 """``mdreid-bench list``."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -9,14 +11,15 @@ from mdreid_bench.cli.app import app
 from mdreid_bench.config import presets
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.models import registry as methods
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT, Modality
+from protocols.protocol import protocols_of
 from protocols.suites import SUITES
 from tests.cli.running import environment
 
 NAMES = {
     "methods": list(methods.names()),
     "datasets": list(datasets.names()),
-    "protocols": [str(protocol) for protocol in ALL_PROTOCOLS],
+    "protocols": [str(protocol) for protocol in protocols_of(RNT)],
     "suites": list(SUITES),
     "presets": list(presets.names()),
 }
@@ -48,6 +51,37 @@ def test_json_keeps_types() -> None:
     suites = {entry["name"]: entry for entry in json.loads(run("suites", "--json").stdout)}
     assert suites["all"]["protocols"] == NAMES["protocols"]
     assert suites["all"]["count"] == 49
+
+
+@pytest.fixture
+def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset called Pairs of RGB and thermal images among the registered ones."""
+    card = replace(datasets.get("msvr310").card, name="Pairs", sensors=Modality.R | Modality.T, default_protocols=())
+    monkeypatch.setattr(datasets, "names", lambda: ("Pairs",))
+    monkeypatch.setattr(datasets, "get", lambda name: {"Pairs": SimpleNamespace(card=card)}[name])
+
+
+@pytest.mark.usefixtures("pairs")
+def test_protocols_and_suites_follow_the_sensors_of_a_dataset() -> None:
+    protocols = json.loads(run("protocols", "--dataset", "pairs", "--json").stdout)
+    assert [entry["name"] for entry in protocols] == [
+        f"{q}-to-{g}" for q in ("R", "T", "RT") for g in ("R", "T", "RT")
+    ]
+    suites = {entry["name"]: entry for entry in json.loads(run("suites", "--dataset", "Pairs", "--json").stdout)}
+    assert suites["missing"]["protocols"] == ["R-to-R", "T-to-T"]
+    assert suites["ablation"]["protocols"] == ["RT-to-RT"]
+    assert "paper-matched" not in suites
+
+
+@pytest.mark.usefixtures("pairs")
+def test_a_dataset_of_the_wrong_list_or_name_exits_2() -> None:
+    for arguments, message in (
+        (("methods", "--dataset", "pairs"), "goes with list protocols and list suites alone"),
+        (("suites", "--dataset", "pears"), "Did you mean 'Pairs'?"),
+    ):
+        done = run(*arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert message in done.stderr
 
 
 def test_long_lists_are_shortened_in_tables_only() -> None:
