@@ -17,7 +17,7 @@ Value = str | int | bool | list[str]
 Entry = dict[str, Value]
 MANY = 8
 """Above this length, a list in a table cell shows its beginning and end; JSON has all of it."""
-LONG = ("paper", "url")
+LONG = ("paper", "url", "licence", "bibtex")
 """What JSON alone has, because a table would be too wide."""
 
 
@@ -110,6 +110,8 @@ def _datasets(_: Modality) -> list[Entry]:
             "kind": card.kind,
             "sensors": str(card.sensors),
             "paper": card.paper,
+            "licence": card.licence,
+            "bibtex": card.bibtex,
             "height": card.image_size[0],
             "width": card.image_size[1],
             "cameras": card.cameras,

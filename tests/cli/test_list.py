@@ -53,6 +53,13 @@ def test_json_keeps_types() -> None:
     assert suites["all"]["count"] == 49
 
 
+def test_json_says_how_to_cite_a_dataset_and_on_which_terms_it_may_be_used() -> None:
+    by_name = {entry["name"]: entry for entry in json.loads(run("datasets", "--json").stdout)}
+    assert by_name["msvr310"]["bibtex"].startswith("@article{zheng2023msvr310,")
+    assert "no licence is stated" in by_name["msvr310"]["licence"]
+    assert "bibtex" not in run("datasets").stdout
+
+
 @pytest.fixture
 def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset called Pairs of RGB and thermal images among the registered ones."""
