@@ -1,5 +1,9 @@
 """Errors that a user can cause: one sentence each, an exit code, no traceback."""
 
+from protocols.names import UnknownNameError
+
+_TOO_LARGE = ("out of memory", "can't allocate memory", "not enough memory")
+
 
 class MdreidError(Exception):
     """Base of all expected errors; the command line prints the message alone and exits with ``exit_code``."""
@@ -17,3 +21,43 @@ class DataError(MdreidError):
     """Images, weights or records on disk are missing or not what they should be."""
 
     exit_code = 3
+
+
+def expected(error: Exception) -> MdreidError:
+    """Return an error of any kind as one that can be shown, with its sentence and exit code."""
+    if isinstance(error, MdreidError):
+        return error
+    if isinstance(error, UnknownNameError):
+        return UsageError(str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        return DataError(f"Cannot use {error.filename}: {error.strerror}.")
+    if is_out_of_memory(error):
+        return MdreidError(
+            "There is too little memory; use smaller batches with --batch-size and --set evaluation.batch_size=8, "
+            "fewer loader processes with --set data.workers=0, or a smaller --memory-budget."
+        )
+    return _invalid(error) or _unexpected(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that a device or the machine has no memory left."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _TOO_LARGE)
+
+
+def _invalid(error: Exception) -> UsageError | None:
+    from pydantic import ValidationError  # here, because most commands never need it
+
+    if not isinstance(error, ValidationError):
+        return None
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    where = f"{error.title} {path}".strip()
+    return UsageError(f"Invalid value for {where}: {first['msg']}.")
+
+
+def _unexpected(error: Exception) -> MdreidError:
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    hint = "this should not happen; run again with MDREID_DEBUG=1 for the traceback and report it"
+    return MdreidError(f"{what} ({hint}).")

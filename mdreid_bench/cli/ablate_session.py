@@ -14,8 +14,7 @@ from mdreid_bench.models.mdreid import ablation
 from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import MeasuredRow, study_table
 from mdreid_bench.report.table import Table
-from mdreid_bench.runs.execute import Executor
-from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
+from mdreid_bench.runs.outcome import Outcomes, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 
@@ -129,26 +128,21 @@ class AblateSession:
 
     def carry_out(self) -> int:
         """Measure everything that is new, print the tables and the folder of the records; return the exit code."""
-        plan = self.cells()
-        executor = Executor(
-            self.workspace.device, self.console, on_nan=self.arguments.on_nan, ranks=self.workspace.ranks
-        )
-        outcome = carry_out(plan, executor, self.console, keep_going=self.arguments.keep_going)
+        outcomes = self.workspace.carry_out(self.cells())
         for study in self.planned:
-            table = self._table(study, outcome)
+            table = self._table(study, outcomes)
             if table is not None:
                 self.console.table(table)
-        if outcome.last is not None:
+        if outcomes.last is not None:
             self.console.result(self.workspace.store.runs)
-        return outcome.exit_code(len(plan))
+        return outcomes.exit_code
 
-    def _table(self, planned: PlannedStudy, outcome: Outcome) -> Table | None:
-        gaps = [(run.run_key, f"failed: {error}") for run, _, error in outcome.failures]
-        gaps += [(run.run_key, "skipped after a failure") for run, _ in outcome.skipped]
+    def _table(self, planned: PlannedStudy, outcomes: Outcomes) -> Table | None:
+        gaps = [(outcome.cell.run.run_key, outcome.reason) for outcome in outcomes.without_record]
         rows = []
         for row in planned.rows:
             seeds = {run.run_key: run.config.seed for run in row.runs}
-            records = [record for record in outcome.records if record.run_key in seeds]
+            records = [record for record in outcomes.records if record.run_key in seeds]
             absent = dict.fromkeys((seeds[key], reason) for key, reason in gaps if key in seeds)
             rows.append(MeasuredRow(row.row.label, records, tuple(absent)))
         options = planned.rows[-1].runs[0].config.options

@@ -6,8 +6,7 @@ from types import FrameType
 
 import typer
 
-from mdreid_bench.errors import DataError, MdreidError, UsageError
-from protocols.names import UnknownNameError
+from mdreid_bench.errors import expected
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
@@ -73,40 +72,10 @@ def describe(error: BaseException) -> Failure | None:
         return Failure(f"Stopped by {error}; the same command goes on from here.", 128 + error.number)
     if isinstance(error, KeyboardInterrupt):
         return Failure("Interrupted; the same command goes on from here.", INTERRUPTED)
-    if isinstance(error, MdreidError):
-        return Failure(str(error), error.exit_code)
-    if isinstance(error, UnknownNameError):
-        return Failure(str(error), UsageError.exit_code)
     # Some versions of typer bundle click, so its errors cannot be recognised by their class.
     if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or hasattr(error, "format_message"):
         return None
-    if isinstance(error, OSError) and error.filename is not None:
-        return Failure(f"Cannot use {error.filename}: {error.strerror}.", DataError.exit_code)
-    return _invalid(error) or _unexpected(error)
-
-
-def expected(error: Exception) -> MdreidError:
-    """Return an error of a run as one that can be shown beside the results of the others."""
-    if isinstance(error, MdreidError):
-        return error
-    failure = describe(error)
-    result = MdreidError(failure.message if failure else str(error))
-    result.exit_code = failure.exit_code if failure else MdreidError.exit_code
-    return result
-
-
-def _invalid(error: BaseException) -> Failure | None:
-    from pydantic import ValidationError  # here, because most commands never need it
-
-    if not isinstance(error, ValidationError):
+    if not isinstance(error, Exception):
         return None
-    first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    where = f"{error.title} {path}".strip()
-    return Failure(f"Invalid value for {where}: {first['msg']}.", UsageError.exit_code)
-
-
-def _unexpected(error: BaseException) -> Failure:
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    hint = "this should not happen; run again with MDREID_DEBUG=1 for the traceback and report it"
-    return Failure(f"{what} ({hint}).", MdreidError.exit_code)
+    shown = expected(error)
+    return Failure(str(shown), shown.exit_code)

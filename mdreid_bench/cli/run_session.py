@@ -11,8 +11,7 @@ from mdreid_bench.cli.workspace import SMALLEST, Workspace
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
-from mdreid_bench.runs.execute import Executor
-from mdreid_bench.runs.outcome import Outcome, carry_out, plan_table
+from mdreid_bench.runs.outcome import Outcomes, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
@@ -78,23 +77,15 @@ class RunSession:
         A cell that fails does not keep the others from being finished, unless the user wants that. When all fail
         alike, so does the command.
         """
-        plan = self.cells()
-        given = self.arguments
-        executor = Executor(
-            self.workspace.device, self.console, given.memory_budget, given.on_nan, self.workspace.ranks
-        )
-        outcome = carry_out(plan, executor, self.console, keep_going=given.keep_going)
+        outcomes = self.workspace.carry_out(self.cells(), self.arguments.memory_budget)
         order = {str(setting): place for place, setting in enumerate(self.settings)}
-        records = sorted(outcome.records, key=lambda record: order[record.protocol])
-        for table in run_tables(records, _absent(outcome)):
+        records = sorted(outcomes.records, key=lambda record: order[record.protocol])
+        for table in run_tables(records, _absent(outcomes)):
             self.console.table(table)
-        if outcome.last is not None:
-            self.console.result(self._written(plan, outcome.last))
-        return outcome.exit_code(len(plan))
-
-    def _written(self, plan: list[tuple[Run, list[Cell]]], last: Path) -> Path:
-        """Return the path of the record, or of the folder of all of them when there are several."""
-        return last if sum(len(cells) for _, cells in plan) == 1 else self.workspace.store.runs
+        if outcomes.last is not None:
+            # Of several records, the folder of all of them.
+            self.console.result(outcomes.last if outcomes.cells == 1 else self.workspace.store.runs)
+        return outcomes.exit_code
 
 
 def _method_of(weights: Path, named: Sequence[str]) -> str:
@@ -109,12 +100,10 @@ def _method_of(weights: Path, named: Sequence[str]) -> str:
     return method
 
 
-def _absent(outcome: Outcome) -> list[Absent]:
+def _absent(outcomes: Outcomes) -> list[Absent]:
     """Return the cells that have no record, and why."""
-    reasons = [(run, cells, f"failed: {error}") for run, cells, error in outcome.failures]
-    reasons += [(run, cells, "skipped after a failure") for run, cells in outcome.skipped]
     return [
-        Absent(run.config.dataset, run.config.method, str(cell.setting), reason)
-        for run, cells, reason in reasons
-        for cell in cells
+        Absent(cell.run.config.dataset, cell.run.config.method, str(cell.setting), outcome.reason)
+        for outcome in outcomes.without_record
+        for cell in [outcome.cell]
     ]

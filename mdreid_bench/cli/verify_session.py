@@ -12,8 +12,6 @@ from mdreid_bench.models import registry
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.verification import check_table, compare, protocols_of, published
 from mdreid_bench.results.published import Figure
-from mdreid_bench.runs.execute import Executor
-from mdreid_bench.runs.outcome import carry_out
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.weights_file import recognise
@@ -63,10 +61,11 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
         weights=options.weights,
     )
     (run,) = plan_runs(request, workspace.indexes, workspace.store)
-    outcome = carry_out([(run, plan_cells(run, settings))], Executor(workspace.device, console), console)
-    if not outcome.records:
-        raise outcome.failures[0][2]
-    checks = compare(wanted, outcome.records)
+    outcomes = workspace.carry_out([(run, plan_cells(run, settings))])
+    errors = [outcome.error for outcome in outcomes.all if outcome.error is not None]
+    if errors and not outcomes.records:
+        raise errors[0]
+    checks = compare(wanted, outcomes.records)
     synthetic = run.index.synthetic
     notes = _notes(given, run.config.options.get(SIMILARITY), wanted, synthetic=synthetic)
     table = check_table(f"{given.method} on {options.dataset}", checks, notes, synthetic=synthetic)

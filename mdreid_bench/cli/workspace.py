@@ -15,7 +15,11 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.results.store import Store
+from mdreid_bench.runs.execute import Means, execute
+from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line
+from mdreid_bench.runs.plan import Plan
 from mdreid_bench.weights.weights_file import recognise
+from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
 
 SMALLEST = "tiny"
@@ -46,6 +50,28 @@ class Workspace:
         self.device = pick_device(arguments.device)
         self.ranks = Ranks.join(self.device)
         self.store = Store(arguments.results)
+
+    def carry_out(self, plan: Plan, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> Outcomes:
+        """Measure everything that is new; say what is to be done, what fails, and what came of it.
+
+        Of several processes that share the work, the first one alone has outcomes.
+
+        Raises:
+            UsageError: before anything is trained, when a training set cannot fill a batch.
+            DataError: likewise, when weights of the trunk are not to be had.
+        """
+        given, found = self.arguments, list[Outcome]()
+        means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks)
+        self.console.message(plan_line(plan, self.device.type))
+        for outcome in execute(plan, means, keep_going=given.keep_going):
+            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                self.console.error(f"{outcome.where}: {outcome.error}")
+            found.append(outcome)
+        outcomes = Outcomes(plan, found)
+        if any(outcome.error for outcome in found) and not given.keep_going:
+            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
+        self.console.message(outcomes.summary)
+        return outcomes
 
     @property
     def cards(self) -> list[DatasetCard]:

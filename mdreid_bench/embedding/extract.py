@@ -1,7 +1,6 @@
 """One pass over the distinct test images, seven embedding matrices on disk."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -14,11 +13,10 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.loading import Feeder, TestImages, worker_count
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
-from mdreid_bench.errors import MdreidError
+from mdreid_bench.errors import MdreidError, is_out_of_memory
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.processes.device import DTYPES, check_compiler, pick_precision
-from mdreid_bench.processes.memory import is_out_of_memory, release
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.weights import checkpoint
@@ -48,45 +46,35 @@ def extract(
         folder: where the matrices go; complete once its item table exists.
         device: to compute on.
         reporter: receives progress.
-        ranks: the processes that share the triplets, of which this one leads; the others call ``extract_share``.
+        ranks: the processes that share the triplets; the leader stores what all of them embed.
 
     Raises:
         DataError: when the file system refuses.
         MdreidError: when not even a single triplet fits into the memory, or another process fails.
     """
     count = len(index.test)
-    weights = checkpoint.digest(method.state_dict())
-    precision = pick_precision(config.evaluation.precision, device, method)
-    facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
-    parts = Parts(folder, facts)
-    first = ranks.agree(ranks.together(parts.begin))
+    precision = ranks.agree(pick_precision(config.evaluation.precision, device, method))
+    config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"precision": precision})})
+    with ranks.together():
+        weights = checkpoint.digest(method.state_dict())
+        facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
+        parts = Parts(folder, facts)
+        first = parts.begin() if ranks.leads else 0
+    first = ranks.agree(first)
     with reporter.track(f"extracting {config.method} on {config.dataset}", count) as step:
         if first:
             step(first, note="resumed")
-
-        def keep(batches: Sequence[Batch]) -> None:
-            for rows, vectors in batches:
-                parts.add(rows, vectors)
-                step(len(rows))
-
         for batches in _rounds(method, index, config, device, SUBSETS, first, reporter, ranks):
-            ranks.together(partial(keep, batches))
-    parts.flush()
-    parts.join(count)
-    folder.write_items(TestItems.of(index, precision))
-    Parts.remove(folder)
-
-
-def extract_share(method: Method, index: DatasetIndex, config: RunConfig, device: torch.device, ranks: Ranks) -> None:
-    """Embed what falls to this process and send it to the leader, which stores it.
-
-    Raises:
-        MdreidError: when not even a single triplet fits into the memory, or another process fails.
-    """
-    first = ranks.agree(ranks.together(lambda: 0))
-    for batches in _rounds(method, index, config, device, SUBSETS, first, Silent(), ranks):
-        ranks.together(lambda: None)
-        assert not batches
+            with ranks.together():
+                for rows, vectors in batches:
+                    parts.add(rows, vectors)
+                    step(len(rows))
+    with ranks.together():
+        if ranks.leads:
+            parts.flush()
+            parts.join(count)
+            folder.write_items(TestItems.of(index, precision))
+            Parts.remove(folder)
 
 
 def embedded(
@@ -130,19 +118,19 @@ def _rounds(
     ranks: Ranks,
 ) -> Iterator[list[Batch]]:
     """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
-    embedder = ranks.together(lambda: Embedder(ready(method, config, device), device, subsets, config, reporter))
+    with ranks.together():
+        embedder = Embedder(ready(method, config, device), device, subsets, config, reporter)
     count, size = len(index.test), config.evaluation.batch_size
     cameras = torch.from_numpy(index.test.labels.camera)
     feeder = Feeder(TestImages(index, config), worker_count(config, count, device), pin=device.type == "cuda")
     batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
     loaded = feeder(batches[ranks.rank :: ranks.size])
 
-    def following() -> Batch | None:
-        images, rows = next(loaded, (None, None))
-        return None if images is None or rows is None else (rows, embedder(images, cameras[rows]))
-
     for _ in range(0, len(batches), ranks.size):
-        yield [batch for batch in ranks.collect(ranks.together(following)) if batch is not None]
+        with ranks.together():
+            images, rows = next(loaded, (None, None))
+            own = None if images is None or rows is None else (rows, embedder(images, cameras[rows]))
+        yield [batch for batch in ranks.collect(own) if batch is not None]
 
 
 def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
@@ -213,7 +201,8 @@ class Embedder:
                 f"{self.config.method}; use --device cpu, or smaller images with --set image.scale=0.5."
             )
         self.size = tried // 2
-        release(self.device)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # so that smaller blocks fit
         self.reporter.message(
             f"Too little memory for {tried} triplets at once with {self.config.method}; going on with {self.size}."
         )

@@ -2,7 +2,7 @@
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mdreid_bench.errors import MdreidError, UsageError
+from mdreid_bench.errors import MdreidError, UsageError, is_out_of_memory
 from mdreid_bench.processes.launch import launched
-from mdreid_bench.processes.memory import is_out_of_memory
 
 T = TypeVar("T")
 _PATIENCE = timedelta(hours=2)
@@ -25,6 +24,10 @@ class PeerFailedError(MdreidError):
     """Another of the processes cannot go on."""
 
 
+class PeerGoneError(PeerFailedError):
+    """Another of the processes has ended, so that nothing more can be done together."""
+
+
 @contextmanager
 def _meeting() -> Iterator[None]:
     """Turn the error of a process that waited for another in vain into a message for the user."""
@@ -33,7 +36,7 @@ def _meeting() -> Iterator[None]:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        raise PeerFailedError(
+        raise PeerGoneError(
             "Another of the processes that share the work has ended or cannot be reached; see what it said, and run "
             "the same command again to go on from here."
         ) from error
@@ -89,27 +92,29 @@ class Ranks:
         received: T = box[0]
         return received
 
-    def together(self, work: Callable[[], T]) -> T:
-        """Do some work in every process; when it fails in one, it fails in all.
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do the work of a block in every process; when it fails in one, it fails in all.
+
+        Nothing may be exchanged inside the block: who fails there would be missed by the others.
 
         Raises:
             PeerFailedError: when it failed in another process; with the reason.
         """
-        if self.size == 1:
-            return work()
         failure: Exception | None = None
-        result: Any = None
         try:
-            result = work()
+            yield
         except Exception as error:
+            if self.size == 1:
+                raise
             failure = error
+        if self.size == 1:
+            return
         failed = torch.tensor(float(failure is not None), device=_device())
         with _meeting():
             dist.all_reduce(failed)
         if failed > 0:
             self._fail(failure)
-        answer: T = result
-        return answer
 
     def _fail(self, failure: Exception | None) -> None:
         reasons: list[str | None] = [None] * self.size
@@ -141,18 +146,20 @@ class Ranks:
         return gathered
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its mean over the processes."""
+        """Replace every gradient by its mean over the processes.
+
+        ``DistributedDataParallel`` would send gradients while others are still computed. But then a process whose
+        backward pass fails leaves the others waiting in theirs until the patience ends, without its reason; here all
+        learn of it first. Sent one by one they are on their way at once, and nothing is copied.
+        """
         gradients = [p.grad for p in parameters if p.grad is not None]
-        if self.size == 1 or not gradients:
+        if self.size == 1:
             return
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         with _meeting():
-            dist.all_reduce(flat)
-        flat /= self.size
-        start = 0
+            for work in [dist.all_reduce(gradient, async_op=True) for gradient in gradients]:
+                work.wait()
         for gradient in gradients:
-            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-            start += gradient.numel()
+            gradient /= self.size
 
     def share_weights(self, method: nn.Module) -> None:
         """Give all processes the leader's parameters and buffers, wherever each process keeps its own."""
@@ -169,7 +176,11 @@ ALONE = Ranks()
 
 
 class _Gather(torch.autograd.Function):
-    """Concatenates the rows of all processes; the gradient of a process is that of its own rows."""
+    """Concatenates the rows of all processes; the gradient of a process is that of its own rows.
+
+    That of ``torch.distributed.nn.functional.all_gather`` sends gradients on the way back, though all processes have
+    computed the same ones; when one of them fails there, the others wait for it until their patience ends.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, ranks: Ranks) -> Tensor:

@@ -1,9 +1,10 @@
-"""Carrying out a run: train or load, extract or reuse, score what is new, write records."""
+"""Carrying out a plan: train or load, extract or reuse, score what is new, write records; on one process or many."""
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,195 +13,254 @@ import torch
 from mdreid_bench.embedding.derive import derive
 from mdreid_bench.embedding.extract import extract
 from mdreid_bench.embedding.stored import TestItems
-from mdreid_bench.errors import MdreidError
+from mdreid_bench.errors import MdreidError, expected
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.models.method import Method
 from mdreid_bench.processes.device import device_name, pick_precision
-from mdreid_bench.processes.ranks import ALONE, Ranks
-from mdreid_bench.progress import Reporter
+from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
+from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
-from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.atomic import write_json
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.runs.facts import describe
-from mdreid_bench.runs.follow import Order
-from mdreid_bench.runs.plan import Cell, Run
+from mdreid_bench.runs.outcome import UNFIT, Outcome
+from mdreid_bench.runs.plan import Cell, Plan, Run
+from mdreid_bench.runs.preflight import check_runs
 from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
 from mdreid_bench.weights import checkpoint, weights_file
+from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
-Done = Callable[[Cell, Record], None]
-Failed = Callable[[Cell, MdreidError], None]
 
+@dataclass(frozen=True)
+class Means:
+    """What a plan is carried out with.
 
-class Executor:
-    """Carries out runs on one device; several processes may do so in one results folder.
-
-    Args:
+    Attributes:
         device: to train and extract on.
         reporter: receives messages and progress.
         memory_budget: bytes for scores.
         on_nan: what training does with a batch whose loss or gradient is not finite.
-        ranks: the processes that share the work, of which this one leads; the others follow.
+        ranks: the processes that share the work.
     """
 
-    def __init__(
-        self,
-        device: torch.device,
-        reporter: Reporter,
-        memory_budget: int = DEFAULT_MEMORY_BUDGET,
-        on_nan: OnNan = "stop",
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.device, self.reporter, self.memory_budget, self.on_nan = device, reporter, memory_budget, on_nan
-        self.ranks = ranks
-
-    def execute(self, run: Run, cells: Sequence[Cell], done: Done, failed: Failed | None = None) -> None:
-        """Measure the new cells of a run; nothing is trained or extracted that is stored already.
-
-        Args:
-            run: what to evaluate.
-            cells: of this run.
-            done: called with each cell as soon as its record is there; the cell has the record, too, when it was
-                stored before or measured by another process.
-            failed: called with a cell that cannot be measured and the reason; without it, the reason is raised.
-
-        Raises:
-            MdreidError: when the run cannot go on; records written so far stay.
-        """
-        tidy(run)
-        for cell in cells:
-            if cell.record is not None:
-                done(cell, cell.record)
-        new = [cell for cell in cells if cell.record is None]
-        if new:
-            _Execution(self, run).carry_out(new, done, failed)
-
-    @staticmethod
-    def is_taken(run: Run) -> bool:
-        """Tell whether another process is training or extracting for a run at this moment."""
-        if run.embedded:
-            return False
-        return in_use(run.embedding_lock) or (run.must_train and in_use(run.training_folder.lock))
+    device: torch.device
+    reporter: Reporter
+    memory_budget: int = DEFAULT_MEMORY_BUDGET
+    on_nan: OnNan = "stop"
+    ranks: Ranks = ALONE
 
 
-class _Execution:
-    """One run on its way, with a log file of its own."""
+@dataclass(frozen=True)
+class _Job:
+    """One run on its way: what it is carried out with, where it is logged, and how long its phases took."""
 
-    def __init__(self, executor: Executor, run: Run) -> None:
-        self.run, self.device, self.on_nan, self.ranks = run, executor.device, executor.on_nan, executor.ranks
-        self.memory_budget = executor.memory_budget
-        self.log = RunLog(run.store.folder(run.id).log, executor.reporter)
-        self.seconds: dict[str, float] = {}
-
-    def carry_out(self, cells: Sequence[Cell], done: Done, failed: Failed | None) -> None:
-        """Provide the embeddings, then measure the cells; those that another process is measuring come last."""
-        run = self.run
-        facts = describe(run)
-        self.log.note(f"{run.name}: {len(cells)} cells to measure on {self.device.type}, run key {run.run_key}")
-        with self.log.failures():
-            if not run.embeddings.items_file.exists():
-                self._embed(run)
-            items = run.embeddings.read_items()
-            with self.log.track(f"scoring {run.name}", len(cells)) as step:
-                taken = []
-                for cell in cells:
-                    with attempt(_cell_lock(cell)) as held:
-                        if held is None:
-                            taken.append(cell)
-                            continue
-                        self._measure(cell, facts, items, done, failed)
-                    step(note=str(cell.setting))
-                for cell in taken:
-                    with locked(_cell_lock(cell), f"{cell.setting} of {run.name}", self.log):
-                        self._measure(cell, facts, items, done, failed)
-                    step(note=str(cell.setting))
-
-    def _measure(self, cell: Cell, facts: RunFacts, items: TestItems, done: Done, failed: Failed | None) -> None:
-        """Score a cell that is locked, unless another process did so before."""
-        stored = cell.run.scope.believed(str(cell.setting), cell.average_precision)
-        if stored is not None:
-            done(replace(cell, record=stored), stored)
-            return
-        try:
-            record = self._scorer(cell, facts)(items, cell.setting)
-        except MdreidError as error:
-            if failed is None:
-                raise
-            self.log.note(f"failed: {cell.setting}: {error}")
-            failure = error
-        else:
-            done(cell, record)
-            return
-        failed(cell, failure)
-
-    def _embed(self, run: Run) -> None:
-        """Provide the embeddings of a run, unless another process does: derived from its source's, or extracted."""
-        with locked(run.embedding_lock, f"the embeddings of {run.name}", self.log):
-            if run.embeddings.items_file.exists():
-                return
-            if run.source is None:
-                method = self._trained(run)
-                # Written before the extraction: once embeddings exist, this branch never runs again.
-                write_json(run.store.folder(run.id).cost, _cost(method, run))
-                with self._phase("extract"):
-                    self._extract(method, run)
-                return
-            if not run.source.embedded:
-                describe(run.source)
-                self._embed(run.source)
-            derive(run, run.source)
-
-    def _trained(self, run: Run) -> Method:
-        """Build the method and give it its weights: the user's file, stored ones, or freshly trained ones."""
-        method = run.build()
-        if run.weights:
-            weights_file.load(run.weights, method, run.config)
-        elif run.method.card.trains:
-            folder = run.training_folder
-            with locked(folder.lock, f"the training of {run.name}", self.log):
-                if not folder.weights.exists():
-                    with self._phase("train"):
-                        self._train(method, run)
-            checkpoint.load_weights(folder.weights, method)
-        return method
-
-    def _train(self, method: Method, run: Run) -> None:
-        folder, on, ranks = run.training_folder, self.device, self.ranks
-        ranks.agree(Order("train", run.run_key, pick_precision(run.config.precision, on, method)))
-        trainer = ranks.together(
-            lambda: Trainer(method, run.index, run.config, folder, on, self.log, self.on_nan, ranks)
-        )
-        trainer.run()
-
-    def _extract(self, method: Method, run: Run) -> None:
-        precision = pick_precision(run.config.evaluation.precision, self.device, method)
-        self.ranks.agree(Order("extract", run.run_key, precision))
-        self.ranks.together(lambda: None)  # the others build the method meanwhile
-        self.ranks.share_weights(method)
-        extract(method, run.index, run.config, run.embeddings, self.device, self.log, self.ranks)
-
-    def _scorer(self, cell: Cell, facts: RunFacts) -> CellScorer:
-        return CellScorer(
-            facts=facts,
-            scope=cell.run.scope,
-            average_precision=cell.average_precision,
-            memory_budget=self.memory_budget,
-            gpu=device_name(self.device),
-            seconds=self.seconds,
-        )
+    means: Means
+    log: RunLog
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> Iterator[None]:
         """Add the time of a block to a phase of the record's provenance."""
         start = time.monotonic()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+    @contextmanager
+    def alone_at(self, path: Path, what: str) -> Iterator[None]:
+        """Hold a lock for the block, which the leader takes for all processes that share the work."""
+        with ExitStack() as stack:
+            with self.means.ranks.together():
+                if self.means.ranks.leads:
+                    stack.enter_context(locked(path, what, self.log))
+            yield
+
+
+def execute(plan: Plan, means: Means, *, keep_going: bool = True) -> Iterator[Outcome]:
+    """Measure the new cells of a plan, and yield an outcome for each of its cells as soon as it is known.
+
+    Nothing is trained or extracted that is stored already. Runs that another command is busy with come last. Of
+    several processes that share the work, all go through the same plan: what the leader finds on disk holds for all,
+    what fails in one fails in all, and the leader alone scores, writes and yields.
+
+    Args:
+        plan: what is asked for.
+        means: device, reporter and the like.
+        keep_going: finish the other cells when one fails.
+
+    Raises:
+        UsageError: before anything is trained, when a training set cannot fill a batch.
+        DataError: likewise, when weights of the trunk are not to be had.
+        PeerGoneError: in a process that follows, when another has ended.
+    """
+    ranks, settled = means.ranks, set[tuple[str, str]]()
+    with ranks.together():
+        check_runs(plan, means.device)
+    for run, cells in _free_ones_first(plan, ranks):
+        stop = gone = False
+        try:
+            for outcome in _one_run(run, cells, means):
+                settled.add(outcome.cell.key)
+                yield outcome
+                if stop := outcome.error is not None and not keep_going:
+                    break
+        except Exception as error:
+            gone = isinstance(error, PeerGoneError)
+            if gone and not ranks.leads:
+                raise
+            stop = not keep_going
+            left = [cell for cell in cells if cell.key not in settled] if ranks.leads else []
+            settled |= {cell.key for cell in left}
+            where = f"{run.name}, {left[0].setting}" if len(left) == 1 else run.name
+            failure = expected(error)
+            yield from (Outcome(cell, "failed", error=failure, where=where) for cell in left)
+        if gone or ranks.agree(stop):
+            break
+    if ranks.leads:
+        rest = [cell for _, cells in plan for cell in cells if cell.key not in settled]
+        yield from (Outcome(cell, UNFIT if cell.state == UNFIT else "skipped") for cell in rest)
+
+
+def _free_ones_first(plan: Plan, ranks: Ranks) -> Iterator[tuple[Run, Sequence[Cell]]]:
+    """Yield the runs of a plan, at last those that another command is training or extracting for."""
+    busy = []
+    for run, cells in plan:
+        with ranks.together():
+            taken = ranks.leads and _is_taken(run)
+        if ranks.agree(taken):
+            busy.append((run, cells))
+        else:
+            yield run, cells
+    yield from busy
+
+
+def _is_taken(run: Run) -> bool:
+    if run.embedded:
+        return False
+    return in_use(run.embedding_lock) or (run.must_train and in_use(run.training_folder.lock))
+
+
+def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]:
+    """Provide the embeddings of a run, then measure its new cells; those that others are measuring come last.
+
+    Raises:
+        MdreidError: when the run cannot go on; records written so far stay.
+    """
+    ranks = means.ranks
+    with ranks.together():
+        if ranks.leads:
+            tidy(run)
+    if ranks.leads:
+        yield from (Outcome(cell, "reused", cell.record) for cell in cells if cell.record is not None)
+        yield from (Outcome(cell, UNFIT) for cell in cells if cell.state == UNFIT)
+    new = [cell for cell in cells if cell.state == "new"]
+    if not ranks.agree(len(new)):
+        return
+    path, reporter = (run.store.folder(run.id).log, means.reporter) if ranks.leads else (Path(os.devnull), Silent())
+    job = _Job(means, RunLog(path, reporter))
+    with ranks.together():
+        facts = describe(run) if ranks.leads else None
+    job.log.note(f"{run.name}: {len(new)} cells to measure on {means.device.type}, run key {run.run_key}")
+    with job.log.failures():
+        _provide(run, job)
+    if facts is None:
+        return
+    with job.log.failures():
+        items = run.embeddings.read_items()
+    scorer = _scorer(run, facts, new[0].average_precision, job)
+    with job.log.track(f"scoring {run.name}", len(new)) as step:
+        taken = []
+        for cell in new:
+            with job.log.failures(), attempt(cell.lock) as held:
+                outcome = _measured(cell, scorer, items, job.log) if held is not None else None
+            if outcome is None:
+                taken.append(cell)
+                continue
+            step(note=str(cell.setting))
+            yield outcome
+        for cell in taken:
+            with job.log.failures(), locked(cell.lock, f"{cell.setting} of {run.name}", job.log):
+                outcome = _measured(cell, scorer, items, job.log)
+            step(note=str(cell.setting))
+            yield outcome
+
+
+def _scorer(run: Run, facts: RunFacts, average_precision: AveragePrecision, job: _Job) -> CellScorer:
+    means = job.means
+    return CellScorer(
+        facts=facts,
+        scope=run.scope,
+        average_precision=average_precision,
+        memory_budget=means.memory_budget,
+        gpu=device_name(means.device),
+        seconds=job.seconds,
+    )
+
+
+def _measured(cell: Cell, scorer: CellScorer, items: TestItems, log: RunLog) -> Outcome:
+    """Score a cell that is locked, unless another process did so before."""
+    stored = cell.run.scope.believed(str(cell.setting), cell.average_precision)
+    if stored is not None:
+        return Outcome(cell, "reused", stored)
+    try:
+        return Outcome(cell, "done", scorer(items, cell.setting))
+    except MdreidError as error:
+        log.note(f"failed: {cell.setting}: {error}")
+        return Outcome(cell, "failed", error=error, where=f"{cell.run.name}, {cell.setting}")
+
+
+def _provide(run: Run, job: _Job) -> None:
+    """Provide the embeddings of a run, unless they are stored: derived from its source's, or extracted."""
+    ranks, stored = job.means.ranks, run.embeddings.items_file
+    if ranks.agree(stored.exists()):
+        return
+    with job.alone_at(run.embedding_lock, f"the embeddings of {run.name}"):
+        if ranks.agree(stored.exists()):
+            return
+        if run.source is None:
+            method = _with_weights(run, job)
+            with ranks.together():
+                if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
+                    write_json(run.store.folder(run.id).cost, _cost(method, run))
+            with job.phase("extract"):
+                extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks)
+            return
+        with ranks.together():
+            if ranks.leads and not run.source.embedded:
+                describe(run.source)
+        _provide(run.source, job)
+        with ranks.together():
+            if ranks.leads:
+                derive(run, run.source)
+
+
+def _with_weights(run: Run, job: _Job) -> Method:
+    """Build the method and give it its weights: the user's file, stored ones, or freshly trained ones."""
+    ranks, device, folder = job.means.ranks, job.means.device, run.training_folder
+    with ranks.together():
+        method = run.build()
+    trains = run.method.card.trains and not run.weights
+    if trains:
+        with job.alone_at(folder.lock, f"the training of {run.name}"):
+            if not ranks.agree(folder.weights.exists()):
+                precision = ranks.agree(pick_precision(run.config.precision, device, method))
+                config = run.config.model_copy(update={"precision": precision})
+                with job.phase("train"):
+                    with ranks.together():
+                        trainer = Trainer(method, run.index, config, folder, device, job.log, job.means.on_nan, ranks)
+                    trainer.run()
+    with ranks.together():
+        if ranks.leads and run.weights:
+            weights_file.load(run.weights, method, run.config)
+        elif ranks.leads and trains:
+            checkpoint.load_weights(folder.weights, method)
+    ranks.share_weights(method)
+    return method
 
 
 def _cost(method: Method, run: Run) -> dict[str, Any]:
@@ -208,7 +268,3 @@ def _cost(method: Method, run: Run) -> dict[str, Any]:
     cost = embedding_cost(method, run.config.image_size)
     counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
     return counts | {"digest": canonical_hash(counts)}
-
-
-def _cell_lock(cell: Cell) -> Path:
-    return cell.run.scope.lock_path(str(cell.setting), cell.average_precision)

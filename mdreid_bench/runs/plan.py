@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 
@@ -25,7 +25,8 @@ from mdreid_bench.weights.weights_file import recognise
 from protocols.evaluation import AveragePrecision
 from protocols.suites import Setting
 
-State = Literal["new", "cached"]
+State = Literal["new", "cached", "not applicable"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -182,17 +183,35 @@ class Cell:
         setting: protocol or mixed availability.
         record: the stored record, if there is one.
         average_precision: the form of AP to measure.
+        why_not: why data set or method cannot serve the setting; None where they can.
     """
 
     run: Run
     setting: Setting
     record: Record | None
     average_precision: AveragePrecision = "standard"
+    why_not: str | None = None
 
     @property
     def state(self) -> State:
-        """Whether the cell is still to be measured."""
-        return "new" if self.record is None else "cached"
+        """Whether the cell is still to be measured, or cannot be."""
+        if self.record is not None:
+            return "cached"
+        return "new" if self.why_not is None else "not applicable"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells the cell from the others of a plan."""
+        return self.run.run_key, str(self.setting)
+
+    @property
+    def lock(self) -> Path:
+        """Lock of the process that measures it."""
+        return self.run.scope.lock_path(str(self.setting), self.average_precision)
+
+
+Plan: TypeAlias = Sequence[tuple[Run, Sequence[Cell]]]
+"""Every run with its cells."""
 
 
 @dataclass(frozen=True)

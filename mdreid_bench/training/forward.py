@@ -62,9 +62,11 @@ class Forward:
             method = self.method
             if not isinstance(method, SeparableMethod) or not (self.micro_batch or self.ranks.size > 1):
                 return method.training_losses(batch)
-            represented = self.ranks.together(lambda: self._represent(method, batch))
+            with self.ranks.together():
+                represented = self._represent(method, batch)
             whole = {name: self.ranks.gather(rows) for name, rows in represented.items()}
-            return method.losses(whole, batch.identity)
+            with self.ranks.together():
+                return method.losses(whole, batch.identity)
 
     def _represent(self, method: SeparableMethod, batch: TrainingBatch) -> Encoded:
         count, size = len(batch.camera), self.micro_batch

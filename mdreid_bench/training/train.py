@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +12,9 @@ from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.errors import MdreidError
+from mdreid_bench.errors import MdreidError, is_out_of_memory
 from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
 from mdreid_bench.processes.device import pick_precision
-from mdreid_bench.processes.memory import is_out_of_memory
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.storage.atomic import write_text
@@ -89,20 +87,24 @@ class Trainer:
             if done:
                 step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
             for epoch in range(done + 1, epochs + 1):
-                entry = self._epoch(epoch, step)
-                self.ranks.together(partial(self._close_epoch, epoch, entry))
+                entry = self._epoch(epoch, counts[epoch - 1], step)
+                with self.ranks.together():
+                    if self.ranks.leads:
+                        self.log.append(entry | self.selection.after(self.method, epoch))
+                        self._save(epoch)
                 step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
-        self.ranks.together(self._finish)
+        with self.ranks.together():
+            if self.ranks.leads:
+                kept = self.selection.finish(self.method, epochs)
+                checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
+                self.folder.forget_unfinished()
 
     def _begin(self) -> int:
         """Take up what an earlier process has left, in all processes, and return how many epochs that is."""
-
-        def resume() -> int:
+        with self.ranks.together():
             done = self._resume() if self.ranks.leads else 0
             self.selection.begin(done)
-            return done
-
-        done = self.ranks.agree(self.ranks.together(resume))
+        done = self.ranks.agree(done)
         self.ranks.share_weights(self.method)
         if done and self.ranks.size > 1:
             optimizer, scaler = self.ranks.agree((self.optimizer.state_dict(), self.scaler.state_dict()))
@@ -110,17 +112,6 @@ class Trainer:
             if scaler:
                 self.scaler.load_state_dict(scaler)
         return done
-
-    def _close_epoch(self, epoch: int, entry: dict[str, Any]) -> None:
-        if self.ranks.leads:
-            self.log.append(entry | self.selection.after(self.method, epoch))
-            self._save(epoch)
-
-    def _finish(self) -> None:
-        if self.ranks.leads:
-            kept = self.selection.finish(self.method, self.config.schedule.epochs)
-            checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
-            self.folder.forget_unfinished()
 
     def _facts(self, epoch: int) -> WeightsFacts:
         """Describe the weights of an epoch, so that the method can be built from their file alone."""
@@ -134,7 +125,7 @@ class Trainer:
             synthetic=self.index.synthetic,
         )
 
-    def _epoch(self, epoch: int, advance: Step) -> dict[str, Any]:
+    def _epoch(self, epoch: int, count: int, advance: Step) -> dict[str, Any]:
         """Train one epoch and return its log entry: mean of each weighted loss term, rates, skipped batches."""
         start = time.monotonic()
         torch.manual_seed(_epoch_seed(self.config.seed, epoch, self.ranks.rank))
@@ -142,10 +133,11 @@ class Trainer:
         self.method.train()
         sums: dict[str, float] = {}
         steps = 0
-        batches, number = self.batches.epoch(epoch), 0
-        while (loaded := self.ranks.together(partial(next, batches, None))) is not None:
-            number += 1
-            losses = self._step(loaded[0], Place(epoch, number, loaded[1]))
+        batches = self.batches.epoch(epoch)
+        for number in range(1, count + 1):
+            with self.ranks.together():
+                batch, names = next(batches)
+            losses = self._step(batch, Place(epoch, number, names))
             advance()
             if losses is None:
                 continue
@@ -165,32 +157,31 @@ class Trainer:
 
     def _step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
         """Take one step and return the losses, or None when the batch was skipped."""
+        self.guard.remember(self.method)
         try:
-            return self._guarded_step(batch, place)
+            terms = self.forward(batch)
+            values = {name: term.item() for name, term in terms.items()}
+            broken = broken_terms(values)
+            if broken:
+                self.guard.meet(place.trouble("loss", broken, values), place.epoch - 1)
+                return None
+            total: Tensor = torch.stack(list(terms.values())).sum()
+            self.optimizer.zero_grad(set_to_none=True)
+            with self.ranks.together():
+                self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+            self.ranks.average_gradients(self.parameters)
+            if self._overflows():
+                terms = self.forward(batch)
+                self.guard.meet(place.trouble("gradient", blamed(terms, self.parameters), values), place.epoch - 1)
+                return None
+            with self.ranks.together():
+                self.scaler.step(self.optimizer)
+            self.scaler.update()
+            return values
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         raise MdreidError(self._too_large(place))
-
-    def _guarded_step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
-        self.guard.remember(self.method)
-        terms = self.forward(batch)
-        values = {name: term.item() for name, term in terms.items()}
-        broken = broken_terms(values)
-        if broken:
-            self.guard.meet(place.trouble("loss", broken, values), place.epoch - 1)
-            return None
-        total: Tensor = torch.stack(list(terms.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.ranks.together(partial(torch.autograd.backward, self.scaler.scale(total)))
-        self.ranks.average_gradients(self.parameters)
-        if self._overflows():
-            terms = self.forward(batch)
-            self.guard.meet(place.trouble("gradient", blamed(terms, self.parameters), values), place.epoch - 1)
-            return None
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return values
 
     def _overflows(self) -> bool:
         """Tell whether a gradient is not finite; in half precision, whether no loss scale would help."""

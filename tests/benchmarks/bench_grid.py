@@ -27,7 +27,7 @@ from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunId, Store
-from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.plan import Run, plan_cells
 from mdreid_bench.weights.checkpoint import save_weights
 from protocols.exclusion import Exclusion
@@ -149,7 +149,8 @@ def test_grid_through_run(benchmark: Benchmark, index: DatasetIndex, tmp_path: P
         run = Run(MDReID, index, config, {}, None, store)
         # Random weights stand in for trained ones, so that nothing is trained here.
         save_weights(run.training_folder.weights, method, {})
-        Executor(CPU, Silent()).execute(run, plan_cells(run, protocols), lambda cell, record: None)
+        outcomes = list(execute([(run, plan_cells(run, protocols))], Means(CPU, Silent())))
+        assert all(outcome.status == "done" for outcome in outcomes)
 
     measure((ALONE,))
     alone: list[float] = []

@@ -95,7 +95,6 @@ def values() -> dict[str, Any]:
         "rank": (ranks.rank, ranks.size, ranks.leads),
         "agree": ranks.agree({"of": ranks.rank}),
         "collect": ranks.collect(f"from {ranks.rank}"),
-        "together": ranks.together(lambda: ranks.rank),
         "weights": module.state_dict(),
         "unused": unused.grad,
     }
@@ -116,16 +115,40 @@ def failures() -> list[tuple[str, str]]:
 
     for work in (lambda: fail(1), lambda: fail(0), lambda: fail(0, 1), silent):
         try:
-            ranks.together(work)
+            with ranks.together():
+                work()
         except Exception as error:
             told.append((type(error).__name__, str(error)))
-    told.append(("", str(ranks.agree(ranks.together(fail)))))
+    with ranks.together():
+        found = fail()
+    told.append(("", str(ranks.agree(found))))
+    return told
+
+
+def failing_backward() -> list[str]:
+    """Let the second process fail on the way back through gathered rows; return what each is told."""
+    ranks, told = Ranks.join(CPU), []
+    for place in ("after the gathering", "before the gathering"):
+        own = torch.ones(2, 3, requires_grad=True) * 1
+        gathered = ranks.gather(own)
+
+        def fail(gradient: Tensor) -> Tensor:
+            if ranks.rank == 1:
+                raise RuntimeError("no room")
+            return gradient
+
+        (gathered if place.startswith("after") else own).register_hook(fail)  # type: ignore[no-untyped-call]
+        try:
+            with ranks.together():
+                gathered.sum().backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            told.append(str(error))
     return told
 
 
 def several() -> tuple[Any, ...]:
     """Do all of it after one meeting."""
-    return gather_types(), gradients_together(), half_gradients(), values(), failures()
+    return gather_types(), gradients_together(), half_gradients(), values(), failures(), failing_backward()
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +182,6 @@ def test_plain_values(answers: list[Any]) -> None:
     assert (leader["rank"], other["rank"]) == ((0, 2, True), (1, 2, False))
     assert leader["agree"] == other["agree"] == {"of": 0}
     assert (leader["collect"], other["collect"]) == (["from 0", "from 1"], [])
-    assert (leader["together"], other["together"]) == (0, 1)
     assert leader["unused"] is other["unused"] is None
     assert int(leader["weights"]["1.num_batches_tracked"]) == 2
     assert all(torch.equal(value, other["weights"][name]) for name, value in leader["weights"].items())
@@ -183,24 +205,26 @@ def test_what_fails_in_one_fails_in_all(answers: list[Any]) -> None:
     ]
 
 
+def test_what_fails_on_the_way_back_fails_in_all(answers: list[Any]) -> None:
+    first, second = (answer[5] for answer in answers)
+    assert first == ["Process 1 of 2 failed: no room"] * 2
+    assert second == ["no room"] * 2
+
+
 def test_one_process_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     assert Ranks.join(CPU) == ALONE
     rows = torch.ones(2, 3, requires_grad=True)
     assert ALONE.gather(rows) is rows
     assert ALONE.leads
-    assert (ALONE.agree(3), ALONE.collect(4), ALONE.together(lambda: 5)) == (3, [4], 5)
-    with pytest.raises(DataError):
-        ALONE.together(_refuse)
+    assert (ALONE.agree(3), ALONE.collect(4)) == (3, [4])
+    with pytest.raises(DataError), ALONE.together():
+        raise DataError("no")
     parameter = nn.Parameter(torch.ones(1))
     parameter.grad = torch.full((1,), 7.0)
     ALONE.average_gradients([parameter])
     assert parameter.grad.item() == 7
     assert issubclass(PeerFailedError, Exception)
-
-
-def _refuse() -> None:
-    raise DataError("no")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Long runs: what fails does not keep the rest from being done, and all of it is on record."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 import torch
 
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import TrainingOptions
+from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
-from mdreid_bench.runs.outcome import Outcome, carry_out
-from mdreid_bench.runs.plan import Cell, Run
+from mdreid_bench.runs import execute
+from mdreid_bench.runs.outcome import Outcome, Outcomes
+from mdreid_bench.runs.plan import Cell
 from tests.data.trees import Recorder
 from tests.reliability.machine import ARGUMENTS, Machine
 from tests.results.factory import make_record
@@ -35,29 +39,27 @@ class FakeRun:
         return Path(f"{self.name}-{protocol}.json")
 
 
-class FakeExecutor:
-    """Measures nothing; raises what it was told to."""
+class Fake:
+    """Carries out a plan, but for what would be done on one run: that raises what it was told to."""
 
-    device = torch.device("cpu")
-    ranks = ALONE
+    def __init__(self, errors: dict[str, Exception], taken: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
+        self.errors, self.order = errors, list[str]()
+        patch.setattr(execute, "check_runs", lambda *_: None)
+        patch.setattr(execute, "_is_taken", lambda run: run.name in taken)
+        patch.setattr(execute, "_one_run", self.one_run)
 
-    def __init__(self, errors: dict[str, Exception], taken: tuple[str, ...] = ()) -> None:
-        self.errors, self.taken = errors, taken
-        self.order: list[str] = []
-
-    def is_taken(self, run: Run) -> bool:
-        return run.name in self.taken
-
-    def execute(self, run: Run, cells: list[Cell], done: Any, failed: Any) -> None:
+    def one_run(self, run: FakeRun, cells: list[Cell], _: object) -> Iterator[Outcome]:
         self.order.append(run.name)
         if run.name in self.errors:
             raise self.errors[run.name]
         for cell in cells:
             error = self.errors.get(f"{run.name} {cell.setting}")
             if isinstance(error, MdreidError):
-                failed(cell, error)
+                yield Outcome(cell, "failed", error=error, where=f"{run.name}, {cell.setting}")
+            elif cell.state == "not applicable":
+                yield Outcome(cell, "not applicable")
             else:
-                done(cell, make_record(protocol=str(cell.setting)))
+                yield Outcome(cell, "done" if cell.record is None else "reused", make_record(protocol=cell.setting))
 
 
 def _carry_out(
@@ -67,14 +69,21 @@ def _carry_out(
     keep_going: bool = True,
     taken: tuple[str, ...] = (),
     stored: tuple[str, ...] = (),
-) -> tuple[Outcome, FakeExecutor]:
-    monkeypatch.setattr("mdreid_bench.runs.outcome.check_runs", lambda *_: None)
-    executor: Any = FakeExecutor(errors, taken)
+    unfit: tuple[str, ...] = (),
+) -> tuple[Outcomes, Fake]:
+    fake = Fake(errors, taken, monkeypatch)
     plan: Any = [
-        (run, [Cell(run, setting, _stored(run, setting, stored)) for setting in SETTINGS])  # type: ignore[arg-type]
+        (run, [Cell(run, setting, _stored(run, setting, stored), why_not=_why(run, unfit)) for setting in SETTINGS])  # type: ignore[arg-type]
         for run in (FakeRun("a"), FakeRun("b"))
     ]
-    return carry_out(plan, executor, Console(), keep_going=keep_going), executor
+    workspace = object.__new__(Workspace)
+    workspace.arguments = TrainingOptions(datasets=[], keep_going=keep_going)
+    workspace.console, workspace.device, workspace.ranks = Console(), torch.device("cpu"), ALONE
+    return workspace.carry_out(plan), fake
+
+
+def _why(run: FakeRun, unfit: tuple[str, ...]) -> str | None:
+    return "it has no D" if run.name in unfit else None
 
 
 def _stored(run: FakeRun, setting: str, stored: tuple[str, ...]) -> Record | None:
@@ -83,21 +92,21 @@ def _stored(run: FakeRun, setting: str, stored: tuple[str, ...]) -> Record | Non
 
 def test_everything_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     outcome, _ = _carry_out({}, monkeypatch, stored=("b",))
-    assert outcome.exit_code(2) == 0
+    assert outcome.exit_code == 0
     assert outcome.summary == "Cells: 3 reused, 3 done, 0 skipped, 0 failed."
     assert capsys.readouterr().err.splitlines()[-1] == outcome.summary
 
 
 def test_a_failing_cell_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, _ = _carry_out({"a N-to-R": DataError("no.")}, monkeypatch)
-    assert outcome.exit_code(2) == 1
+    assert outcome.exit_code == 1
     assert outcome.summary == "Cells: 0 reused, 5 done, 0 skipped, 1 failed."
     assert [record.protocol for record in outcome.records] == ["R-to-N", "RNT-to-RNT", *SETTINGS]
 
 
 def test_a_failing_run_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, _ = _carry_out({"a": DataError("no.")}, monkeypatch)
-    assert outcome.exit_code(2) == 1
+    assert outcome.exit_code == 1
     assert outcome.summary == "Cells: 0 reused, 3 done, 0 skipped, 3 failed."
 
 
@@ -105,7 +114,7 @@ def test_a_bug_in_one_method_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome, _ = _carry_out({"a": ZeroDivisionError("division by zero")}, monkeypatch)
-    assert outcome.exit_code(2) == 1
+    assert outcome.exit_code == 1
     assert outcome.summary == "Cells: 0 reused, 3 done, 0 skipped, 3 failed."
     assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
 
@@ -113,32 +122,44 @@ def test_a_bug_in_one_method_leaves_the_others_alone(
 def test_all_failing_alike_have_the_exit_code_of_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     both: dict[str, Exception] = {"a": DataError("no."), "b": DataError("no.")}
     outcome, _ = _carry_out(both, monkeypatch)
-    assert outcome.exit_code(2) == 3
+    assert outcome.exit_code == 3
     outcome, _ = _carry_out(both | {"b": MdreidError("no.")}, monkeypatch)
-    assert outcome.exit_code(2) == 1
+    assert outcome.exit_code == 1
+
+
+def test_what_cannot_be_served_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome, _ = _carry_out({}, monkeypatch, unfit=("a",))
+    assert outcome.exit_code == 0
+    assert outcome.summary == "Cells: 0 reused, 3 done, 0 skipped, 0 failed, 3 not applicable."
+    assert [found.reason for found in outcome.without_record] == ["not applicable: it has no D"] * 3
+    assert "6 cells (3 new, 0 cached, 3 not applicable)" in capsys.readouterr().err
+    outcome, _ = _carry_out({"b": DataError("no.")}, monkeypatch, unfit=("a",))
+    assert outcome.exit_code == 3  # all that was tried failed alike
 
 
 @pytest.mark.parametrize(("where", "done", "skipped", "failed"), [("a N-to-R", 1, 4, 1), ("a", 0, 3, 3)])
 def test_fail_fast_tries_nothing_more(
     monkeypatch: pytest.MonkeyPatch, where: str, done: int, skipped: int, failed: int
 ) -> None:
-    outcome, executor = _carry_out({where: DataError("no.")}, monkeypatch, keep_going=False)
-    assert executor.order == ["a"]
+    outcome, fake = _carry_out({where: DataError("no.")}, monkeypatch, keep_going=False)
+    assert fake.order == ["a"]
     assert outcome.summary == f"Cells: 0 reused, {done} done, {skipped} skipped, {failed} failed."
-    assert outcome.exit_code(2) == 1
+    assert outcome.exit_code == 1
 
 
 def test_a_run_that_another_process_is_busy_with_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome, executor = _carry_out({}, monkeypatch, taken=("a",))
-    assert executor.order == ["b", "a"]
-    assert outcome.exit_code(2) == 0
+    outcome, fake = _carry_out({}, monkeypatch, taken=("a",))
+    assert fake.order == ["b", "a"]
+    assert outcome.exit_code == 0
 
 
 def test_an_interrupt_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FakeExecutor, "execute", interrupted)
+    monkeypatch.setattr(Fake, "one_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _carry_out({}, monkeypatch)
 

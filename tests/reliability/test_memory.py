@@ -13,9 +13,8 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding import parts
 from mdreid_bench.embedding.extract import extract
 from mdreid_bench.embedding.stored import EmbeddingFolder
-from mdreid_bench.errors import MdreidError
+from mdreid_bench.errors import MdreidError, is_out_of_memory
 from mdreid_bench.models.method import Method
-from mdreid_bench.processes.memory import is_out_of_memory
 from protocols.modality import SUBSETS
 from tests.data.trees import Recorder
 from tests.reliability.training import CPU, untrained

@@ -6,22 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.mdreid import ablation
 from mdreid_bench.models.mdreid.ablation import COMPONENTS, ROWS, Study, StudyRow, check_study, row_overrides, sweep
-from mdreid_bench.progress import Silent
-from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
-from mdreid_bench.runs.execute import Executor
-from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.plan import Request, Run, plan_runs
 from protocols.modality import SUBSETS
 from protocols.names import UnknownNameError
-from protocols.suites import resolve
+from tests.runs.test_execute import _execute
 from tests.support import SMALL
 
 FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
@@ -35,13 +31,6 @@ def _plan(method: str, flags: Mapping[str, Any], index: DatasetIndex, root: Path
 
 def _row_run(row: StudyRow, index: DatasetIndex, root: Path) -> Run:
     return _plan(row.method, row_overrides(row, FLAGS), index, root, ())
-
-
-def _execute(run: Run) -> list[Record]:
-    records: list[Record] = []
-    cells = plan_cells(run, resolve(["RT-to-NT", "R-to-N"]))
-    Executor(torch.device("cpu"), Silent()).execute(run, cells, lambda _, record: records.append(record))
-    return records
 
 
 @pytest.mark.parametrize(
@@ -138,7 +127,7 @@ def test_components_share_one_training_and_one_extraction(
     planted: DatasetIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specific, shared, both = (_row_run(row, planted, folder) for row in COMPONENTS.rows)
-    first = _execute(specific)
+    first = _execute(specific, "RT-to-NT", "R-to-N")
     assert both.store.folder(both.id).facts.exists()
 
     def never(*_: object) -> None:
@@ -148,7 +137,7 @@ def test_components_share_one_training_and_one_extraction(
     monkeypatch.setattr(execute, "Trainer", never)
     assert {run.training_key for run in (specific, shared)} == {both.training_key}
     assert shared.embedded
-    records = {run.config.options["components"]: _execute(run) for run in (shared, both)}
+    records = {run.config.options["components"]: _execute(run, "RT-to-NT", "R-to-N") for run in (shared, both)}
     assert [record.options["components"] for record in first] == ["specific", "specific"]
     assert [record.options["components"] for record in records["shared"]] == ["shared", "shared"]
     # Specific vectors of R and N never meet, so that every order of the gallery is as good.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from traceback import walk_stack
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
-from mdreid_bench.runs.execute import Executor
+from mdreid_bench.runs.execute import Means
 from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
 from protocols.protocol import ALL_PROTOCOLS
 from protocols.suites import resolve
+from tests.cli.running import in_process
 from tests.support import SMALL
 
 FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
@@ -41,10 +43,12 @@ def _runs(
 
 
 def _execute(run: Run, *protocols: str) -> list[Record]:
-    records: list[Record] = []
-    cells = plan_cells(run, resolve(protocols))
-    Executor(torch.device("cpu"), Silent()).execute(run, cells, lambda _, record: records.append(record))
-    return records
+    means = Means(torch.device("cpu"), Silent())
+    outcomes = list(execute.execute([(run, plan_cells(run, resolve(protocols)))], means))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return [outcome.record for outcome in outcomes if outcome.record is not None]
 
 
 def test_second_run_neither_trains_nor_extracts(
@@ -63,6 +67,29 @@ def test_second_run_neither_trains_nor_extracts(
     assert (kept.metrics, kept.provenance) == (first[0].metrics, first[0].provenance)
     assert {r.protocol for r in again} == {str(p) for p in ALL_PROTOCOLS}
     assert len(list(run.scope.path.glob("*.json"))) == 49
+
+
+class _ReachedError(Exception):
+    pass
+
+
+def test_few_frames_lie_between_the_command_and_a_loss(
+    planted: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[str] = []
+
+    def loss(*_: object) -> None:
+        own = (frame for frame, _ in walk_stack(None) if "/mdreid_bench/" in frame.f_code.co_filename)
+        frames.extend(f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}" for frame in own)
+        raise _ReachedError
+
+    monkeypatch.setattr("mdreid_bench.models.single_branch.soft_margin_triplet", loss)
+    small = ("--set", "trunk.pretrained=null", "--batch-size", "4", "--set", "batch.instances=2", "--preset", "tiny")
+    places = ("--data-root", str(planted.root.parent), "--results", str(tmp_path / "r"), "--device", "cpu")
+    command = ("run", "--dataset", "msvr310", "--method", "single-classifier", *small, *places)
+    in_process(*command, env={"MDREID_CACHE": str(tmp_path)})
+    frames = frames[: frames.index("run_command.py:run") + 1]
+    assert len(frames) <= 13, frames
 
 
 def test_images_on_both_sides_are_extracted_once(planted: DatasetIndex) -> None:
