@@ -1,10 +1,13 @@
 """Which gallery items a query must not see, and the labels that decide it."""
 
+import re
 from dataclasses import dataclass, fields
-from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from protocols.names import UnknownNameError
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +55,68 @@ def _integers(name: str, values: ArrayLike) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-class Exclusion(StrEnum):
+_SAME = ("none", "camera", "scene")
+_FORM = re.compile(r"(?P<same>[a-z]+)(?:;(?P<hidden>\d+>\d+(?:,\d+>\d+)*))?")
+
+
+@dataclass(frozen=True)
+class Exclusion:
     """The gallery items left out of a query's ranking, neither right nor wrong.
 
-    ``camera`` is the rule of Market-1501, RGBNT201 and RGBNT100, ``scene`` that of MSVR310.
+    ``camera`` is the rule of Market-1501, RGBNT201 and RGBNT100, ``scene`` that of MSVR310. In SYSU-MM01 moreover the
+    queries of one camera do not see another camera of the same room.
+
+    Attributes:
+        same: what a gallery item of the query's identity may not share with the query: ``"camera"``, ``"scene"``, or
+            ``"none"`` if it may share all.
+        hidden: pairs of camera labels (a, b): a query of camera a sees nothing of camera b, whatever the identity.
+
+    Raises:
+        UnknownNameError: for another value of ``same``.
     """
 
-    NONE = "none"
-    CAMERA = "camera"
-    """Same identity and same camera."""
-    SCENE = "scene"
-    """Same identity and same scene."""
+    same: str = "none"
+    hidden: tuple[tuple[int, int], ...] = ()
+
+    NONE: ClassVar["Exclusion"]
+    CAMERA: ClassVar["Exclusion"]
+    SCENE: ClassVar["Exclusion"]
+
+    def __post_init__(self) -> None:
+        if self.same not in _SAME:
+            raise UnknownNameError("exclusion", self.same, _SAME)
+        object.__setattr__(self, "hidden", tuple(sorted(set(self.hidden))))
+
+    @classmethod
+    def parse(cls, text: str) -> "Exclusion":
+        """Read what ``str`` writes: ``"camera"``, ``"none; 3>2"`` or ``"camera; 3>2, 6>5"``.
+
+        Raises:
+            UnknownNameError: when the text has another form.
+        """
+        found = _FORM.fullmatch("".join(text.split()))
+        if not found or found["same"] not in _SAME:
+            rule = "'none; 3>2' where queries of camera 3 do not see camera 2"
+            raise UnknownNameError("exclusion", text, _SAME, shown=[*_SAME, rule])
+        pairs = (pair.split(">") for pair in (found["hidden"] or "").split(",") if pair)
+        return cls(found["same"], tuple((int(query), int(gallery)) for query, gallery in pairs))
+
+    def __str__(self) -> str:
+        pairs = ", ".join(f"{query}>{gallery}" for query, gallery in self.hidden)
+        return f"{self.same}; {pairs}" if pairs else self.same
 
     def attribute(self, labels: Labels) -> NDArray[np.int64] | None:
-        """Return the labels that must differ between a query and its positives, or None when nothing is excluded."""
-        if self is Exclusion.NONE:
+        """Return the labels that must differ between a query and its positives, or None when nothing need."""
+        if self.same == "none":
             return None
-        return labels.camera if self is Exclusion.CAMERA else labels.scene
+        return labels.camera if self.same == "camera" else labels.scene
+
+    def hides(self, query_cameras: NDArray[np.int64], gallery_cameras: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which cameras hide which: ``(a,)`` and ``(b,)`` labels to ``(a, b)``."""
+        table = np.zeros((len(query_cameras), len(gallery_cameras)), dtype=np.bool_)
+        for query, gallery in self.hidden:
+            table |= (query_cameras == query)[:, None] & (gallery_cameras == gallery)
+        return table
+
+
+Exclusion.NONE, Exclusion.CAMERA, Exclusion.SCENE = (Exclusion(same) for same in _SAME)

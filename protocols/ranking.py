@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from protocols.arrays import Counts, FloatArray
 from protocols.exclusion import Exclusion, Labels
-from protocols.relevance import Pairs, Relevance
+from protocols.relevance import Relevance
 from protocols.scoring import (
     TILE_QUERIES,
     NonFiniteScoreError,
@@ -80,11 +80,12 @@ def rank_embeddings(
 ) -> Ranking:
     """Rank by inner products; see ``rank``.
 
-    They are computed chunk by chunk, or at once where all of them take at most half of the memory budget.
+    They are computed chunk by chunk, or at once where all of them take at most half of the memory budget. The gallery
+    is read once for each chunk of queries, block by block, so a memory-mapped one may be larger than memory.
 
     Args:
         query_embeddings: ``(nq, E)``.
-        gallery_embeddings: ``(ng, E)``; products are taken in float32.
+        gallery_embeddings: ``(ng, E)``; what exceeds the precision of float32 is rounded to it.
         query: labels of the nq queries.
         gallery: labels of the ng gallery items.
         exclusion: which gallery items a query must not see.
@@ -120,7 +121,7 @@ def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, width:
     for start, stop in chunks:
         keys = buffer[: stop - start]
         load(start, stop, keys)
-        parts.append(_rank_keys(keys, relevance.pairs(start, stop), relevance.items[start:stop]))
+        parts.append(_rank_keys(keys, relevance, start, stop))
     return Ranking.concatenate(parts)
 
 
@@ -135,13 +136,16 @@ def _chunks(cost: Counts, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _rank_keys(keys: FloatArray, pairs: Pairs, items: Counts) -> Ranking:
+def _rank_keys(keys: FloatArray, relevance: Relevance, start: int, stop: int) -> Ranking:
     """Rank a chunk of queries by their negated scores, which are overwritten."""
+    pairs = relevance.pairs(start, stop)
     hidden = pairs.excluded
     seen = ~hidden
     query = pairs.query[seen]
     wanted = keys[query, pairs.gallery[seen]]
     keys[pairs.query[hidden], pairs.gallery[hidden]] = np.inf
+    for rows, columns in relevance.hidden(start, stop):
+        keys[np.ix_(rows, columns)] = np.inf
     keys.sort(axis=1)
     borders = np.searchsorted(query, np.arange(len(keys) + 1)).tolist()
     above = np.empty(len(query), dtype=np.int64)
@@ -149,7 +153,8 @@ def _rank_keys(keys: FloatArray, pairs: Pairs, items: Counts) -> Ranking:
         values = wanted[first:last]
         values.sort()
         above[first:last] = keys[row].searchsorted(values)
-    return Ranking.from_positives(items, query, above, _at_least(keys, query, wanted, above, borders))
+    at_least = _at_least(keys, query, wanted, above, borders)
+    return Ranking.from_positives(relevance.items[start:stop], query, above, at_least)
 
 
 def _at_least(keys: FloatArray, query: Counts, wanted: FloatArray, above: Counts, borders: list[int]) -> Counts:

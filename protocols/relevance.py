@@ -1,5 +1,6 @@
 """Which gallery items share a query's identity, and which of those the query must not see."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,35 +55,52 @@ class Relevance:
     """
 
     def __init__(self, query: Labels, gallery: Labels, exclusion: Exclusion) -> None:
-        self.query, self.gallery = query, gallery
+        self.query, self.gallery, self.exclusion = query, gallery, exclusion
         self._query_attribute = exclusion.attribute(query)
         self._gallery_attribute = exclusion.attribute(gallery)
+        asked, self._asked = np.unique(query.camera, return_inverse=True)
+        offered, self._offered = np.unique(gallery.camera, return_inverse=True)
+        self._hides = exclusion.hides(asked, offered)
         self.index = IdentityIndex(gallery.identity)
         self._first, last = self.index.spans(query.identity)
         self.same_identity: Counts = last - self._first
 
-    @cached_property
-    def excluded_counts(self) -> Counts:
-        """``(nq,)`` gallery items that each query must not see."""
-        if self._query_attribute is None or self._gallery_attribute is None:
-            return np.zeros(len(self.query), dtype=np.int64)
-        identity = np.concatenate([self.query.identity, self.gallery.identity])
-        attribute = np.concatenate([self._query_attribute, self._gallery_attribute])
-        _, attribute_code = np.unique(attribute, return_inverse=True)
-        _, identity_code = np.unique(identity, return_inverse=True)
-        _, code = np.unique(identity_code * (attribute_code.max(initial=0) + 1) + attribute_code, return_inverse=True)
-        asked, offered = code[: len(self.query)], code[len(self.query) :]
-        return np.bincount(offered, minlength=code.max(initial=0) + 1)[asked]
-
     @property
     def items(self) -> Counts:
         """``(nq,)`` valid gallery items."""
-        return len(self.gallery) - self.excluded_counts
+        return self._counts[0]
 
     @property
     def positives(self) -> Counts:
         """``(nq,)`` valid positives."""
-        return self.same_identity - self.excluded_counts
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[Counts, Counts]:
+        """Count the valid items and the positives; queries that see the same cameras are counted together."""
+        items, positives = np.zeros((2, len(self.query)), dtype=np.int64)
+        everything = np.arange(len(self.gallery))
+        seeing_all = np.flatnonzero(~self._hides[self._asked].any(axis=1))
+        parts = [(seeing_all, everything)]
+        parts += [(rows, np.delete(everything, hidden)) for rows, hidden in self.hidden(0, len(self.query))]
+        for rows, seen in parts:
+            first, last = IdentityIndex(self.gallery.identity[seen]).spans(self.query.identity[rows])
+            shared = self._sharing(rows, seen)
+            items[rows] = len(seen) - shared
+            positives[rows] = last - first - shared
+        return items, positives
+
+    def _sharing(self, queries: Counts, items: Counts) -> Counts:
+        """Count, for each of the queries, those items that share its identity and the attribute that must differ."""
+        if self._query_attribute is None or self._gallery_attribute is None:
+            return np.zeros(len(queries), dtype=np.int64)
+        identity = np.concatenate([self.query.identity[queries], self.gallery.identity[items]])
+        attribute = np.concatenate([self._query_attribute[queries], self._gallery_attribute[items]])
+        _, attribute_code = np.unique(attribute, return_inverse=True)
+        _, identity_code = np.unique(identity, return_inverse=True)
+        _, code = np.unique(identity_code * (attribute_code.max(initial=0) + 1) + attribute_code, return_inverse=True)
+        asked, offered = code[: len(queries)], code[len(queries) :]
+        return np.bincount(offered, minlength=code.max(initial=0) + 1)[asked]
 
     def pairs(self, start: int, stop: int) -> Pairs:
         """Return the same-identity pairs of the queries ``start`` to ``stop - 1``."""
@@ -92,11 +110,19 @@ class Relevance:
         places = np.repeat(shift, counts)
         places += np.arange(len(places))
         items = self.index.order[places]
-        return Pairs(rows, items, self.excluded(rows + start, items))
+        return Pairs(rows, items, self._excluded(rows + start, items))
 
-    def excluded(self, queries: Counts, items: Counts) -> NDArray[np.bool_]:
+    def _excluded(self, queries: Counts, items: Counts) -> NDArray[np.bool_]:
         """Tell for same-identity pairs, given by query and gallery item, whether the query must not see the item."""
-        if self._query_attribute is None or self._gallery_attribute is None:
-            return np.zeros(np.broadcast_shapes(queries.shape, items.shape), dtype=np.bool_)
-        hidden: NDArray[np.bool_] = self._query_attribute[queries] == self._gallery_attribute[items]
+        hidden: NDArray[np.bool_] = np.zeros(len(queries), dtype=np.bool_)
+        if self._query_attribute is not None and self._gallery_attribute is not None:
+            hidden = self._query_attribute[queries] == self._gallery_attribute[items]
+        if self.exclusion.hidden:
+            hidden |= self._hides[self._asked[queries], self._offered[items]]
         return hidden
+
+    def hidden(self, start: int, stop: int) -> Iterator[tuple[Counts, Counts]]:
+        """Yield which queries, counted from ``start``, must not see which items for their cameras' sake."""
+        for camera in np.flatnonzero(self._hides.any(axis=1)).tolist():
+            rows = np.flatnonzero(self._asked[start:stop] == camera)
+            yield rows, np.flatnonzero(self._hides[camera][self._offered])

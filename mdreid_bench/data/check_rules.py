@@ -11,7 +11,6 @@ from mdreid_bench.data.dataset import Dataset, Fault, Scan
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.data.opening import folder_of
-from protocols.exclusion import Exclusion
 from protocols.relevance import Relevance
 from protocols.suites import resolve
 
@@ -113,7 +112,7 @@ def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
             sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
             asked[trial.query] = True
             found[trial.query] |= Relevance(*sides, card.exclusion).positives > 0
-    rule = "" if card.exclusion is Exclusion.NONE else f" in another {card.exclusion}"
+    rule = "" if card.exclusion.same == "none" else f" in another {card.exclusion.same}"
     return [
         Finding(Kind.POSITIVE, next(iter(test.images[row].values())), f"no gallery item of its identity{rule}")
         for row in np.flatnonzero(asked & ~found)

@@ -113,7 +113,7 @@ class EmbeddingFolder:
                 Labels(*(stored[name].astype(np.int64) for name in _LABELS)),
                 stored["query"].astype(np.int64),
                 stored["gallery"].astype(np.int64),
-                Exclusion(str(stored["exclusion"])),
+                Exclusion.parse(str(stored["exclusion"])),
                 str(stored["test_fingerprint"]),
                 int(stored["limit"]) or None,
                 PRECISIONS[PRECISIONS.index(str(stored["precision"]))],

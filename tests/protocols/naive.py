@@ -67,7 +67,9 @@ def visible(
         same = bool(query.identity[row] == gallery.identity[column])
         camera = bool(query.camera[row] == gallery.camera[column])
         scene = bool(query.scene[row] == gallery.scene[column])
-        if same and ((exclusion == "camera" and camera) or (exclusion == "scene" and scene)):
+        if same and ((exclusion.same == "camera" and camera) or (exclusion.same == "scene" and scene)):
+            continue
+        if (query.camera[row], gallery.camera[column]) in exclusion.hidden:
             continue
         kept_scores.append(float(scores[row, column]))
         positive.append(same)

@@ -1,4 +1,5 @@
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,6 +152,24 @@ def test_embeddings_rank_the_same_for_any_budget_and_gallery_order() -> None:
     order = rng.permutation(1300)
     permuted = rank_embeddings(left, right[order], query, gallery.take(order), Exclusion.CAMERA)
     assert_same(permuted, full)
+
+
+def test_a_gallery_on_disk_ranks_as_one_in_memory_and_is_read_block_by_block(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    left = embeddings(rng, 40)
+    np.save(tmp_path / "gallery.npy", rng.standard_normal((60_000, 33)).astype(np.float16))
+    right = np.load(tmp_path / "gallery.npy")
+    query, gallery = labels(rng, 40, 300), labels(rng, 60_000, 300)
+    expected = rank_embeddings(left, right, query, gallery, Exclusion.CAMERA)
+    mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
+    tracemalloc.start()
+    ranking = rank_embeddings(left, mapped, query, gallery, Exclusion.CAMERA, memory_budget=10**6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_same(ranking, expected)
+    # The scores of all queries would be 9.6 MB. Labels take about a dozen integers an item while they are grouped;
+    # tiles of 1,024 x 4,096 scores and what they are made of come on top.
+    assert peak < 10**6 + 12 * 8 * 60_000 + 30_000_000
 
 
 def test_embeddings_must_fit_each_other_and_the_labels() -> None:

@@ -1,4 +1,6 @@
 from fractions import Fraction
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from protocols import scoring
-from protocols.scoring import NonFiniteScoreError, check_finite, inner_products
+from protocols.scoring import NonFiniteScoreError, check_finite, inner_products, release_pages
 
 
 @pytest.fixture(params=["the way of this processor", "exact sums"])
@@ -87,3 +89,14 @@ def test_first_fault_is_named_with_the_numbers_of_the_whole() -> None:
     scores[2, 3], scores[3, 0] = -np.inf, np.nan
     with pytest.raises(NonFiniteScoreError, match="query 12 with gallery item 103 is -inf"):
         check_finite(scores, first_query=10, first_gallery=100)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_releasing_pages_keeps_what_a_map_holds(tmp_path: Path, mode: Literal["r", "r+", "c"]) -> None:
+    np.save(tmp_path / "map.npy", np.arange(6000.0))
+    mapped = np.load(tmp_path / "map.npy", mmap_mode=mode)
+    if mode != "r":
+        mapped[1] = 7.0
+    release_pages(mapped[10:])
+    assert mapped[1] == (1.0 if mode == "r" else 7.0)
+    assert mapped[5999] == 5999.0
