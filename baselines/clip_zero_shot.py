@@ -44,7 +44,7 @@ class CLIPZeroShot(Method):
         raise UsageError("clip-zero-shot has nothing to train; evaluate it as it is.")
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
-        """Return ``"R"``, ``"N"``, ``"T"`` as present, (B, D) of unit length."""
+        """Return by sensor that is present, ``"R"`` and so on, (B, D) of unit length."""
         vectors = run_trunk(self.trunk, images, torch.zeros_like(camera))
         return {str(m): F.normalize(v[:, 0].float(), dim=1) for m, v in vectors.items()}
 

@@ -46,7 +46,7 @@ class RandomScorer(Method):
         raise UsageError("random has nothing to train; evaluate it as it is.")
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
-        """Return ``"R"``, ``"N"``, ``"T"`` as present: a hash of each image, (B,) int64."""
+        """Return by sensor that is present, ``"R"`` and so on: a hash of each image, (B,) int64."""
         return {str(m): _digests(image) for m, image in images.items()}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:

@@ -9,7 +9,8 @@ from baselines.top_reid.card import Supervision
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.heads import BottleneckHead
-from protocols.modality import SINGLES, Modality
+from mdreid_bench.models.method import DataFacts
+from protocols.modality import Modality
 
 
 class ClassVectorSupervision(nn.Module):
@@ -24,12 +25,12 @@ class ClassVectorSupervision(nn.Module):
         train_bias: whether the bias of the batch normalisation is trained.
     """
 
-    def __init__(self, width: int, identities: int, kind: Supervision, *, shared: bool, train_bias: bool) -> None:
+    def __init__(self, width: int, data: DataFacts, kind: Supervision, *, shared: bool, train_bias: bool) -> None:
         super().__init__()
-        self.kind = kind
-        size = len(SINGLES) * width if kind == "joint" else width
-        names = ["all"] if kind == "joint" or shared else [str(m) for m in SINGLES]
-        self.heads = nn.ModuleDict({name: bottleneck(size, identities, train_bias=train_bias) for name in names})
+        self.kind, self.sensors = kind, data.modalities
+        size = len(self.sensors) * width if kind == "joint" else width
+        names = ["all"] if kind == "joint" or shared else [str(m) for m in self.sensors]
+        self.heads = nn.ModuleDict({name: bottleneck(size, data.identities, train_bias=train_bias) for name in names})
 
     def forward(self, vectors: Mapping[Modality, Tensor], identity: Tensor) -> dict[str, Tensor]:
         """Return ``trunk_identity`` and ``trunk_triplet``.
@@ -39,9 +40,9 @@ class ClassVectorSupervision(nn.Module):
             identity: (B,) labels in 0..C-1.
         """
         if self.kind == "joint":
-            features = {"all": torch.cat([vectors[m] for m in SINGLES], dim=1)}
+            features = {"all": torch.cat([vectors[m] for m in self.sensors], dim=1)}
         else:
-            features = {str(m): vectors[m] for m in SINGLES}
+            features = {str(m): vectors[m] for m in self.sensors}
         classified = [identity_loss(self._head(name)(x), identity) for name, x in features.items()]
         ranked = [soft_margin_triplet(x, identity) for x in features.values()]
         return {"trunk_identity": torch.stack(classified).sum(), "trunk_triplet": torch.stack(ranked).sum()}

@@ -1,4 +1,4 @@
-"""Hierarchical masked aggregation: selected tokens are mixed within each modality, then across all three."""
+"""Hierarchical masked aggregation: selected tokens are mixed within each sensor, then across all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.editor.masked_block import MaskedBlock
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Aggregated:
     """Result of the aggregation.
 
     Attributes:
-        feature: (B, 3 W), blocks R, N, T.
+        feature: (B, n W), a block for each of the n sensors.
         classes: (B, W) by modality, the class tokens between the two stages.
     """
 
@@ -33,14 +33,16 @@ class HierarchicalAggregation(nn.Module):
     Args:
         width: W, size of a token.
         heads: number of attention heads.
+        sensors: of the data set.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
-        self.independent = nn.ModuleDict({str(m): MaskedBlock(width, heads) for m in SINGLES})
+        self.sensors = sensors
+        self.independent = nn.ModuleDict({str(m): MaskedBlock(width, heads) for m in sensors})
         self.collaborative = MaskedBlock(width, heads)
         self.norm = nn.LayerNorm(width)
-        self.reduce = nn.ModuleDict({str(m): nn.Linear(2 * width, width) for m in SINGLES})
+        self.reduce = nn.ModuleDict({str(m): nn.Linear(2 * width, width) for m in sensors})
         for layer in self.reduce.values():
             assert isinstance(layer, nn.Linear)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out")
@@ -55,12 +57,13 @@ class HierarchicalAggregation(nn.Module):
         """
         mask = torch.cat([selected.new_ones(len(selected), 1), selected], dim=1)
         kept = mask.unsqueeze(2)
-        alone = {m: self.independent[str(m)](tokens[m] * kept, mask) for m in SINGLES}
-        together = self.collaborative(torch.cat([alone[m] for m in SINGLES], dim=1), mask.repeat(1, len(SINGLES)))
-        parts = self.norm(together).chunk(len(SINGLES), dim=1)
+        alone = {m: self.independent[str(m)](tokens[m] * kept, mask) for m in self.sensors}
+        joined = torch.cat([alone[m] for m in self.sensors], dim=1)
+        together = self.collaborative(joined, mask.repeat(1, len(self.sensors)))
+        parts = self.norm(together).chunk(len(self.sensors), dim=1)
         count = selected.sum(1, keepdim=True)
         blocks = []
-        for m, part in zip(SINGLES, parts, strict=True):
+        for m, part in zip(self.sensors, parts, strict=True):
             part = part * kept
             blocks.append(self.reduce[str(m)](torch.cat([part[:, 0], part[:, 1:].sum(1) / count], dim=1)))
-        return Aggregated(torch.cat(blocks, dim=1), {m: alone[m][:, 0] for m in SINGLES})
+        return Aggregated(torch.cat(blocks, dim=1), {m: alone[m][:, 0] for m in self.sensors})

@@ -20,15 +20,17 @@ from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import (
+    Cameras,
     DataFacts,
     Encoded,
     Images,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
+from mdreid_bench.models.trunk.stacking import stacked_cameras
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.weights.released_format import ReleasedFormat
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 _ABSENT = "absent"
 _SPATIAL, _BRIGHT = ".spatial", ".bright"
@@ -45,23 +47,28 @@ class EDITOR(SeparableMethod):
     Args:
         trunk: shared by the modalities.
         options: see ``EDITOROptions``.
-        identities: number of training identities C.
+        data: identities and sensors size the modules.
         uniform_rate: train the trunk at the base rate, biases at their own, as the paper does.
     """
 
     card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = EDITORRelease()
 
-    def __init__(self, trunk: TokenTrunk, options: EDITOROptions, identities: int, *, uniform_rate: bool) -> None:
+    def __init__(self, trunk: TokenTrunk, options: EDITOROptions, data: DataFacts, *, uniform_rate: bool) -> None:
         super().__init__()
-        self.trunk, self.options, self.uniform_rate = trunk, options, uniform_rate
-        self.aggregation = HierarchicalAggregation(trunk.width, trunk.heads)
-        self.centres = ObjectCentres(identities, trunk.width)
+        self.trunk, self.options, self.sensors, self.uniform_rate = trunk, options, data.modalities, uniform_rate
+        self.aggregation = HierarchicalAggregation(trunk.width, trunk.heads, self.sensors)
+        self.centres = ObjectCentres(data.identities, trunk.width, self.sensors)
         self.supervision = ClassVectorSupervision(
-            trunk.width, identities, options.supervision, shared=True, train_bias=True
+            trunk.width, data, options.supervision, shared=True, train_bias=True
         )
-        self.head = bottleneck(len(SINGLES) * trunk.width, identities, train_bias=True)
+        self.head = bottleneck(len(self.sensors) * trunk.width, data.identities, train_bias=True)
         self._absent: KeptPerCamera[tuple[Tensor, Tensor]] = KeptPerCamera()
+
+    @classmethod
+    def skip(cls, data: DataFacts) -> str | None:
+        """Refuse a single sensor, whose background there is nothing to compare with."""
+        return None if len(data.modalities) > 1 else "it needs at least two sensors"
 
     @classmethod
     def build(cls, config: RunConfig, data: DataFacts) -> "EDITOR":
@@ -79,27 +86,27 @@ class EDITOR(SeparableMethod):
                     f"options.{name} {getattr(options, name)} is more than the {patches} patches of images of "
                     f"{config.image_size}; lower it or set a larger image.size."
                 )
-        return cls(trunk, options, data.identities, uniform_rate=config.optimizer.trunk_lr is None)
+        return cls(trunk, options, data, uniform_rate=config.optimizer.trunk_lr is None)
 
     def rate(self, parameter: str) -> Rate:
         """Give the trunk its own rate if there is one; otherwise everything has the base rate."""
         return "base" if self.uniform_rate else super().rate(parameter)
 
-    def represent(self, images: Images, camera: Tensor) -> Encoded:
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return what ``encode`` does of the images that are there."""
         return self._look(images, camera)
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature and of the trunk, BCC and OCFR (docs/methods/editor.md)."""
-        tokens = {m: represented[str(m)] for m in SINGLES}
-        spatial = [represented[str(m) + _SPATIAL] for m in SINGLES]
-        selected = self._select(spatial, [represented[str(m) + _BRIGHT] for m in SINGLES])
+        tokens = {m: represented[str(m)] for m in self.sensors}
+        spatial = [represented[str(m) + _SPATIAL] for m in self.sensors]
+        selected = self._select(spatial, [represented[str(m) + _BRIGHT] for m in self.sensors])
         fused = self.aggregation(tokens, selected)
         terms = {
             "identity": identity_loss(self.head(fused.feature), identity),
             "triplet": soft_margin_triplet(fused.feature, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, identity)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity)
         terms["background"] = self.options.background_weight * background_consistency(tokens, selected)
         terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, identity)
         return terms
@@ -115,18 +122,18 @@ class EDITOR(SeparableMethod):
         return encoded | {_ABSENT: tokens[camera], _ABSENT + _SPATIAL: spatial[camera]}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
-        """Select for this subset, aggregate and normalise: (B, 3 W)."""
-        names = {m: str(m) if m in available else _ABSENT for m in SINGLES}
+        """Select for this subset, aggregate and normalise: (B, n W)."""
+        names = {m: str(m) if m in available else _ABSENT for m in self.sensors}
         spatial = [encoded[name + _SPATIAL] for name in names.values()]
         selected = self._select(spatial, [encoded[str(m) + _BRIGHT] for m in available])
         fused = self.aggregation({m: encoded[name] for m, name in names.items()}, selected)
         return F.normalize(fused.feature.float(), dim=1)
 
-    def _look(self, images: Images, camera: Tensor) -> dict[str, Tensor]:
+    def _look(self, images: Images, camera: Cameras) -> dict[str, Tensor]:
         """Run the trunk once over all images, stacked on the batch axis, and take the modalities apart again."""
         present = list(images)
         stacked = torch.cat([images[m] for m in present])
-        tokens, rollout = self.trunk.attended(stacked, camera.repeat(len(present)))
+        tokens, rollout = self.trunk.attended(stacked, stacked_cameras(images, camera))
         spatial = spatial_mask(rollout, self.options.head_keep, self.options.ties)
         parts = {"": tokens, _SPATIAL: spatial, _BRIGHT: stacked.float().mean(1)}
         return {

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdreid_bench.losses.precision import full_precision
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 NEW_SHARE = 0.8
 """Weight of the batch mean in an updated centre."""
@@ -21,12 +21,14 @@ class ObjectCentres(nn.Module):
     Args:
         identities: number of training identities C.
         width: W, size of a class token.
+        sensors: of the data set.
     """
 
-    def __init__(self, identities: int, width: int) -> None:
+    def __init__(self, identities: int, width: int, sensors: Modality) -> None:
         super().__init__()
+        self.sensors = sensors
         self.centres: Tensor
-        self.register_buffer("centres", torch.zeros(len(SINGLES), identities, width))
+        self.register_buffer("centres", torch.zeros(len(sensors), identities, width))
 
     def forward(self, classes: Mapping[Modality, Tensor], identity: Tensor) -> Tensor:
         """Update the centres of the identities in the batch, then return the loss, a scalar.
@@ -38,7 +40,7 @@ class ObjectCentres(nn.Module):
             classes: (B, W) by modality.
             identity: (B,) labels in 0..C-1.
         """
-        features = F.normalize(torch.stack([full_precision(classes[m]) for m in SINGLES]), dim=2)
+        features = F.normalize(torch.stack([full_precision(classes[m]) for m in self.sensors]), dim=2)
         self._update(features.detach(), identity)
         return (self.centres[:, identity] - features).square().mean((1, 2)).sum()
 

@@ -9,31 +9,33 @@ from torch.nn import functional as F
 from baselines.supervision import ClassVectorSupervision, bottleneck
 from baselines.top_reid.card import CARD, TOPReIDOptions
 from baselines.top_reid.permutation import TokenPermutation
-from baselines.top_reid.reconstruction import PAIRS, Reconstruction, pair_name
+from baselines.top_reid.reconstruction import Reconstruction, pair_name
 from baselines.top_reid.released import TOPReIDRelease
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import (
+    Cameras,
     DataFacts,
     Encoded,
     Images,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
+from mdreid_bench.models.trunk.stacking import camera_of
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.weights.released_format import ReleasedFormat
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 
 class TOPReID(SeparableMethod):
-    """Three trunks, token permutation, complementary reconstruction (docs/methods/top-reid.md).
+    """A trunk for each spectrum, token permutation, complementary reconstruction (docs/methods/top-reid.md).
 
     Args:
         trunks: one for each spectrum, nothing shared.
         options: see ``TOPReIDOptions``.
-        identities: number of training identities C.
+        data: identities and spectra size the modules.
         uniform_rate: train the trunks at the base rate, biases at their own, as the paper does.
     """
 
@@ -41,25 +43,31 @@ class TOPReID(SeparableMethod):
     released: ClassVar[ReleasedFormat | None] = TOPReIDRelease()
 
     def __init__(
-        self, trunks: dict[Modality, TokenTrunk], options: TOPReIDOptions, identities: int, *, uniform_rate: bool
+        self, trunks: dict[Modality, TokenTrunk], options: TOPReIDOptions, data: DataFacts, *, uniform_rate: bool
     ) -> None:
         super().__init__()
-        first = trunks[SINGLES[0]]
-        self.trunks = nn.ModuleDict({str(m): trunks[m] for m in SINGLES})
-        self.permutation = TokenPermutation(first.width, first.heads)
-        self.reconstruction = Reconstruction(first.width, first.heads)
-        self.supervision = ClassVectorSupervision(
-            first.width, identities, options.supervision, shared=False, train_bias=False
-        )
-        self.head = bottleneck(len(SINGLES) * first.width, identities, train_bias=False)
-        self.options, self.uniform_rate = options, uniform_rate
+        self.options, self.sensors, self.uniform_rate = options, data.modalities, uniform_rate
+        self.trunks = nn.ModuleDict({str(m): trunks[m] for m in self.sensors})
+        first = next(iter(trunks.values()))
+        width, heads = first.width, first.heads
+        self.permutation = TokenPermutation(width, heads, self.sensors)
+        self.reconstruction = Reconstruction(width, heads, self.sensors)
+        self.supervision = ClassVectorSupervision(width, data, options.supervision, shared=False, train_bias=False)
+        self.head = bottleneck(len(self.sensors) * width, data.identities, train_bias=False)
+
+    @classmethod
+    def skip(cls, data: DataFacts) -> str | None:
+        """Refuse a single spectrum, which there is nothing to read across."""
+        return None if len(data.modalities) > 1 else "it needs at least two sensors"
 
     @classmethod
     def build(cls, config: RunConfig, data: DataFacts) -> "TOPReID":
         """Build from a configuration."""
         options = TOPReIDOptions.model_validate(config.options)
-        trunks = {m: TokenTrunk.for_tokens(config, data.cameras, drop_path=options.drop_path) for m in SINGLES}
-        return cls(trunks, options, data.identities, uniform_rate=config.optimizer.trunk_lr is None)
+        trunks = {
+            m: TokenTrunk.for_tokens(config, data.cameras, drop_path=options.drop_path) for m in data.modalities
+        }
+        return cls(trunks, options, data, uniform_rate=config.optimizer.trunk_lr is None)
 
     def rate(self, parameter: str) -> Rate:
         """Give trunks their own rate if there is one; the camera tables always have the base rate."""
@@ -68,28 +76,32 @@ class TOPReID(SeparableMethod):
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature, of the trunks and of the reconstruction."""
-        tokens = {m: represented[str(m)] for m in SINGLES}
+        tokens = {m: represented[str(m)] for m in self.sensors}
         fused = self.permutation(tokens)
         terms = {
             "identity": identity_loss(self.head(fused), identity),
             "triplet": soft_margin_triplet(fused, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in SINGLES}, identity)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity)
         terms["reconstruction"] = self.options.reconstruction_weight * self.reconstruction(tokens)
         return terms
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
-        """Return ``"R"``, ``"N"``, ``"T"`` as present: all tokens (B, 1 + P, W)."""
-        return {str(m): self.trunks[str(m)](image, camera) for m, image in images.items()}
+        """Return the same as ``represent``."""
+        return self.represent(images, camera)
+
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
+        """Return by spectrum that is present, ``"R"`` and so on: all tokens (B, 1 + P, W)."""
+        return {str(m): self.trunks[str(m)](image, camera_of(camera, m)) for m, image in images.items()}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
-        """Fill in the tokens of missing spectra, permute and normalise: (B, 3 W).
+        """Fill in the tokens of missing spectra, permute and normalise: (B, n W).
 
         A missing spectrum is the mean of its predictions from the available ones, for the query and the gallery each
         by itself (docs/methods/top-reid.md, "Missing spectra").
         """
         tokens = {m: encoded[str(m)] for m in available}
-        for target in SINGLES:
+        for target in self.sensors:
             if target not in available:
                 predicted = [self._predicted(encoded, source, target) for source in available]
                 tokens[target] = torch.stack(predicted).mean(0)
@@ -99,7 +111,7 @@ class TOPReID(SeparableMethod):
     def embed_all(self, images: Images, camera: Tensor, subsets: tuple[Modality, ...]) -> dict[Modality, Tensor]:
         """Return the embedding of every subset; a prediction that several subsets need is made once."""
         encoded = dict(self.encode(images, camera))
-        for source, target in PAIRS:
+        for source, target in self.reconstruction.pairs:
             if any(source in subset and target not in subset for subset in subsets):
                 encoded[pair_name(source, target)] = self._predicted(encoded, source, target)
         return {subset: self.embed(encoded, subset) for subset in subsets}

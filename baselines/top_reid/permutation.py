@@ -5,16 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from protocols.modality import SINGLES, Modality, N, R, T
+from protocols.modality import Modality
 
-# fmt: off
-STEPS: tuple[Mapping[Modality, Modality], ...] = (
-    {R: N, N: T, T: R},
-    {R: T, N: R, T: N},
-    {R: R, N: N, T: T},
-)
-# fmt: on
-"""Whose patches the class token of each spectrum reads in a step (docs/methods/top-reid.md, "Token permutation")."""
+
+def steps(sensors: Modality) -> tuple[Mapping[Modality, Modality], ...]:
+    """Return for every step whose patches the class token of each spectrum reads (docs/methods/top-reid.md).
+
+    For R, N, T: first N, T, R, then T, R, N, then its own; so for any n spectra in n steps.
+    """
+    ring = tuple(sensors)
+    count = len(ring)
+    return tuple({m: ring[(place + step) % count] for place, m in enumerate(ring)} for step in (*range(1, count), 0))
 
 
 class RotationBlock(nn.Module):
@@ -62,24 +63,26 @@ class RotationBlock(nn.Module):
 
 
 class TokenPermutation(nn.Module):
-    """Three rotation blocks, one a step, each shared by the spectra; patches are never changed.
+    """Rotation blocks, one a step, each shared by the spectra; patches are never changed.
 
     Args:
         width: W, size of a token.
         heads: number of attention heads.
+        sensors: the n spectra.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(RotationBlock(width, heads) for _ in STEPS)
+        self.steps = steps(sensors)
+        self.blocks = nn.ModuleList(RotationBlock(width, heads) for _ in self.steps)
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the class tokens after the last step, [R | N | T], (B, 3 W).
+        """Return the class tokens after the last step, [R | N | T], (B, n W).
 
         Args:
             tokens: (B, 1 + P, W) by spectrum, class token first.
         """
-        classes = torch.cat([tokens[m][:, 0] for m in SINGLES])
-        for block, reads in zip(self.blocks, STEPS, strict=True):
-            classes = block(classes, torch.cat([tokens[reads[m]][:, 1:] for m in SINGLES]))
-        return torch.cat(classes.chunk(len(SINGLES)), dim=1)
+        classes = torch.cat([tokens[m][:, 0] for m in self.steps[0]])
+        for block, reads in zip(self.blocks, self.steps, strict=True):
+            classes = block(classes, torch.cat([tokens[read][:, 1:] for read in reads.values()]))
+        return torch.cat(classes.chunk(len(self.steps)), dim=1)

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdreid_bench.losses.precision import full_precision
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
-PAIRS: tuple[tuple[Modality, Modality], ...] = tuple((s, t) for s in SINGLES for t in SINGLES if s != t)
-"""The six ordered pairs (source, target)."""
+
+def pairs(sensors: Modality) -> tuple[tuple[Modality, Modality], ...]:
+    """Return all ordered pairs (source, target)."""
+    return tuple((source, target) for source in sensors for target in sensors if source != target)
 
 
 class TransformerBlock(nn.Module):
@@ -46,11 +48,13 @@ class Reconstruction(nn.Module):
     Args:
         width: W, size of a token.
         heads: number of attention heads.
+        sensors: the spectra.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
-        self.blocks = nn.ModuleDict({pair_name(*pair): TransformerBlock(width, heads) for pair in PAIRS})
+        self.pairs = pairs(sensors)
+        self.blocks = nn.ModuleDict({pair_name(*pair): TransformerBlock(width, heads) for pair in self.pairs})
 
     def predict(self, tokens: Tensor, source: Modality, target: Modality) -> Tensor:
         """Return the tokens of ``target`` as predicted from those of ``source``, (B, 1 + P, W)."""
@@ -58,7 +62,7 @@ class Reconstruction(nn.Module):
         return result
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the sum over the six pairs of the mean squared error, a scalar.
+        """Return the sum over the pairs of the mean squared error, a scalar.
 
         Nothing is detached: the gradient reaches the block and both trunks.
 
@@ -66,7 +70,8 @@ class Reconstruction(nn.Module):
             tokens: (B, 1 + P, W) by spectrum.
         """
         errors = [
-            F.mse_loss(full_precision(self.predict(tokens[s], s, t)), full_precision(tokens[t])) for s, t in PAIRS
+            F.mse_loss(full_precision(self.predict(tokens[s], s, t)), full_precision(tokens[t]))
+            for s, t in self.pairs
         ]
         return torch.stack(errors).sum()
 

@@ -26,5 +26,9 @@ def derive(run: Run, source: Run) -> None:
             path = stack.enter_context(replacing(run.embeddings.matrix(subset)))
             stored = torch.from_numpy(np.array(source.embeddings.load(subset, items)))
             with path.open("wb") as file:
-                np.save(file, run.method.derive(stored, run.config.options).numpy(), allow_pickle=False)
+                np.save(
+                    file,
+                    run.method.derive(stored, run.config.options, run.facts.modalities).numpy(),
+                    allow_pickle=False,
+                )
     run.embeddings.write_items(items)

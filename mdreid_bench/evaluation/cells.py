@@ -13,7 +13,6 @@ from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import Counts, Interval, Metrics, Provenance, Record
 from mdreid_bench.results.store import Scope
 from protocols.evaluation import AveragePrecision
-from protocols.modality import RNT
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting
 
@@ -49,14 +48,14 @@ class CellScorer:
             UsageError: for a mixed setting and MDReID in the released form, which compares fixed subsets.
             DataError: when embeddings are damaged, not finite, or no query has a valid positive.
         """
-        start = time.monotonic()
+        start, shared = time.monotonic(), self.facts.shared
         scores = score(
             EmbeddingFolder(self.scope.embeddings),
             items,
             setting,
             average_precision=self.average_precision,
             memory_budget=self.memory_budget,
-            comparison=registry.card(self.facts.shared.method).comparison(self.facts.shared.options, RNT),
+            comparison=registry.card(shared.method).comparison(shared.options, self.facts.modalities),
         )
         taken = dict(self.seconds) | {"score": round(time.monotonic() - start, 3)}
         record = build_record(self.facts, items, setting, scores, provenance.collect(self.gpu, taken))

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.weights.released_format import ReleasedFormat
-from protocols.modality import Modality
+from protocols.modality import RNT, Modality
 
 Images = Mapping[Modality, Tensor]
 """Normalised images by modality, each (B, 3, H, W) float; only the modalities that are present."""
+
+Cameras = Tensor | Mapping[Modality, Tensor]
+"""(B,) camera indices: of the items, or by sensor where the images of a row are of different items."""
 
 Encoded = Mapping[str, Tensor]
 """What ``encode`` passes to ``embed``; names are the method's own, the first dimension of each tensor is B."""
@@ -29,25 +32,37 @@ class DataFacts:
     Attributes:
         identities: number of training identities C.
         cameras: number of cameras, the rows of the camera table.
+        modalities: the sensors of the data set; a method has parts for each of them.
     """
 
     identities: int
     cameras: int
+    modalities: Modality = RNT
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """One identity-balanced batch with all three modalities.
+    """One identity-balanced batch with images of every sensor of the data set.
 
     Attributes:
-        images: three tensors (B, 3, H, W).
+        images: (B, 3, H, W) of each sensor.
         identity: (B,) labels in 0..C-1.
-        camera: (B,) indices of cameras, from 0.
+        camera: (B,) indices of cameras, from 0; by sensor where row i of each sensor is another item.
     """
 
     images: Images
     identity: Tensor
-    camera: Tensor
+    camera: Cameras
+
+    def __len__(self) -> int:
+        """Return how many rows of images there are."""
+        return len(next(iter(self.images.values())))
+
+    def piece(self, rows: slice) -> tuple[Images, Cameras]:
+        """Return the images and the cameras of some rows."""
+        camera = self.camera
+        of_rows = camera[rows] if isinstance(camera, Tensor) else {m: c[rows] for m, c in camera.items()}
+        return {m: x[rows] for m, x in self.images.items()}, of_rows
 
 
 class Method(nn.Module, ABC):
@@ -65,6 +80,11 @@ class Method(nn.Module, ABC):
     released: ClassVar[ReleasedFormat | None] = None
 
     config: RunConfig | None = None
+
+    @classmethod
+    def skip(cls, data: DataFacts) -> str | None:
+        """Say why the method cannot serve a data set, in a few words; None where it can."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -94,12 +114,13 @@ class Method(nn.Module, ABC):
         """
 
     @classmethod
-    def derive(cls, embeddings: Tensor, options: Mapping[str, Any]) -> Tensor:
+    def derive(cls, embeddings: Tensor, options: Mapping[str, Any], sensors: Modality) -> Tensor:
         """Return the embeddings under some options, which spares another pass over the images.
 
         Args:
             embeddings: (n, E) of one subset, under the same options but those in ``derived_from``.
             options: all of the method's own.
+            sensors: of the data set.
         """
         return embeddings
 

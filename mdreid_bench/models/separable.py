@@ -4,7 +4,8 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from mdreid_bench.models.method import Encoded, Images, Method, TrainingBatch
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.method import Cameras, Encoded, Images, Method, TrainingBatch
 
 
 class SeparableMethod(Method):
@@ -14,15 +15,20 @@ class SeparableMethod(Method):
     losses, with their mining and their batch statistics, over the whole batch.
     """
 
-    def represent(self, images: Images, camera: Tensor) -> Encoded:
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return all that the losses need of each item, with gradient: the same as ``encode``, unless overridden.
 
         Items must not influence each other.
 
         Args:
-            images: (B, 3, H, W) of all three modalities.
-            camera: (B,) camera indices.
+            images: (B, 3, H, W) of every sensor of the data set.
+            camera: as in a training batch.
+
+        Raises:
+            UsageError: for cameras by sensor, unless overridden.
         """
+        if not isinstance(camera, Tensor):
+            raise UsageError(f"{self.card.name} does not train on images of sensors that have cameras of their own.")
         return self.encode(images, camera)
 
     @abstractmethod

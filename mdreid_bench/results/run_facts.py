@@ -4,16 +4,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.hashes import canonical_hash
+from protocols.modality import RNT, Modality
 
 _DIGEST = "digest"
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]
 Positive = Annotated[int, Field(gt=0)]
+Letters = Annotated[str, AfterValidator(lambda text: str(Modality.parse(text)))]
+"""Sensors, such as ``"RNT"``."""
 
 
 class SharedFacts(Part):
@@ -48,6 +51,7 @@ class RunFacts(Part):
         shared: what all records of the run have in common.
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
+        sensors: of the data set; those of the three data sets of the suite where an older file does not say.
         training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
         weights: weights that the user gave instead.
         config: hash of what determines the numbers in the configuration beside it; None in files of earlier versions.
@@ -57,9 +61,15 @@ class RunFacts(Part):
     shared: SharedFacts
     identities: Positive
     cameras: Positive
+    sensors: Letters = str(RNT)
     training: FolderName | None
     weights: GivenWeights | None
     config: Hash | None = None
+
+    @property
+    def modalities(self) -> Modality:
+        """The sensors of the data set."""
+        return Modality.parse(self.sensors)
 
     def write(self, path: Path) -> None:
         """Write atomically, with a digest of the content.

@@ -49,6 +49,7 @@ def facts_of(run: Run) -> RunFacts:
         ),
         identities=run.facts.identities,
         cameras=run.facts.cameras,
+        sensors=str(run.facts.modalities),
         training=run.training_folder.path.name if trains and not given else None,
         weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
         config=canonical_hash(config.determining()),

@@ -59,7 +59,7 @@ class Run:
         """What the method must know of the training data; of those behind the weights, where they are given."""
         if self.weights:
             return recognise(self.weights).data
-        return DataFacts(self.index.train.identities, self.index.card.cameras)
+        return DataFacts(self.index.train.identities, self.index.card.cameras, self.index.sensors)
 
     @cached_property
     def training_key(self) -> str:

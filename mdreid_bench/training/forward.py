@@ -69,7 +69,7 @@ class Forward:
                 return method.losses(whole, batch.identity)
 
     def _represent(self, method: SeparableMethod, batch: TrainingBatch) -> Encoded:
-        count, size = len(batch.camera), self.micro_batch
+        count, size = len(batch), self.micro_batch
         if size is None or size >= count:
             return method.represent(batch.images, batch.camera)
         pieces = [self._piece(method, batch, slice(start, start + size)) for start in range(0, count, size)]
@@ -77,10 +77,7 @@ class Forward:
 
     @staticmethod
     def _piece(method: SeparableMethod, batch: TrainingBatch, rows: slice) -> Mapping[str, Tensor]:
-        images = {modality: stacked[rows] for modality, stacked in batch.images.items()}
-        represented: Mapping[str, Tensor] = checkpoint(
-            method.represent, images, batch.camera[rows], use_reentrant=False
-        )
+        represented: Mapping[str, Tensor] = checkpoint(method.represent, *batch.piece(rows), use_reentrant=False)
         return represented
 
 

@@ -118,7 +118,7 @@ class Trainer:
         return WeightsFacts.of(
             self.method,
             self.config,
-            DataFacts(self.index.train.identities, self.index.card.cameras),
+            DataFacts(self.index.train.identities, self.index.card.cameras, self.index.sensors),
             selection=self.config.selection,
             epoch=epoch,
             dataset=self.config.dataset,

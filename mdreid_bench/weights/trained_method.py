@@ -38,7 +38,7 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
     # The trained weights replace all of the trunk, so its pretrained ones need not be had.
     trunk = config.trunk if weights is None else config.trunk.model_copy(update={"pretrained": None})
     torch.manual_seed(config.seed)
-    data = DataFacts(identities=facts.identities, cameras=facts.cameras)
+    data = DataFacts(facts.identities, facts.cameras, facts.modalities)
     method = method_class.build(config.model_copy(update={"trunk": trunk}), data)
     if weights is not None:
         weights_file.load(weights, method, config)

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mdreid_bench.config.schema import ImageConfig, Positive, RunConfig, TrunkConfig
 from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.results.run_facts import Letters
+from protocols.modality import RNT, Modality
 
 Selection = Literal["last-epoch", "best-test", "none"]
 
@@ -21,6 +23,7 @@ class WeightsFacts(BaseModel):
         options: of the method.
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
+        sensors: of the data set; those of the three data sets of the suite where an older file does not say.
         selection: how the epoch was chosen; ``none`` for a method that does not train.
         epoch: the one whose weights these are, where it is known.
         dataset: trained on; None where a converted file does not say.
@@ -37,6 +40,7 @@ class WeightsFacts(BaseModel):
     options: dict[str, Any]
     identities: Positive
     cameras: Positive
+    sensors: Letters = str(RNT)
     selection: Selection
     epoch: int | None = None
     dataset: str | None = None
@@ -54,8 +58,14 @@ class WeightsFacts(BaseModel):
             options=config.options,
             identities=data.identities,
             cameras=data.cameras,
+            sensors=str(data.modalities),
             **more,
         )
+
+    @property
+    def data(self) -> DataFacts:
+        """What the method was sized by."""
+        return DataFacts(self.identities, self.cameras, Modality.parse(self.sensors))
 
     def header(self) -> dict[str, Any]:
         """Return plain values for the header."""

@@ -54,7 +54,7 @@ def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
     return GivenWeights(
         path=path,
         method=facts.method,
-        data=DataFacts(facts.identities, facts.cameras),
+        data=facts.data,
         selection=facts.selection,
         trunk=facts.trunk.model_copy(update={"pretrained": None}),
         image=facts.image,

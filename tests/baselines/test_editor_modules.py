@@ -9,7 +9,7 @@ from baselines.editor.aggregation import HierarchicalAggregation
 from baselines.editor.background_consistency import background_consistency
 from baselines.editor.masked_block import MaskedBlock
 from baselines.editor.object_centric import ObjectCentres
-from protocols.modality import SINGLES, Modality, N, R, T
+from protocols.modality import RNT, SINGLES, Modality, N, R, T
 from tests.baselines.literal import State, attention, gelu, layer_norm, linear, part, random
 
 WIDTH, HEADS, BATCH, PATCHES = 12, 3, 3, 6
@@ -54,7 +54,7 @@ def aggregate(given: Tokens, chosen: Tensor, module: HierarchicalAggregation) ->
 
 def test_aggregation_equals_its_transcription() -> None:
     torch.manual_seed(0)
-    module, given, chosen = HierarchicalAggregation(WIDTH, HEADS).double(), tokens(), selection()
+    module, given, chosen = HierarchicalAggregation(WIDTH, HEADS, RNT).double(), tokens(), selection()
     for place, parameter in enumerate(module.norm.parameters()):
         # As initialised, the norm makes every row sum to zero, which the released count takes for not selected.
         parameter.data = random(WIDTH, seed=place)
@@ -66,7 +66,7 @@ def test_aggregation_equals_its_transcription() -> None:
 
 
 def test_tokens_that_were_not_selected_are_neither_read_nor_written() -> None:
-    module, given, chosen = HierarchicalAggregation(WIDTH, HEADS).double(), tokens(), selection()
+    module, given, chosen = HierarchicalAggregation(WIDTH, HEADS, RNT).double(), tokens(), selection()
     other = {m: x.clone() for m, x in given.items()}
     for x in other.values():
         x[:, 1:][~chosen] = 100.0
@@ -97,7 +97,7 @@ def test_background_consistency_by_loops() -> None:
 
 def test_object_centres_move_before_the_loss() -> None:
     """Two batches in loops; identities are unequally frequent and in no order."""
-    module = ObjectCentres(identities=4, width=WIDTH)
+    module = ObjectCentres(identities=4, width=WIDTH, sensors=RNT)
     centres = {(m, i): torch.zeros(WIDTH, dtype=torch.float64) for m in SINGLES for i in range(4)}
     for step, identity in enumerate(([2, 0, 2, 0, 0], [2, 3, 3, 2, 2])):
         classes = {m: random(5, WIDTH, seed=10 * step + m.value) for m in SINGLES}
@@ -117,7 +117,7 @@ def test_object_centres_move_before_the_loss() -> None:
 
 
 def test_object_centres_have_no_gradient_and_their_features_do() -> None:
-    module = ObjectCentres(identities=2, width=WIDTH)
+    module = ObjectCentres(identities=2, width=WIDTH, sensors=RNT)
     assert list(module.parameters()) == []
     classes = {m: x[:, 0].float().requires_grad_() for m, x in tokens().items()}
     loss = module(classes, torch.tensor([0, 1, 1]))

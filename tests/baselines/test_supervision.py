@@ -6,6 +6,7 @@ import torch
 from baselines.supervision import ClassVectorSupervision, bottleneck
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
+from mdreid_bench.models.method import DataFacts
 from protocols.modality import SINGLES, Modality
 from tests.baselines.literal import random
 
@@ -15,7 +16,7 @@ VECTORS: dict[Modality, torch.Tensor] = {m: random(6, 4, seed=m.value).float() f
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_separate_losses_add_up(shared: bool) -> None:
-    module = ClassVectorSupervision(4, 3, "separate", shared=shared, train_bias=True).eval()
+    module = ClassVectorSupervision(4, DataFacts(3, 1), "separate", shared=shared, train_bias=True).eval()
     assert len(module.heads) == (1 if shared else 3)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
@@ -28,7 +29,7 @@ def test_separate_losses_add_up(shared: bool) -> None:
 
 
 def test_joint_losses_are_taken_once() -> None:
-    module = ClassVectorSupervision(4, 3, "joint", shared=False, train_bias=False).eval()
+    module = ClassVectorSupervision(4, DataFacts(3, 1), "joint", shared=False, train_bias=False).eval()
     feature = torch.cat([VECTORS[m] for m in SINGLES], dim=1)
     terms = module(VECTORS, IDENTITY)
     assert torch.equal(terms["trunk_identity"], identity_loss(module.heads["all"](feature), IDENTITY))

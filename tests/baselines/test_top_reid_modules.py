@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from baselines.top_reid.permutation import RotationBlock, TokenPermutation
-from baselines.top_reid.reconstruction import PAIRS, Reconstruction
-from protocols.modality import SINGLES, Modality, N, R, T
+from baselines.top_reid.reconstruction import Reconstruction, pairs
+from protocols.modality import RNT, SINGLES, Modality, N, R, T
 from tests.baselines.literal import State, attention, gelu, layer_norm, linear, part, random
 
 WIDTH, HEADS = 12, 3
@@ -34,7 +34,7 @@ def test_a_rotation_block_equals_plain_cross_attention() -> None:
 
 def test_the_three_steps_read_the_spectra_in_turn() -> None:
     torch.manual_seed(2)
-    module, given = TokenPermutation(WIDTH, HEADS).double(), tokens()
+    module, given = TokenPermutation(WIDTH, HEADS, RNT).double(), tokens()
     start, middle, end = (part(module, f"blocks.{step}.") for step in range(3))
     (r, n, t), (pr, pn, pt) = ([given[m][:, k] for m in SINGLES] for k in (0, slice(1, None)))
     r, n, t = rotate(start, r, pn), rotate(start, n, pt), rotate(start, t, pr)
@@ -52,10 +52,10 @@ def predict(state: State, x: Tensor) -> Tensor:
 
 def test_reconstruction_sums_the_errors_of_six_pairs() -> None:
     torch.manual_seed(3)
-    module, given = Reconstruction(WIDTH, HEADS).double(), tokens(seed=1)
-    assert PAIRS == ((R, N), (R, T), (N, R), (N, T), (T, R), (T, N))
+    module, given = Reconstruction(WIDTH, HEADS, RNT).double(), tokens(seed=1)
+    assert module.pairs == pairs(RNT) == ((R, N), (R, T), (N, R), (N, T), (T, R), (T, N))
     total = 0.0
-    for source, target in PAIRS:
+    for source, target in pairs(RNT):
         found = module.predict(given[source], source, target)
         wanted = predict(part(module, f"blocks.{source}2{target}."), given[source])
         torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
@@ -64,7 +64,7 @@ def test_reconstruction_sums_the_errors_of_six_pairs() -> None:
 
 
 def test_the_reconstruction_loss_reaches_source_and_target() -> None:
-    module = Reconstruction(WIDTH, HEADS)
+    module = Reconstruction(WIDTH, HEADS, RNT)
     given = {m: x.float().requires_grad_() for m, x in tokens().items()}
     gradients = torch.autograd.grad(module(given), list(given.values()))
     assert all(torch.isfinite(g).all() and g.abs().sum() > 0 for g in gradients)
@@ -75,6 +75,6 @@ def test_the_reconstruction_loss_reaches_source_and_target() -> None:
 
 
 def test_no_bias_where_the_released_code_has_none() -> None:
-    names = {*RotationBlock(WIDTH, HEADS).state_dict(), *Reconstruction(WIDTH, HEADS).state_dict()}
+    names = {*RotationBlock(WIDTH, HEADS).state_dict(), *Reconstruction(WIDTH, HEADS, RNT).state_dict()}
     assert not {"query.bias", "key.bias", "value.bias", "blocks.R2N.qkv.bias"} & names
     assert {"projection.bias", "mlp.0.bias", "blocks.R2N.projection.bias"} <= names

@@ -180,7 +180,7 @@ def test_a_seed_that_fails_is_named_below_the_table(
         (("--sweep", "w1", "--values", "nan"), "'nan'"),
         (("--no-rows",), "leaves nothing to measure"),
         (("--dataset", "rgbnt20"), "Did you mean 'rgbnt201'"),
-        (("--set", "options.mdl=false"), "takes away what the row 'MDL' stands for"),
+        (("--set", "options.mdl=false"), "mdl"),
         (("--sweep", "w2", "--set", "options.discrepancy_weight=5"), "set by the rows of the sweep w2"),
         (("--set", "options.rool=paper"), "options.rool"),
         (("--set", "batch.instances=3"), "multiple of batch.instances"),

@@ -15,7 +15,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import euclidean_distances, hardest_pairs, soft_margin_triplet
-from protocols.modality import SINGLES
+from protocols.modality import RNT, SINGLES
 
 Loss = Callable[[Tensor], Tensor]
 IDENTITY = torch.tensor([0, 0, 1, 1])
@@ -102,7 +102,7 @@ def test_gradient_of_the_object_centres_does_not_move_the_centres() -> None:
         return (centres[:, IDENTITY] - F.normalize(x, dim=2)).square().mean((1, 2)).sum()
 
     def loss(x: Tensor) -> Tensor:
-        fresh: Tensor = ObjectCentres(2, 3).double()(dict(zip(SINGLES, x, strict=True)), IDENTITY)
+        fresh: Tensor = ObjectCentres(2, 3, RNT).double()(dict(zip(SINGLES, x, strict=True)), IDENTITY)
         return fresh
 
     check(loss, classes, with_fixed_centres)
@@ -110,7 +110,7 @@ def test_gradient_of_the_object_centres_does_not_move_the_centres() -> None:
 
 def test_gradient_of_the_reconstruction_reaches_source_and_target() -> None:
     torch.manual_seed(0)
-    module = Reconstruction(4, 2).double()
+    module = Reconstruction(4, 2, RNT).double()
 
     def loss(x: Tensor) -> Tensor:
         error: Tensor = module(dict(zip(SINGLES, x, strict=True)))

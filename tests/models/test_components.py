@@ -5,11 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdreid_bench.errors import UsageError
 from mdreid_bench.models.mdreid.card import Components
 from mdreid_bench.models.mdreid.folding import fold_paper, keep_components
-from protocols.modality import SINGLES, SUBSETS, Modality, N, R, T
-from tests.support import build, images, small_config
+from protocols.modality import RNT, SINGLES, SUBSETS, Modality, N, R, T
+from tests.support import build, images
 
 CAMERAS = torch.tensor([0, 1, 2])
 PARTS = ("specific", "shared")
@@ -22,9 +21,9 @@ def _vectors(seed: int) -> dict[Modality, Tensor]:
 
 def _parts(query: Modality, gallery: Modality) -> dict[str, Tensor]:
     """Return the scores (3, 3) of one pair of subsets by what is compared; Q has seeds 0 and 1, G has 2 and 3."""
-    q, g = fold_paper(_vectors(0), _vectors(1), query), fold_paper(_vectors(2), _vectors(3), gallery)
+    q, g = fold_paper(_vectors(0), _vectors(1), query, RNT), fold_paper(_vectors(2), _vectors(3), gallery, RNT)
     names: tuple[Components, ...] = ("specific", "shared", "both")
-    return {name: keep_components(q, name, "paper") @ keep_components(g, name, "paper").T for name in names}
+    return {name: keep_components(q, name, "paper", RNT) @ keep_components(g, name, "paper", RNT).T for name in names}
 
 
 @pytest.mark.parametrize("query", SUBSETS, ids=str)
@@ -55,7 +54,7 @@ def test_derived_embeddings_equal_those_of_the_images(similarity: str, component
     wanted = part.embed_all(images(3), CAMERAS, SUBSETS)
     stored = both.embed_all(images(3), CAMERAS, SUBSETS)
     for subset in SUBSETS:
-        assert torch.allclose(part.derive(stored[subset], options), wanted[subset], atol=1e-6)
+        assert torch.allclose(part.derive(stored[subset], options, RNT), wanted[subset], atol=1e-6)
 
 
 @pytest.mark.parametrize("components", PARTS)
@@ -66,9 +65,3 @@ def test_the_released_part_is_the_cosine_of_its_own_concatenation(components: st
     found = method.embed(encoded, R | N)
     wanted = F.cosine_similarity(joined[:, None], joined[None], dim=-1)
     assert torch.allclose(found @ found.T, wanted, atol=1e-5)
-
-
-def test_without_decoupling_there_are_no_parts() -> None:
-    off = {"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0, "components": "shared"}
-    with pytest.raises(UsageError, match=r"components=shared needs options\.mdl=true"):
-        small_config("mdreid", {"options": off})

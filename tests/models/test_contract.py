@@ -84,10 +84,7 @@ def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
     batch = training_batch()
     wanted = copy.deepcopy(method).training_losses(batch)
     whole = method.represent(batch.images, batch.camera)
-    alone = [
-        method.represent({m: x[row : row + 1] for m, x in batch.images.items()}, batch.camera[row : row + 1])
-        for row in range(8)
-    ]
+    alone = [method.represent(*batch.piece(slice(row, row + 1))) for row in range(8)]
     for entry, rows in whole.items():
         torch.testing.assert_close(torch.cat([one[entry] for one in alone]), rows, rtol=0, atol=1e-5)
     terms = method.losses(whole, batch.identity)

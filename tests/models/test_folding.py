@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released
-from protocols.modality import SINGLES, SUBSETS, Modality, N, R
+from protocols.modality import RNT, SINGLES, SUBSETS, Modality, N, R
 from protocols.protocol import ALL_PROTOCOLS, Protocol
 from tests.support import build, images
 
@@ -37,7 +37,7 @@ def _naive(query: tuple[Vectors, Vectors], gallery: tuple[Vectors, Vectors], i: 
 @pytest.mark.parametrize("protocol", ALL_PROTOCOLS, ids=str)
 def test_fold_equals_the_double_sum(protocol: Protocol) -> None:
     query, gallery = _vectors(0, 3), _vectors(1, 4)
-    scores = fold_paper(*query, protocol.query) @ fold_paper(*gallery, protocol.gallery).T
+    scores = fold_paper(*query, protocol.query, RNT) @ fold_paper(*gallery, protocol.gallery, RNT).T
     for i in range(3):
         for j in range(4):
             assert scores[i, j].item() == pytest.approx(_naive(query, gallery, i, j, protocol), abs=1e-6)
@@ -45,10 +45,10 @@ def test_fold_equals_the_double_sum(protocol: Protocol) -> None:
 
 def test_mixed_gallery_equals_the_double_sum_item_by_item() -> None:
     query, gallery = _vectors(2, 7), _vectors(3, 7)
-    folded = [fold_paper(*gallery, s)[j] for j, s in enumerate(SUBSETS)]
+    folded = [fold_paper(*gallery, s, RNT)[j] for j, s in enumerate(SUBSETS)]
     for i, wanted in enumerate(SUBSETS):
         for j, offered in enumerate(SUBSETS):
-            found = float(fold_paper(*query, wanted)[i] @ folded[j])
+            found = float(fold_paper(*query, wanted, RNT)[i] @ folded[j])
             assert found == pytest.approx(_naive(query, gallery, i, j, Protocol(wanted, offered)), abs=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_released_form_is_the_cosine_of_the_concatenation(subset: Modality) -> N
     query, gallery = _vectors(4, 3), _vectors(5, 3)
     joined = [torch.cat([v[m] for v in side for m in subset], dim=1) for side in (query, gallery)]
     wanted = F.cosine_similarity(joined[0][:, None], joined[1][None], dim=-1)
-    found = fold_released(*query, subset) @ fold_released(*gallery, subset).T
+    found = fold_released(*query, subset, RNT) @ fold_released(*gallery, subset, RNT).T
     assert torch.allclose(found, wanted, atol=1e-9)
 
 

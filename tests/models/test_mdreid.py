@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.mdreid.card import MDReIDOptions
 from mdreid_bench.models.mdreid.method import MDReID
-from mdreid_bench.models.single_branch import SingleBranch
 from mdreid_bench.training.optimiser import build_optimizer
 from protocols.modality import SUBSETS
 from tests.support import build, images, small_config, training_batch
@@ -37,17 +37,10 @@ def test_weights_scale_their_terms() -> None:
     assert thrice == pytest.approx((3 * once[0], 3 * once[1]), rel=1e-5)
 
 
-def test_without_mdl_it_is_the_single_classifier() -> None:
-    off = {"options": {"mdl": False, "orthogonality_weight": 0, "discrepancy_weight": 0}}
-    reduced, single = build("mdreid", off).eval(), build("single-classifier").eval()
-    assert isinstance(reduced, SingleBranch)
-    found, wanted = (m.embed_all(images(2), CAMERAS, SUBSETS) for m in (reduced, single))
-    assert all(torch.equal(found[s], wanted[s]) for s in SUBSETS)
-
-
-def test_losses_without_mdl_are_refused() -> None:
-    with pytest.raises(UsageError, match="nothing to decouple"):
-        build("mdreid", {"options": {"mdl": False}})
+def test_the_decoupling_cannot_be_switched_off() -> None:
+    with pytest.raises(UsageError, match=r"options\.mdl=false is a method of its own, --method single-classifier"):
+        small_config("mdreid", {"options": {"mdl": False}})
+    assert MDReIDOptions.model_validate({"mdl": True}) == MDReIDOptions()
 
 
 def test_tied_token_is_one_parameter_and_untied_starts_equal() -> None:

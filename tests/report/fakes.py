@@ -14,7 +14,7 @@ from protocols.suites import suite as named_suite
 from tests.results.factory import make_record, metrics
 
 DATASETS = ("rgbnt201", "rgbnt100", "msvr310")
-FULL = {"mdl": True, "orthogonality_weight": 1.5, "discrepancy_weight": 5.25}
+FULL = {"orthogonality_weight": 1.5, "discrepancy_weight": 5.25}
 
 
 def study(

@@ -102,7 +102,6 @@ def test_options_reach_the_methods_that_have_them() -> None:
 @pytest.mark.parametrize(
     ("study", "options", "message"),
     [
-        (ROWS, {"mdl": False}, "takes away what the row 'MDL'"),
         (ROWS, {"orthogonality_weight": 0}, r"takes away what the row 'MDL \+ ROL'"),
         (sweep("w1"), {"orthogonality_weight": 2}, "set by the rows of the sweep w1"),
         (sweep("w1"), {"discrepancy_weight": 2}, "set by the rows of the sweep w1"),

@@ -52,13 +52,13 @@ def lose_an_image(rank: int, *, training: bool) -> None:
 
 def cannot_build(rank: int) -> None:
     """Let the second process miss the weights of the trunk."""
-    from mdreid_bench.models.single_branch import SingleBranch
+    from baselines.single_classifier import SingleClassifier
 
-    def refuse(*_: object, **__: object) -> SingleBranch:
+    def refuse(*_: object, **__: object) -> SingleClassifier:
         raise DataError("The weights of the trunk are not here.")
 
     if rank == 1:
-        SingleBranch.build_branch = refuse  # type: ignore[method-assign]
+        SingleClassifier.build = refuse  # type: ignore[method-assign]
 
 
 def another_kind_of_cpu(rank: int) -> None:

@@ -12,7 +12,7 @@ from mdreid_bench.config.schema import MemoryConfig, Precision, RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models import registry
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
+from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method, TrainingBatch
 from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward
@@ -143,8 +143,8 @@ class _OnALine(SeparableMethod):
     def build(cls, config: RunConfig, data: DataFacts) -> "Method":
         return cls()
 
-    def represent(self, images: Images, camera: Tensor) -> Encoded:
-        self.calls.append(len(camera))
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
+        self.calls.append(len(next(iter(images.values()))))
         return {"feature": self.weight * torch.stack([x.mean((1, 2, 3)) for x in images.values()]).mean(0)[:, None]}
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
@@ -186,8 +186,8 @@ def test_mining_of_a_method_is_not_that_of_its_pieces(name: str) -> None:
     whole = _forward(copy.deepcopy(method), MemoryConfig(micro_batch=4))(batch)["triplet"]
     naive = []
     for rows in (slice(4), slice(4, 8)):
-        images = {m: x[rows] for m, x in batch.images.items()}
-        piece = TrainingBatch(images, batch.identity[rows], batch.camera[rows])
+        images, camera = batch.piece(rows)
+        piece = TrainingBatch(images, batch.identity[rows], camera)
         naive.append(copy.deepcopy(method).training_losses(piece)["triplet"])
     assert abs(whole - torch.stack(naive).mean()) > 1e-3
 

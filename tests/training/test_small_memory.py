@@ -45,7 +45,8 @@ def test_half_of_the_memory_is_enough(name: str) -> None:
     again = _bytes_kept(method, training_batch(), MemoryConfig(checkpointing=True))
     in_pieces = _bytes_kept(method, training_batch(), MemoryConfig(micro_batch=1))
     batch = training_batch()
-    one = TrainingBatch({m: x[:2] for m, x in batch.images.items()}, torch.tensor([0, 1]), batch.camera[:2])
+    images, camera = batch.piece(slice(2))
+    one = TrainingBatch(images, torch.tensor([0, 1]), camera)
     assert again < whole
     # On the way back a piece is held as well; that of two triplets with its losses is more than that of one.
     assert in_pieces + _bytes_kept(method, one, MemoryConfig()) / 2 <= whole / 2

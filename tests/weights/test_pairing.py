@@ -56,22 +56,22 @@ def joined(vectors: Vectors, names: str) -> Vectors:
 def test_blocks_are_compared_as_tabulated(protocol: str, query: str, gallery: str) -> None:
     setting = Protocol.parse(protocol)
     one, other = stored(setting.query, 4, 0), stored(setting.gallery, 5, 1)
-    left, right = ReleasedPairing()(setting, one, other)
+    left, right = ReleasedPairing(RNT)(setting, one, other)
     np.testing.assert_allclose(left @ right.T, joined(one, query) @ joined(other, gallery).T, atol=1e-6)
 
 
 @pytest.mark.parametrize("protocol", [p for p in ALL_PROTOCOLS if p.matched], ids=str)
 def test_matched_settings_are_the_cosine_of_the_concatenation(protocol: Protocol) -> None:
     one, other = stored(protocol.query, 4, 2), stored(protocol.gallery, 5, 3)
-    left, right = ReleasedPairing()(protocol, one, other)
+    left, right = ReleasedPairing(RNT)(protocol, one, other)
     np.testing.assert_allclose(left @ right.T, one @ other.T, atol=1e-6)
 
 
 @pytest.mark.parametrize("protocol", ALL_PROTOCOLS, ids=str)
 def test_every_setting_is_symmetric_and_ignores_the_scale(protocol: Protocol) -> None:
     one, other = stored(protocol.query, 3, 4), stored(protocol.gallery, 3, 5)
-    left, right = ReleasedPairing()(protocol, one, 7 * other)
-    back = ReleasedPairing()(Protocol(protocol.gallery, protocol.query), other, one)
+    left, right = ReleasedPairing(RNT)(protocol, one, 7 * other)
+    back = ReleasedPairing(RNT)(Protocol(protocol.gallery, protocol.query), other, one)
     np.testing.assert_allclose(left @ right.T, (back[0] @ back[1].T).T, atol=1e-6)
 
 
@@ -79,24 +79,23 @@ def test_kinds_can_be_left_out() -> None:
     setting = Protocol.parse("RT-to-NT")
     one, other = stored(setting.query, 4, 6), stored(setting.gallery, 5, 7)
     half = 3 * WIDTH
-    left, right = ReleasedPairing(shared=False)(setting, one[:, :half], other[:, :half])
+    left, right = ReleasedPairing(RNT, shared=False)(setting, one[:, :half], other[:, :half])
     np.testing.assert_allclose(left @ right.T, joined(one, "spT") @ joined(other, "spT").T, atol=1e-6)
-    left, right = ReleasedPairing(specific=False)(setting, one[:, half:], other[:, half:])
+    left, right = ReleasedPairing(RNT, specific=False)(setting, one[:, half:], other[:, half:])
     np.testing.assert_allclose(left @ right.T, joined(one, "shR shT") @ joined(other, "shN shT").T, atol=1e-6)
-    nothing = ReleasedPairing(shared=False)(Protocol.parse("R-to-N"), one[:, :half], other[:, :half])
+    nothing = ReleasedPairing(RNT, shared=False)(Protocol.parse("R-to-N"), one[:, :half], other[:, :half])
     assert not (nothing[0] @ nothing[1].T).any()
 
 
 def test_mixed_availability_is_refused() -> None:
     with pytest.raises(UsageError, match=r"options\.similarity=paper"):
-        ReleasedPairing()(MixedAvailability(), stored(SINGLES[0], 1, 0), stored(SINGLES[0], 1, 0))
+        ReleasedPairing(RNT)(MixedAvailability(), stored(SINGLES[0], 1, 0), stored(SINGLES[0], 1, 0))
 
 
 def test_only_mdreid_in_the_released_form_asks_for_it() -> None:
-    released = {"similarity": "released", "components": "both", "mdl": True}
-    assert released_pairing(released, RNT) == ReleasedPairing()
-    assert released_pairing(released | {"components": "shared"}, RNT) == ReleasedPairing(specific=False)
+    released = {"similarity": "released", "components": "both"}
+    assert released_pairing(released, RNT) == ReleasedPairing(RNT)
+    assert released_pairing(released | {"components": "shared"}, RNT) == ReleasedPairing(RNT, specific=False)
     assert released_pairing(released | {"similarity": "paper"}, RNT) is None
-    assert released_pairing(released | {"mdl": False}, RNT) is None
     others = [card for name, card in registry.cards().items() if name != "mdreid"]
     assert all(card.comparison(released, RNT) is None for card in others)

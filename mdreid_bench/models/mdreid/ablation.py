@@ -12,7 +12,7 @@ from protocols.names import UnknownNameError
 
 MDREID, SINGLE_CLASSIFIER = "mdreid", "single-classifier"
 W1, W2 = "orthogonality_weight", "discrepancy_weight"
-STUDIED = ("mdl", W1, W2, "components")
+STUDIED = (W1, W2, "components")
 """The options that the studies vary."""
 DEFAULTS: Mapping[str, Any] = MDReIDOptions().model_dump()
 """The method as proposed."""
@@ -85,10 +85,10 @@ ROWS = Study(
     "Ablation",
     (
         StudyRow("single classifier", SINGLE_CLASSIFIER, printed=("MDReID [MDL x, ROL x, KDL x]",)),
-        StudyRow("MDL", MDREID, {W1: 0, W2: 0}, ("mdl",), ("MDReID [MDL, -, -]",)),
-        StudyRow("MDL + ROL", MDREID, {W2: 0}, ("mdl", W1), ("MDReID [MDL+ROL]",)),
-        StudyRow("MDL + KDL", MDREID, {W1: 0}, ("mdl", W2), ("MDReID [MDL+KDL]",)),
-        StudyRow("MDL + ROL + KDL", MDREID, {}, ("mdl", W1, W2), ("MDReID [MDL+ROL+KDL]", "MDReID full", "MDReID")),
+        StudyRow("MDL", MDREID, {W1: 0, W2: 0}, printed=("MDReID [MDL, -, -]",)),
+        StudyRow("MDL + ROL", MDREID, {W2: 0}, (W1,), ("MDReID [MDL+ROL]",)),
+        StudyRow("MDL + KDL", MDREID, {W1: 0}, (W2,), ("MDReID [MDL+KDL]",)),
+        StudyRow("MDL + ROL + KDL", MDREID, {}, (W1, W2), ("MDReID [MDL+ROL+KDL]", "MDReID full", "MDReID")),
     ),
 )
 """The ablation of the parts (paper, Table 4a)."""
@@ -109,7 +109,7 @@ COMPONENTS = Study(
     "components",
     "Specific and shared vectors by themselves",
     tuple(
-        StudyRow(label, MDREID, {"components": name}, ("mdl",), (f"MDReID {label}",))
+        StudyRow(label, MDREID, {"components": name}, printed=(f"MDReID {label}",))
         for label, name in (("specific only", "specific"), ("shared only", "shared"), ("both", "both"))
     ),
     "Specific vectors are compared within a sensor: where the sensors of both sides are disjoint, they score chance.",
@@ -135,8 +135,7 @@ def sweep(name: str, values: Sequence[float] = ()) -> Study:
             f"{name.lower()} = {value:g}",
             MDREID,
             {**found.fixed, found.option: value},
-            ("mdl",),
-            (found.printed.format(float(value)),),
+            printed=(found.printed.format(float(value)),),
         )
         for value in dict.fromkeys(values or found.values)
     ]

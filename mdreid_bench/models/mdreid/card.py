@@ -17,7 +17,6 @@ Components = Literal["both", "specific", "shared"]
 class MDReIDOptions(Options):
     """Options of MDReID; the defaults are the full method."""
 
-    mdl: bool = Field(default=True, description="modality decoupling; off gives the single classifier")
     orthogonality_weight: float = Field(default=1.5, ge=0, description="w1, weight of ROL; 0 switches it off")
     discrepancy_weight: float = Field(default=5.25, ge=0, description="w2, weight of KDL; 0 switches it off")
     rol: Literal["released", "paper"] = Field(default="released", description="form of ROL")
@@ -27,11 +26,13 @@ class MDReIDOptions(Options):
     identity_weight: float = Field(default=0.25, ge=0, description="weight of each identity loss (released code)")
     shared_weight: float = Field(default=3.0, ge=0, description="weight of the shared branch (released code)")
 
-    @model_validator(mode="after")
-    def _decoupled(self) -> "MDReIDOptions":
-        if not self.mdl and self.components != "both":
-            raise ValueError(f"options.components={self.components} needs options.mdl=true")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _decoupled(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Take what older files say of the decoupling, which is the method itself and cannot be switched off."""
+        if given.get("mdl", True) is not True:
+            raise ValueError("options.mdl=false is a method of its own, --method single-classifier")
+        return {name: value for name, value in given.items() if name != "mdl"}
 
 
 _STATED = "paper, and released configuration"
@@ -58,7 +59,6 @@ CLIP_SETTINGS: Mapping[str, Mapping[str, Any]] = {
 """As in the released configurations of MDReID, by dataset."""
 
 _MDREID_OPTIONS = {
-    "mdl": Cited(True, "paper: row 5 of the ablation"),
     "orthogonality_weight": Cited(1.5, "paper"),
     "discrepancy_weight": Cited(5.25, "paper"),
     "rol": Cited("released", "released code; the paper's form is larger by a factor of about 36"),

@@ -7,40 +7,43 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.models.mdreid.card import Components, Similarity
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 
-def fold_paper(specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality) -> Tensor:
-    """Return f(S) with <f(Q), f(G)> = Sim_total(Q, G) of the paper (Eq. 6-10), (B, 4 D).
+def fold_paper(
+    specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality, sensors: Modality
+) -> Tensor:
+    """Return f(S) with <f(Q), f(G)> = Sim_total(Q, G) of the paper (Eq. 6-10), (B, (n + 1) D) for n sensors.
 
     With unit vectors, Sim_sp averages <sp_q[m], sp_g[m]> over m in both subsets and Sim_sh averages
     <sh_q[i], sh_g[j]> over all pairs, both divided by |Q| |G|; the double sum factors, so
-    f(S) = concat(sp_R or 0, sp_N or 0, sp_T or 0, sum of sh_m) / (sqrt(2) |S|).
+    f(S) = concat(sp_m or 0 for every sensor m, sum of sh_m) / (sqrt(2) |S|).
 
     Args:
         specific: (B, D) by modality, of at least the available ones.
         shared: likewise.
         available: the subset S.
+        sensors: of the data set.
     """
-    blocks = [_unit_or_zero(specific, m, available) for m in SINGLES]
+    blocks = [_unit_or_zero(specific, m, available) for m in sensors]
     total = torch.stack([F.normalize(shared[m], dim=-1) for m in available]).sum(0)
     return torch.cat([*blocks, total], dim=-1) / (2**0.5 * len(available))
 
 
 def fold_released(
-    specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality
+    specific: Mapping[Modality, Tensor], shared: Mapping[Modality, Tensor], available: Modality, sensors: Modality
 ) -> Tensor:
-    """Return the concatenation of all available vectors, zeros elsewhere, normalised as a whole, (B, 6 D).
+    """Return the concatenation of all available vectors, zeros elsewhere, normalised as a whole, (B, 2 n D).
 
     For equal subsets on both sides its inner product is the cosine that the released code ranks by. For different
     subsets only vectors of modalities on both sides meet.
     """
-    parts = [vectors[m] if m in available else None for vectors in (specific, shared) for m in SINGLES]
+    parts = [vectors[m] if m in available else None for vectors in (specific, shared) for m in sensors]
     template = next(part for part in parts if part is not None)
     return F.normalize(torch.cat([torch.zeros_like(template) if p is None else p for p in parts], dim=-1), dim=-1)
 
 
-def keep_components(folded: Tensor, components: Components, similarity: Similarity) -> Tensor:
+def keep_components(folded: Tensor, components: Components, similarity: Similarity, sensors: Modality) -> Tensor:
     """Return the part of a folded vector that compares the specific vectors, or the shared ones (paper, Table 6).
 
     In the paper's form the other summand of Sim_total is left out; in the released form the kept vectors are
@@ -48,17 +51,18 @@ def keep_components(folded: Tensor, components: Components, similarity: Similari
     all similarities are 0.
 
     Args:
-        folded: (..., 4 D) from :func:`fold_paper`, or (..., 6 D) from :func:`fold_released`.
+        folded: (..., (n + 1) D) from :func:`fold_paper`, or (..., 2 n D) from :func:`fold_released`.
         components: what to keep.
         similarity: the form of ``folded``.
+        sensors: the n sensors of the data set.
 
     Returns:
-        (..., 3 D) for the specific vectors; (..., D) or (..., 3 D) for the shared ones.
+        (..., n D) for the specific vectors; (..., D) or (..., n D) for the shared ones.
     """
     if components == "both":
         return folded
-    blocks = 4 if similarity == "paper" else 6
-    border = folded.shape[-1] // blocks * len(SINGLES)
+    count = len(sensors)
+    border = folded.shape[-1] // (count + 1 if similarity == "paper" else 2 * count) * count
     kept = folded[..., :border] if components == "specific" else folded[..., border:]
     return kept if similarity == "paper" else F.normalize(kept, dim=-1)
 

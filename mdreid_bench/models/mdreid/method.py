@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
@@ -18,18 +17,17 @@ from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
 from mdreid_bench.models.method import (
+    Cameras,
     DataFacts,
     Encoded,
     Images,
-    Method,
     Rate,
 )
 from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.single_branch import SingleBranch
 from mdreid_bench.models.trunk.stacking import run_trunk
 from mdreid_bench.models.trunk.trunk import Trunk
 from mdreid_bench.weights.released_format import ReleasedFormat
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 
 _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}
 
@@ -40,35 +38,26 @@ class MDReID(SeparableMethod):
     Args:
         trunk: shared by the modalities, with two leading tokens.
         options: see ``MDReIDOptions``.
-        identities: number of training identities C.
+        data: identities and sensors size the heads.
     """
 
     card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = MDReIDRelease()
 
-    def __init__(self, trunk: Trunk, options: MDReIDOptions, identities: int) -> None:
+    def __init__(self, trunk: Trunk, options: MDReIDOptions, data: DataFacts) -> None:
         super().__init__()
-        self.trunk, self.options = trunk, options
-        self.specific_heads = nn.ModuleDict({str(m): BottleneckHead(trunk.width, identities) for m in SINGLES})
-        self.shared_head = BottleneckHead(len(SINGLES) * trunk.width, identities)
+        self.trunk, self.options, self.sensors = trunk, options, data.modalities
+        self.specific_heads = nn.ModuleDict(
+            {str(m): BottleneckHead(trunk.width, data.identities) for m in self.sensors}
+        )
+        self.shared_head = BottleneckHead(len(self.sensors) * trunk.width, data.identities)
 
     @classmethod
-    def build(cls, config: RunConfig, data: DataFacts) -> Method:
-        """Build from a configuration; without MDL this is the single-classifier network.
-
-        Raises:
-            UsageError: when ROL or KDL is on without MDL.
-        """
+    def build(cls, config: RunConfig, data: DataFacts) -> "MDReID":
+        """Build from a configuration."""
         options = MDReIDOptions.model_validate(config.options)
-        if not options.mdl:
-            if options.orthogonality_weight or options.discrepancy_weight:
-                raise UsageError(
-                    "options.mdl=false leaves nothing to decouple: set options.orthogonality_weight=0 and "
-                    "options.discrepancy_weight=0 as well."
-                )
-            return SingleBranch.build_branch(config, data, identity_weight=options.identity_weight)
         trunk = Trunk.build(config, data.cameras, shared_token=True, tie_shared_token=options.tie_shared_token)
-        return cls(trunk, options, data.identities)
+        return cls(trunk, options, data)
 
     def rate(self, parameter: str) -> Rate:
         """Give the position table the base rate, as the released code does; otherwise the common rule."""
@@ -76,12 +65,12 @@ class MDReID(SeparableMethod):
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses")."""
-        tokens = {m: represented[str(m)] for m in SINGLES}
-        specific = [tokens[m][:, 0] for m in SINGLES]
-        shared = torch.cat([tokens[m][:, 1] for m in SINGLES], dim=1)
+        tokens = {m: represented[str(m)] for m in self.sensors}
+        specific = [tokens[m][:, 0] for m in self.sensors]
+        shared = torch.cat([tokens[m][:, 1] for m in self.sensors], dim=1)
         terms = self._specific_terms(specific, identity) | self._shared_terms(shared, identity)
         if self.options.orthogonality_weight:
-            vectors = torch.cat([torch.stack([tokens[m][:, k] for m in SINGLES], 1) for k in (0, 1)], dim=1)
+            vectors = torch.cat([torch.stack([tokens[m][:, k] for m in self.sensors], 1) for k in (0, 1)], dim=1)
             terms["orthogonality"] = self.options.orthogonality_weight * _ROL[self.options.rol](vectors)
         if self.options.discrepancy_weight:
             loss = knowledge_discrepancy(torch.cat(specific, dim=1), shared, identity)
@@ -103,17 +92,22 @@ class MDReID(SeparableMethod):
         }
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
-        """Return ``"R"``, ``"N"``, ``"T"`` as present: (B, 2, D), specific before shared."""
+        """Return the same as ``represent``."""
+        return self.represent(images, camera)
+
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
+        """Return by sensor that is present, ``"R"`` and so on: (B, 2, D), specific before shared."""
         return {str(m): tokens for m, tokens in run_trunk(self.trunk, images, camera).items()}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
-        """Return the folded vector of the available modalities or a part of it: (B, 4 D), released (B, 6 D)."""
+        """Return the folded vector of the available modalities or a part of it: (B, (n + 1) D) or (B, 2 n D)."""
         specific = {m: encoded[str(m)][:, 0].float() for m in available}
         shared = {m: encoded[str(m)][:, 1].float() for m in available}
         fold = fold_paper if self.options.similarity == "paper" else fold_released
-        return keep_components(fold(specific, shared, available), self.options.components, self.options.similarity)
+        folded = fold(specific, shared, available, self.sensors)
+        return keep_components(folded, self.options.components, self.options.similarity, self.sensors)
 
     @classmethod
-    def derive(cls, embeddings: Tensor, options: Mapping[str, Any]) -> Tensor:
+    def derive(cls, embeddings: Tensor, options: Mapping[str, Any], sensors: Modality) -> Tensor:
         """Return the specific or the shared part of embeddings of both."""
-        return keep_components(embeddings, options["components"], options["similarity"])
+        return keep_components(embeddings, options["components"], options["similarity"], sensors)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.card import Vectors
-from protocols.modality import SINGLES, Modality
+from protocols.modality import Modality
 from protocols.protocol import Protocol
 from protocols.suites import Setting
 
@@ -27,10 +27,12 @@ class ReleasedPairing:
     vectors of different sensors, fills up with specific vectors, drops those of common sensors, or fails.
 
     Attributes:
+        sensors: of the data set.
         specific: whether specific vectors take part.
         shared: whether shared ones do.
     """
 
+    sensors: Modality
     specific: bool = True
     shared: bool = True
 
@@ -59,12 +61,12 @@ class ReleasedPairing:
     def _laid_out(self, vectors: Vectors, own: Modality, other: Modality) -> Vectors:
         """Return the blocks of one side in the order in which they are compared, (n, E'), of unit length."""
         kinds = self.specific + self.shared
-        blocks = np.split(vectors, kinds * len(SINGLES), axis=1)
+        blocks = np.split(vectors, kinds * len(self.sensors), axis=1)
         chosen: list[Vectors] = []
         if self.specific:
-            chosen += [block for m, block in zip(SINGLES, blocks, strict=False) if m in own & other]
+            chosen += [block for m, block in zip(self.sensors, blocks, strict=False) if m in own & other]
         if self.shared:
-            present = [block for m, block in zip(SINGLES, blocks[-len(SINGLES) :], strict=True) if m in own]
+            present = [block for m, block in zip(self.sensors, blocks[-len(self.sensors) :], strict=True) if m in own]
             chosen += present + [present[-1]] * (len(other) - len(present))
         if not chosen:
             return np.zeros((len(vectors), 1), dtype=np.float32)
@@ -81,7 +83,7 @@ def released_pairing(options: Mapping[str, Any], sensors: Modality) -> ReleasedP
         options: of MDReID, as in the record.
         sensors: of the data set.
     """
-    if options.get("similarity") != "released" or not options.get("mdl", True):
+    if options.get("similarity") != "released":
         return None
     kept = options.get("components", "both")
-    return ReleasedPairing(specific=kept != "shared", shared=kept != "specific")
+    return ReleasedPairing(sensors, specific=kept != "shared", shared=kept != "specific")
