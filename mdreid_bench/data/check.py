@@ -18,7 +18,7 @@ from mdreid_bench.data.check_rules import (
 )
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import inspect_files
-from mdreid_bench.data.marker import read_marker
+from mdreid_bench.data.marker import MARKER, read_marker
 from mdreid_bench.data.opening import split_of, strip_faults
 from mdreid_bench.progress import Reporter
 
@@ -80,6 +80,8 @@ def check_dataset(name: str, root: Path, reporter: Reporter, split: str | None =
         *duplicate_findings(scan, facts),
         *count_findings(dataset, items, compare=marker is None or marker.scale == "full"),
     ]
+    if marker and not found and (damage := marker.damage(folder, paths)):
+        found.append(Finding(Kind.COUNT, MARKER, f"not as it was drawn: {damage}"))
     order = list(Kind)
     found.sort(key=lambda finding: (order.index(finding.kind), finding.path))
     complete = len(scan.items) - len(scan.missing)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.items import Item, Items, Role
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
 from protocols.suites import Setting
@@ -127,6 +128,14 @@ class Dataset(ABC):
         """
         names, sensors = items.names, items.sensors
         return (trial_of(setting, names, sensors, items.query, items.gallery, self.card.sensors),)
+
+    def plan(self, scale: Scale) -> list[PlannedFrame]:
+        """Return what a synthetic copy consists of: a tiny one, or one with the published counts.
+
+        Raises:
+            UsageError: unless a dataset says otherwise, because it has no synthetic copy.
+        """
+        raise UsageError(f"There is no generator for {self.card.title}; pass real images with --data-root.")
 
     def scan(self, paths: Iterable[str], assignment: Assignment | None = None) -> Scan:
         """Turn image paths (POSIX, relative to the folder of the dataset) into items; collect all faults."""

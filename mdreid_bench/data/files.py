@@ -1,9 +1,11 @@
-"""Finds the files of a dataset below a data root."""
+"""Finds the files of a dataset below a data root, and the user's cache."""
 
 import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+
+import platformdirs
 
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.errors import DataError
@@ -12,6 +14,13 @@ from mdreid_bench.wording import listed, printable
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _MAX_DEPTH = 6
 _SHOWN = 8
+CACHE_VARIABLE = "MDREID_CACHE"
+
+
+def cache_dir() -> Path:
+    """Return the folder of what can be made again: ``MDREID_CACHE``, else the user's cache; it may not exist."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mdreid-bench"))
 
 
 def dataset_folder(dataset: Dataset, root: Path) -> Path:

@@ -13,9 +13,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from mdreid_bench.data.dataset import Fault
+from mdreid_bench.data.files import cache_dir
 from mdreid_bench.data.images import BadImageError, ImageFacts, inspect_image
 from mdreid_bench.data.items import Item
-from mdreid_bench.data.user_cache import cache_dir
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.storage.atomic import write_text

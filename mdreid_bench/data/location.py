@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdreid_bench.data import registry
-from mdreid_bench.data.files import dataset_folder
+from mdreid_bench.data.files import cache_dir, dataset_folder
 from mdreid_bench.data.marker import GENERATOR_VERSION, read_marker
 from mdreid_bench.data.synthetic.generate import generate
-from mdreid_bench.data.user_cache import cache_dir
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 
@@ -54,7 +53,7 @@ def resolve_data_root(option: Path | None, dataset: str, reporter: Reporter) -> 
         return DataLocation(root, synthetic, f"{title}: {kind} from {root}, given by {source}.")
     root = cache_dir() / "synthetic" / f"v{GENERATOR_VERSION}-tiny-{SYNTHETIC_SEED}"
     try:
-        generate(root, dataset, "tiny", SYNTHETIC_SEED, reporter)
+        generate(root, dataset, "tiny", SYNTHETIC_SEED, reporter, repair=True)
     except DataError as error:
         if not isinstance(error.__cause__, OSError):
             raise

@@ -1,5 +1,7 @@
-"""The file that tells generated images from real ones."""
+"""The file that tells generated images from real ones, and whether they are still as they were drawn."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +16,42 @@ GENERATOR_VERSION = 1
 
 
 class Marker(BaseModel, extra="ignore"):
-    """What a generated dataset was made with."""
+    """What a generated dataset was made with, and of what files it consists.
+
+    Attributes:
+        generator: version of the generator.
+        dataset: registered name.
+        scale: tiny, or full for the published counts.
+        seed: of the generator.
+        files: number of images; None in markers of older versions.
+        listing: hash of their names and sizes; None likewise.
+    """
 
     generator: int = GENERATOR_VERSION
     dataset: str
     scale: Literal["tiny", "full"]
     seed: int
+    files: int | None = None
+    listing: str | None = None
+
+    def same_making(self, other: "Marker | None") -> bool:
+        """Tell whether another one was made with the same, whatever became of its files."""
+        return other is not None and self.model_copy(update={"files": other.files, "listing": other.listing}) == other
+
+    def listed(self, folder: Path, paths: Iterable[str]) -> "Marker":
+        """Return the marker with the images that are there, given by their paths relative to ``folder``."""
+        lines = [f"{path} {_size(folder / path)}" for path in sorted(paths)]
+        digest = hashlib.blake2b("\n".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        return self.model_copy(update={"files": len(lines), "listing": digest})
+
+    def damage(self, folder: Path, paths: Iterable[str]) -> str | None:
+        """Say in a few words how the images differ from what was drawn; None where nothing is known to."""
+        there = self.listed(folder, paths)
+        if self.files is None or there == self:
+            return None
+        if there.files != self.files:
+            return f"{there.files} files instead of {self.files}"
+        return "files of other names or sizes"
 
 
 def write_marker(folder: Path, marker: Marker) -> None:
@@ -40,3 +72,10 @@ def read_marker(folder: Path) -> Marker | None:
         return Marker.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise DataError(f"{path} is damaged; remove the folder and generate the dataset again.") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

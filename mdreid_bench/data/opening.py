@@ -35,19 +35,25 @@ def open_dataset(name: str, root: Path, reporter: Reporter, split: str | None = 
     dataset = registry.get(name)
     split = split_of(dataset, split)
     folder = dataset_folder(dataset, root)
-    scan = dataset.scan(image_paths(dataset, folder), dataset.assignment(folder, split))
+    found = image_paths(dataset, folder)
+    scan = dataset.scan(found, dataset.assignment(folder, split))
     paths = sorted({path for item in scan.items for path in item.images.values()})
     facts, unreadable = inspect_files(folder, paths, reporter)
     faults = sorted({*scan.faults, *unreadable, *strip_faults(dataset, facts)}, key=lambda fault: fault.path)
     if faults:
         raise DataError(_complaint(dataset.card.title, folder, faults))
     _refuse_empty(dataset, folder, scan.items)
+    marker = read_marker(folder)
+    if marker and (damage := marker.damage(folder, found)):
+        raise DataError(
+            f"The synthetic {dataset.card.title} in {folder} is not as it was drawn ({damage}); remove it."
+        )
     train = [item for item in scan.items if Role.TRAIN in item.roles]
     test = merge_copies((item for item in scan.items if Role.TRAIN not in item.roles), facts)
     index = DatasetIndex(
         card=dataset.card,
         root=folder,
-        synthetic=read_marker(folder) is not None,
+        synthetic=marker is not None,
         train=Items.of(train),
         test=Items.of(test),
         train_fingerprint=fingerprint(train, facts, dataset.card.sensors),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mdreid_bench.data.synthetic.generate import PLANS, generate
+from mdreid_bench.data.datasets.msvr310 import MSVR310
+from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.progress import Silent
 from tests.cli.running import Outcome, environment, in_process
 from tests.data.trees import small_plan
@@ -15,7 +16,7 @@ from tests.data.trees import small_plan
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with a few synthetic images."""
     plan = small_plan("msvr310")
-    monkeypatch.setitem(PLANS, "msvr310", lambda _: plan)
+    monkeypatch.setattr(MSVR310, "plan", lambda *_: plan)
     generate(tmp_path / "data", "msvr310", "tiny", 0, Silent())
     return tmp_path / "data"
 

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mdreid_bench.data import registry
+from mdreid_bench.data.check import check_dataset
+from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.marker import MARKER, Marker, read_marker
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.data.synthetic import generate as module
-from mdreid_bench.data.synthetic.generate import PLANS, generate
+from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.data.synthetic.plan import marked, spaced, spread
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.storage.lock import attempt
 from protocols.names import UnknownNameError
-from tests.data.trees import DATASETS, Recorder, names
+from tests.data.trees import DATASETS, Recorder, names, paint
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -40,7 +43,7 @@ def content(folder: Path) -> dict[str, str]:
     ],
 )
 def test_tiny_plans(dataset: str, train: int, test: int, identities: tuple[int, int], query: int, asked: int) -> None:
-    plan = PLANS[dataset]("tiny")
+    plan = registry.get(dataset).plan("tiny")
     paths = names(plan)
     assert len(paths) == len(set(paths))
     parts = [[f for f in plan if ("train" in f.paths[0]) == wanted] for wanted in (True, False)]
@@ -91,7 +94,10 @@ def test_query_copies_are_byte_copies(small: dict[str, int], tmp_path: Path) -> 
 @pytest.mark.usefixtures("small")
 def test_existing_folders(tmp_path: Path) -> None:
     folder = generate(tmp_path, "msvr310", "tiny", 0, Silent())
-    assert read_marker(folder) == Marker(dataset="msvr310", scale="tiny", seed=0)
+    marker = read_marker(folder)
+    assert Marker(dataset="msvr310", scale="tiny", seed=0).same_making(marker)
+    assert marker is not None
+    assert marker.files == len(list(folder.rglob("*.jpg")))
     recorder = Recorder()
     assert generate(tmp_path, "msvr310", "tiny", 0, recorder) == folder
     assert recorder.totals == []
@@ -101,6 +107,32 @@ def test_existing_folders(tmp_path: Path) -> None:
     (folder / MARKER).unlink()
     with pytest.raises(UsageError, match="already holds another dataset"):
         generate(tmp_path, "msvr310", "tiny", 0, Silent())
+
+
+@pytest.mark.usefixtures("small")
+def test_a_folder_that_lost_items_is_refused_everywhere(tmp_path: Path) -> None:
+    """All images of an item are gone, so that no single file seems to be missing."""
+    folder = generate(tmp_path, "msvr310", "tiny", 0, Silent())
+    lost = sorted((folder / "bounding_box_test").rglob("*.jpg"))[0]
+    for sensor in ("vis", "ni", "th"):
+        (lost.parent.parent / sensor / lost.name).unlink()
+        (folder / "query3" / lost.parent.parent.name / sensor / lost.name).unlink(missing_ok=True)
+    files = len(list(folder.rglob("*.jpg")))
+    with pytest.raises(UsageError, match=f"is not as it was drawn \\({files} files instead of"):
+        generate(tmp_path, "msvr310", "tiny", 0, Silent())
+    with pytest.raises(DataError, match=f"is not as it was drawn \\({files} files instead of"):
+        open_dataset("msvr310", tmp_path, Silent())
+    (finding,) = check_dataset("msvr310", tmp_path, Silent()).findings
+    assert (finding.kind, finding.path) == (Kind.COUNT, MARKER)
+
+
+@pytest.mark.usefixtures("small")
+def test_files_of_other_sizes_are_noticed(tmp_path: Path) -> None:
+    folder = generate(tmp_path, "rgbnt100", "tiny", 0, Silent())
+    strip = sorted((folder / "rgbir/bounding_box_train").iterdir())[0]
+    paint(strip, (768, 128), "another")
+    with pytest.raises(DataError, match="files of other names or sizes"):
+        open_dataset("rgbnt100", tmp_path, Silent())
 
 
 @pytest.mark.usefixtures("small")

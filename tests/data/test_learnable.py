@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdreid_bench.data.synthetic import Kind, draw_camera, draw_identity, draw_scene, render, stream
+from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
+from mdreid_bench.data.synthetic.latents import Kind
+from mdreid_bench.data.synthetic.render import render
 from protocols.modality import SINGLES
 
 BATCH, VIEWS, STEPS = 32, 3, 130

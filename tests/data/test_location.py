@@ -1,11 +1,12 @@
 """Where images come from: option, environment, or generated."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mdreid_bench.data.location import resolve_data_root
-from mdreid_bench.data.marker import MARKER, Marker, write_marker
+from mdreid_bench.data.marker import MARKER, Marker, read_marker, write_marker
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.data.synthetic import generate as module
 from mdreid_bench.errors import DataError
@@ -40,6 +41,30 @@ def test_without_a_root_the_data_are_generated_once(tmp_path: Path) -> None:
     assert resolve_data_root(None, "rgbnt100", second) == location
     assert second.totals == []
     assert open_dataset("rgbnt100", location.root, Silent()).synthetic
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("spoil", ["lost", "emptied", "older"])
+def test_generated_data_that_are_not_whole_are_drawn_again(spoil: str) -> None:
+    """Also those of a version whose marker did not say which files there were."""
+    location = resolve_data_root(None, "rgbnt100", Silent())
+    before = open_dataset("rgbnt100", location.root, Silent())
+    files, marker = sorted(before.root.rglob("*.jpg")), read_marker(before.root)
+    assert marker is not None
+    if spoil == "older":
+        write_marker(before.root, marker.model_copy(update={"files": None, "listing": None}))
+    elif spoil == "lost":
+        for path in files[:4]:
+            path.unlink()
+    else:
+        shutil.rmtree(before.root / "rgbir")
+    recorder = Recorder()
+    assert resolve_data_root(None, "rgbnt100", recorder) == location
+    assert recorder.messages == [f"The synthetic RGBNT100 in {before.root} has lost files and is drawn again."]
+    assert read_marker(before.root) == marker
+    after = open_dataset("rgbnt100", location.root, Silent())
+    assert after.test_fingerprint == before.test_fingerprint
+    assert [path.name for path in location.root.iterdir()] == ["RGBNT100"]
 
 
 @pytest.mark.usefixtures("small")

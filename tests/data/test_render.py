@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mdreid_bench.data.synthetic import Kind, draw_camera, draw_identity, draw_scene, render, stream
-from mdreid_bench.data.synthetic.latents import CLIPPED_TO, IMAGE_SIZE, IdentityLatent, Part
+from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
+from mdreid_bench.data.synthetic.latents import CLIPPED_TO, IMAGE_SIZE, IdentityLatent, Kind, Part
 from mdreid_bench.data.synthetic.materials import CONTRAST, PAIRS
 from mdreid_bench.data.synthetic.raster import part_map
+from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.data.synthetic.write import NAMESPACE
 from protocols.modality import SINGLES, Modality
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.card import SplitCounts
+from mdreid_bench.data.datasets.msvr310 import MSVR310
 from mdreid_bench.data.items import Item, Role
-from mdreid_bench.data.synthetic.generate import PLANS
 from tests.data.trees import DATASETS, names, small_plan
 
 
@@ -26,7 +26,7 @@ def identities(items: Sequence[Item]) -> Counter[int]:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_full_scale_has_exactly_the_published_counts(dataset: str) -> None:
     known = registry.get(dataset)
-    scan = known.scan(names(PLANS[dataset]("full")))
+    scan = known.scan(names(known.plan("full")))
     train, query, gallery = (part(scan.items, role) for role in (Role.TRAIN, Role.QUERY, Role.GALLERY))
     counted = SplitCounts(
         len(train), len(identities(train)), len(query), len(identities(query)), len(gallery), len(identities(gallery))
@@ -46,7 +46,7 @@ def test_published_numbers() -> None:
 
 
 def test_full_rgbnt201_has_the_published_cameras() -> None:
-    scan = registry.get("rgbnt201").scan(names(PLANS["rgbnt201"]("full")))
+    scan = registry.get("rgbnt201").scan(names(registry.get("rgbnt201").plan("full")))
     train, test = part(scan.items, Role.TRAIN), part(scan.items, Role.GALLERY)
     assert Counter(t.camera for t in train) == {0: 2592, 1: 1142, 2: 88, 3: 129}
     assert Counter(t.camera for t in test) == {0: 365, 1: 471}
@@ -59,7 +59,7 @@ def test_full_rgbnt201_has_the_published_cameras() -> None:
 
 
 def test_full_rgbnt100_has_the_published_tracks() -> None:
-    scan = registry.get("rgbnt100").scan(names(PLANS["rgbnt100"]("full")))
+    scan = registry.get("rgbnt100").scan(names(registry.get("rgbnt100").plan("full")))
     for role, tracks, parity, first in ((Role.TRAIN, 347, 1, 501), (Role.GALLERY, 343, 0, 502)):
         found = part(scan.items, role)
         per_track = Counter((t.identity, t.camera) for t in found)
@@ -74,7 +74,7 @@ def test_full_rgbnt100_has_the_published_tracks() -> None:
 
 @pytest.mark.parametrize("scale", ["tiny", "full"])
 def test_msvr310_queries_are_the_identities_seen_in_several_scenes(scale: str) -> None:
-    scan = registry.get("msvr310").scan(names(PLANS["msvr310"]("full" if scale == "full" else "tiny")))
+    scan = registry.get("msvr310").scan(names(MSVR310().plan("full" if scale == "full" else "tiny")))
     gallery, query = part(scan.items, Role.GALLERY), part(scan.items, Role.QUERY)
     scenes = Counter(identity for identity, _ in {(t.identity, t.scene) for t in gallery})
     several = {identity for identity, count in scenes.items() if count > 1}

@@ -8,7 +8,6 @@ from pathlib import Path
 from PIL import Image
 
 from mdreid_bench.data import registry
-from mdreid_bench.data.synthetic.generate import PLANS
 from mdreid_bench.data.synthetic.plan import PlannedFrame
 from mdreid_bench.progress import Silent, Step
 
@@ -38,7 +37,7 @@ class Recorder(Silent):
 
 def small_plan(dataset: str) -> list[PlannedFrame]:
     """The tiny plan reduced to two training and two test identities."""
-    frames = PLANS[dataset]("tiny")
+    frames = registry.get(dataset).plan("tiny")
     chosen = []
     for train in (True, False):
         part = [frame for frame in frames if ("train" in frame.paths[0]) == train]

@@ -11,7 +11,7 @@ from mdreid_bench.data.card import SplitCounts
 from mdreid_bench.data.check import CheckReport, check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.datasets.msvr310 import MSVR310
-from mdreid_bench.data.synthetic.generate import PLANS, generate
+from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.data.synthetic.plan import Scale
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
@@ -27,7 +27,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _small(dataset: str, root: Path, scale: Scale, patch: pytest.MonkeyPatch) -> Path:
     """Draw two training and two test identities of a synthetic dataset."""
     plan = small_plan(dataset)
-    patch.setitem(PLANS, dataset, lambda _: plan)
+    patch.setattr(type(registry.get(dataset)), "plan", lambda *_: plan)
     return generate(root, dataset, scale, 0, Silent())
 
 

@@ -6,6 +6,8 @@ from typing import ClassVar
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
+from mdreid_bench.data.synthetic import plans
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from protocols.exclusion import Exclusion
 from protocols.modality import Modality
 
@@ -51,3 +53,7 @@ class MSVR310(Dataset):
         if match["folder"] != match["identity"]:
             raise ValueError("file in the folder of another identity")
         return int(match["identity"]), int(match["view"]), int(match["scene"])
+
+    def plan(self, scale: Scale) -> list[PlannedFrame]:
+        """Return what synthetic MSVR310 consists of."""
+        return plans.msvr310(scale)

@@ -6,6 +6,8 @@ from typing import ClassVar
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
+from mdreid_bench.data.synthetic import plans
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from protocols.exclusion import Exclusion
 
 
@@ -53,3 +55,7 @@ class RGBNT100(Dataset):
         if not 1 <= camera <= 8:
             raise ValueError("camera outside 1-8")
         return identity, camera - 1, 0
+
+    def plan(self, scale: Scale) -> list[PlannedFrame]:
+        """Return what synthetic RGBNT100 consists of."""
+        return plans.rgbnt100(scale)

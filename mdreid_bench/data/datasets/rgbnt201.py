@@ -6,6 +6,8 @@ from typing import ClassVar
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
+from mdreid_bench.data.synthetic import plans
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from protocols.exclusion import Exclusion
 from protocols.modality import Modality
 
@@ -49,3 +51,7 @@ class RGBNT201(Dataset):
     def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
         """Return identity, camera and the unnamed field."""
         return int(match["identity"]), int(match["camera"]) - 1, int(match["field"])
+
+    def plan(self, scale: Scale) -> list[PlannedFrame]:
+        """Return what synthetic RGBNT201 consists of."""
+        return plans.rgbnt201(scale)

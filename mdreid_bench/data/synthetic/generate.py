@@ -2,18 +2,17 @@
 
 import multiprocessing
 import os
+import shutil
 import threading
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from mdreid_bench.data import registry
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.files import image_paths
 from mdreid_bench.data.marker import Marker, read_marker, write_marker
 from mdreid_bench.data.synthetic.latents import Kind
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
-from mdreid_bench.data.synthetic.plan_msvr310 import plan_msvr310
-from mdreid_bench.data.synthetic.plan_rgbnt100 import plan_rgbnt100
-from mdreid_bench.data.synthetic.plan_rgbnt201 import plan_rgbnt201
 from mdreid_bench.data.synthetic.write import write_frames
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Step
@@ -22,18 +21,20 @@ from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.temporary import clear, temporary_beside
 from protocols.names import UnknownNameError
 
-PLANS: dict[str, Callable[[Scale], list[PlannedFrame]]] = {
-    "msvr310": plan_msvr310,
-    "rgbnt100": plan_rgbnt100,
-    "rgbnt201": plan_rgbnt201,
-}
 _CHUNK = 32
 _WORTH_PROCESSES = 1000
-"""Fewer triplets are drawn in this process: starting others would take as long."""
+"""Fewer items are drawn in this process: starting others would take as long."""
 
 
 def generate(
-    root: Path, dataset: str, scale: Scale, seed: int, reporter: Reporter, workers: int | None = None
+    root: Path,
+    dataset: str,
+    scale: Scale,
+    seed: int,
+    reporter: Reporter,
+    workers: int | None = None,
+    *,
+    repair: bool = False,
 ) -> Path:
     """Write a synthetic dataset below ``root`` and return its folder.
 
@@ -47,61 +48,81 @@ def generate(
         scale: ``tiny``, or ``full`` for the published numbers of images and identities.
         seed: any integer that is not negative.
         reporter: shows the progress.
-        workers: processes to draw with; None lets the number of triplets and processors decide. Scripts that ask for
+        workers: processes to draw with; None lets the number of items and processors decide. Scripts that ask for
             more than one need the usual ``if __name__ == "__main__"`` guard.
+        repair: draw the dataset again when it has lost files or its marker does not say which it had.
 
     Raises:
         UnknownNameError: for a dataset or scale that is not known.
-        UsageError: when the dataset has no generator, or the folder holds something else.
+        UsageError: when the dataset has no generator, or the folder holds something else or
+            has lost files.
         DataError: when files cannot be written.
     """
-    card = registry.get(dataset).card
-    if dataset not in PLANS:
-        raise UsageError(f"There is no generator for {card.title}; pass real images with --data-root.")
+    known = registry.get(dataset)
     if scale not in ("tiny", "full"):
         raise UnknownNameError("scale", scale, ("tiny", "full"))
     marker = Marker(dataset=dataset, scale=scale, seed=seed)
-    folder = root / card.title
+    title, folder = known.card.title, root / known.card.title
     try:
-        if not _holds(folder, marker):
+        if not _holds(known, folder, marker, repair):
+            frames = known.plan(scale)
             make_folder(root)
-            with locked(root / f".{folder.name}.lock", f"synthetic {card.title}", reporter):
-                if not _holds(folder, marker):
-                    _make(folder, card.kind, marker, reporter, workers)
+            with locked(root / f".{title}.lock", f"synthetic {title}", reporter):
+                if not _holds(known, folder, marker, repair):
+                    _make(known, folder, marker, frames, reporter, workers)
     except OSError as error:
         reason = error.strerror or str(error)
-        message = f"Cannot write synthetic {card.title} into {root} ({reason}); choose a folder that can be written."
+        message = f"Cannot write synthetic {title} into {root} ({reason}); choose a folder that can be written."
         raise DataError(message) from error
     return folder
 
 
-def _make(folder: Path, kind: Kind, marker: Marker, reporter: Reporter, workers: int | None) -> None:
+def _make(
+    known: Dataset,
+    folder: Path,
+    marker: Marker,
+    frames: list[PlannedFrame],
+    reporter: Reporter,
+    workers: int | None,
+) -> None:
     """Write everything beside ``folder``, then move it into place; what killed processes left there is cleared."""
     clear(folder.parent)
+    if damaged := folder.exists() and any(folder.iterdir()):
+        reporter.message(f"The synthetic {known.card.title} in {folder} has lost files and is drawn again.")
     with temporary_beside(folder, folder=True) as temporary:
-        frames = PLANS[marker.dataset](marker.scale)
         _make_folders(temporary, frames)
         with reporter.track(f"Drawing synthetic {folder.name} ({marker.scale})", len(frames)) as step:
-            _write_all(temporary, kind, marker, frames, workers, step)
-        write_marker(temporary, marker)
+            _write_all(temporary, known.card.kind, marker, frames, workers, step)
+        write_marker(temporary, marker.listed(temporary, image_paths(known, temporary)))
+        if damaged:
+            shutil.rmtree(folder)
         try:
             move_folder(temporary, folder)
         except OSError:
-            if not _holds(folder, marker):
+            if not _holds(known, folder, marker, repair=False):
                 raise
 
 
-def _holds(folder: Path, marker: Marker) -> bool:
-    """Tell whether the folder is exactly what would be generated.
+def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
+    """Tell whether the folder is exactly what would be generated, or, without ``repair``, may be it.
 
     Raises:
-        UsageError: when it holds something else.
+        UsageError: when it holds something else, or, without ``repair``, has lost files.
     """
     if not folder.exists() or not any(folder.iterdir()):
         return False
-    if read_marker(folder) == marker:
-        return True
-    raise UsageError(f"{folder} already holds another dataset; choose another folder or remove it.")
+    found = read_marker(folder)
+    if found is None or not marker.same_making(found):
+        raise UsageError(f"{folder} already holds another dataset; choose another folder or remove it.")
+    try:
+        damage = found.damage(folder, image_paths(known, folder))
+    except DataError as error:
+        damage = str(error)
+    if repair:
+        return damage is None and found.files is not None
+    if damage:
+        raise UsageError(f"{folder} is not as it was drawn ({damage}); choose another folder or remove it.")
+    return True
 
 
 def _make_folders(folder: Path, frames: list[PlannedFrame]) -> None:

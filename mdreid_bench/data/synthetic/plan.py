@@ -1,23 +1,26 @@
-"""Which triplets a synthetic dataset consists of, before any is drawn."""
+"""How a dataset says what its synthetic copy consists of, before any image is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from protocols.modality import RNT, Modality
 
 Scale = Literal["tiny", "full"]
 
 
 @dataclass(frozen=True)
 class PlannedFrame:
-    """One triplet to draw.
+    """One item to draw.
 
     Attributes:
         identity: label; the same label is the same person or vehicle.
         camera: number of the camera that takes it.
         scene: what the light depends on, for example a scene number; equal tuples are lit alike.
         place: 0 for the camera's own background, any other number for another place.
-        paths: files to write, relative to the folder of the dataset: R, N, T or one strip.
-        copy: a second file that gets the very same bytes as a strip, or three, or none.
+        paths: files to write, relative to the folder of the dataset: one for each sensor, or one strip of all.
+        copy: files that get the very same bytes, as many as there are paths, or none.
+        sensors: that see it.
     """
 
     identity: int
@@ -26,6 +29,7 @@ class PlannedFrame:
     place: int
     paths: tuple[str, ...]
     copy: tuple[str, ...] = ()
+    sensors: Modality = RNT
 
 
 def spread(total: int, cells: int) -> list[int]:

@@ -1,7 +1,7 @@
-"""Draws one aligned RGB, NIR and TIR triplet from an identity, a camera and a scene.
+"""Draws the aligned images of an identity that several sensors take, from a camera and in a scene.
 
 The geometry is rasterised once into a map of parts, which each sensor then reads through a table of its own:
-the three images share silhouette, parts and pattern, and differ in contrast.
+the images share silhouette, parts and pattern, and differ in contrast.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from mdreid_bench.data.synthetic.latents import (
     SceneModel,
 )
 from mdreid_bench.data.synthetic.raster import SUPERSAMPLING, part_map
-from protocols.modality import Modality
+from protocols.modality import RNT, Modality
 
 Rng = np.random.Generator
 Bytes = NDArray[np.uint8]
@@ -26,6 +26,9 @@ Floats = NDArray[np.float32]
 _SOFTNESS = 0.008
 """Radius of the thermal blur, as a fraction of the longer side of the image."""
 _OCCLUDER = (110, 105, 100, 120, 45)
+_NEARNESS = np.array([0, *(140 + 4 * part for part in range(1, len(Part)))], dtype=np.uint8)
+"""Grey level of each part in a depth image, brighter where nearer; the last part stands before the object."""
+_FAR = np.float32(60)
 
 
 def render(
@@ -34,6 +37,7 @@ def render(
     scene: SceneModel,
     frame: Rng,
     size: tuple[int, int] | None = None,
+    sensors: Modality = RNT,
 ) -> dict[Modality, Bytes]:
     """Draw one frame of an identity.
 
@@ -44,9 +48,11 @@ def render(
         frame: randomness of this frame: gait, small shifts, noise.
         size: (height, width) in pixels, by default the size of the files on disk.
 
+        sensors: whose images are wanted; which they are changes none of the others.
+
     Returns:
-        For each of the three sensors a (height, width, 3) uint8 image; NIR and TIR are grey. The same arguments
-        and the same state of ``frame`` give the same pixels.
+        For each sensor a (height, width, 3) uint8 image; all but RGB are grey. The same arguments and the same state
+        of ``frame`` give the same pixels.
     """
     height, width = size or IMAGE_SIZE[identity.kind]
     labels = part_map(identity, camera, frame, height, width)
@@ -63,11 +69,15 @@ def render(
     colour = colour * light[..., None] * (gain[:3] * np.array(scene.light, dtype=np.float32))
     if scene.flare is not None:
         colour = _flared(colour, scene.flare)
-    return {
+    images = {
         Modality.R: _bytes(colour + _noise(frame, colour.shape, noise[0])),
         Modality.N: _three(near * light * (gain[3] * np.float32(scene.lamp)) + _noise(frame, near.shape, noise[1])),
         Modality.T: _three(_soft(heat * gain[4]) + _noise(frame, heat.shape, noise[2])),
     }
+    if Modality.D in sensors:
+        nearness = _shrink(Image.fromarray(_NEARNESS[labels])) + _FAR * free
+        images[Modality.D] = _three(nearness + _noise(frame, nearness.shape, noise[2]))
+    return {sensor: images[sensor] for sensor in sensors}
 
 
 def _painted(labels: Bytes, table: Bytes) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Draws planned triplets and writes them as JPEG files."""
+"""Draws planned items and writes them as JPEG files."""
 
 import io
 from collections.abc import Iterable
@@ -12,7 +12,6 @@ from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_sc
 from mdreid_bench.data.synthetic.latents import CameraModel, IdentityLatent, Kind, SceneModel
 from mdreid_bench.data.synthetic.plan import PlannedFrame
 from mdreid_bench.data.synthetic.render import render
-from protocols.modality import SINGLES
 
 NAMESPACE = "dataset"
 """Namespace of all random streams of synthetic datasets; nothing else may use it."""
@@ -34,14 +33,15 @@ def _scene(kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> SceneMod
 
 
 def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> None:
-    """Draw one triplet and write its files; the folders must exist."""
+    """Draw one item and write its files; the folders must exist."""
     images = render(
         _identity(kind, dataset, seed, frame.identity),
         _camera(kind, dataset, seed, frame.camera),
         _scene(kind, dataset, seed, frame),
         stream(NAMESPACE, seed, dataset, "frame", frame.paths[0]),
+        sensors=frame.sensors,
     )
-    pictures = [images[modality] for modality in SINGLES]
+    pictures = list(images.values())
     if len(frame.paths) == 1:
         pictures = [np.concatenate(pictures, axis=1)]
     for number, picture in enumerate(pictures):
@@ -53,7 +53,7 @@ def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: Planne
 
 
 def write_frames(folder: Path, kind: Kind, dataset: str, seed: int, frames: Iterable[PlannedFrame]) -> int:
-    """Write several triplets and return their number."""
+    """Write several items and return their number."""
     count = 0
     for frame in frames:
         write_frame(folder, kind, dataset, seed, frame)

@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.config.schema import TrunkConfig
-from mdreid_bench.data.synthetic import Kind, draw_camera, draw_identity, draw_scene, render, stream
+from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
+from mdreid_bench.data.synthetic.latents import Kind
+from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.models.trunk.trunk import interpolate_positions
 from mdreid_bench.progress import Reporter, Step

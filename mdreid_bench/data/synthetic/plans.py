@@ -1,0 +1,130 @@
+"""The items of the synthetic datasets of this package: what each consists of, before any image is drawn."""
+
+from collections import Counter
+
+from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale, marked, spaced, spread
+
+Visit = tuple[int, int, int]
+"""(identity, camera 1-4, number of items)."""
+
+
+def rgbnt201(scale: Scale) -> list[PlannedFrame]:
+    """Return the tiny set or one with the published counts."""
+    if scale == "tiny":
+        pairs = [(a, b) for a in range(1, 5) for b in range(a + 1, 5)]
+        train = [(i, camera, 4) for i in range(40) for camera in pairs[i % len(pairs)]]
+        test = [(258 + i, camera, 5) for i in range(24) for camera in (1, 2)]
+        return _rgbnt201_frames("train_171", train, 0.3) + _rgbnt201_frames("test", test, 0.3)
+    full = _rgbnt201_frames("train_171", _rgbnt201_full_train(), 1183 / 3951)
+    return full + _rgbnt201_frames("test", _rgbnt201_full_test(), 0.3)
+
+
+def _rgbnt201_full_train() -> list[Visit]:
+    """Plan 171 identities, 51 of them in two cameras, as published: 8 to 35 items each.
+
+    Cameras 1 to 4 take 2,592, 1,142, 88 and 129 items.
+    """
+    seconds = [2] * 40 + [3] * 5 + [4] * 6
+    singles = {1: spread(1980, 87), 2: spread(662, 30), 3: [28], 4: [29, 28]}
+    visits: list[tuple[tuple[int, int], ...]] = [((1, 12), (second, 12)) for second in seconds]
+    visits += [((camera, size),) for camera, sizes in singles.items() for size in sizes]
+    return [
+        (identity, camera, size)
+        for identity, places in zip(spaced(0, 257, len(visits)), visits, strict=True)
+        for camera, size in places
+    ]
+
+
+def _rgbnt201_full_test() -> list[Visit]:
+    """Plan 30 identities, each in cameras 1 and 2, which take 365 and 471 items."""
+    sizes = zip(spaced(258, 299, 30), spread(365, 30), spread(471, 30), strict=True)
+    return [visit for identity, one, two in sizes for visit in ((identity, 1, one), (identity, 2, two))]
+
+
+def _rgbnt201_frames(split: str, visits: list[Visit], share: float) -> list[PlannedFrame]:
+    """Name the items; the third field of the name is 1 for the given share of them, which are lit differently."""
+    total = sum(size for _, _, size in visits)
+    fields = iter(marked(total, round(share * total)))
+    taken: Counter[tuple[int, int, int]] = Counter()
+    result = []
+    for identity, camera, size in visits:
+        for _ in range(size):
+            field = int(next(fields))
+            name = f"{identity:06d}_cam{camera}_{field}_{taken[identity, camera, field]:02d}.jpg"
+            taken[identity, camera, field] += 1
+            paths = tuple(f"{split}/{sensor}/{name}" for sensor in ("RGB", "NI", "TI"))
+            result.append(PlannedFrame(identity, camera, (identity, camera, field), 0, paths))
+    return result
+
+
+def rgbnt100(scale: Scale) -> list[PlannedFrame]:
+    """Return the tiny set (three cameras per identity, four frames, one of them a query) or the published counts.
+
+    At full scale every track has 25 frames, five of them queries; 347 tracks train and 343 test.
+    """
+    if scale == "tiny":
+        return _rgbnt100_split("train", list(range(501, 560, 2)), [3] * 30, 4, 0) + _rgbnt100_split(
+            "test", list(range(502, 550, 2)), [3] * 24, 4, 1
+        )
+    train = _rgbnt100_split("train", list(range(501, 600, 2)), spread(347, 50), 25, 0)
+    return train + _rgbnt100_split("test", list(range(502, 601, 2)), spread(343, 50), 25, 5)
+
+
+def _rgbnt100_split(
+    split: str, identities: list[int], cameras: list[int], frames: int, queries: int
+) -> list[PlannedFrame]:
+    """Plan the tracks of one split; ``queries`` strips of a track are copied into the query folder."""
+    result = []
+    for number, (identity, count) in enumerate(zip(identities, cameras, strict=True)):
+        for step in range(count):
+            # A stride of 3 visits all eight cameras before it repeats one.
+            camera = (number + 3 * step) % 8 + 1
+            for frame, asked in enumerate(marked(frames, queries)):
+                name = f"{identity:04d}_c{camera:04d}_{frame:03d}.jpg"
+                copy = (f"rgbir/query/{name}",) if asked else ()
+                path = f"rgbir/bounding_box_{split}/{name}"
+                result.append(PlannedFrame(identity, camera, (identity, camera), 0, (path,), copy))
+    return result
+
+
+def msvr310(scale: Scale) -> list[PlannedFrame]:
+    """Return the tiny set or one with the published counts.
+
+    The queries are the test items whose identity occurs in more than one scene: 192 items of 24 identities at
+    the tiny scale, 591 of 52 at the full one.
+    """
+    if scale == "tiny":
+        labels = spaced(1, 331, 70)
+        return _msvr310_split("train", labels[:40], [8] * 30, [8] * 10) + _msvr310_split(
+            "test", labels[40:], [8] * 24, [8] * 6
+        )
+    labels = spaced(1, 331, 310)
+    train = _msvr310_split("train", labels[0::2], spread(600, 60), spread(432, 95))
+    return train + _msvr310_split("test", labels[1::2], spread(591, 52), spread(464, 103))
+
+
+def _msvr310_split(split: str, identities: list[int], several: list[int], single: list[int]) -> list[PlannedFrame]:
+    """Plan the identities seen in two or three scenes (numbers of items ``several``), then those in one scene."""
+    result = []
+    for number, (identity, size) in enumerate(zip(identities, several + single, strict=True)):
+        many = number < len(several)
+        scenes = _msvr310_scenes(number, 2 + number % 2 if many else 1)
+        for frame in range(size):
+            scene = scenes[frame * len(scenes) // size]
+            # A stride of 3 visits all eight views before it repeats one.
+            view = (number + 3 * frame) % 8
+            name = f"{identity:04d}_s{scene:03d}_v{view}_{frame:03d}.jpg"
+            copy = _msvr310_paths("query3", identity, name) if many and split == "test" else ()
+            paths = _msvr310_paths(f"bounding_box_{split}", identity, name)
+            result.append(PlannedFrame(identity, view, (scene,), scene, paths, copy))
+    return result
+
+
+def _msvr310_paths(folder: str, identity: int, name: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{identity:04d}/{sensor}/{name}" for sensor in ("vis", "ni", "th"))
+
+
+def _msvr310_scenes(number: int, count: int) -> list[int]:
+    """Return different scenes out of 0-30; every third identity starts in scene 0, as if it were the common one."""
+    scenes = [1 + (7 * number + 10 * step) % 30 for step in range(count)]
+    return [0 if number % 3 == 0 else scenes[0], *scenes[1:]]
