@@ -18,3 +18,9 @@ def listed(items: Sequence[str], most: int = 10, separator: str = ", ") -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as ``1 fault`` or ``2 faults``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def in_words(number: int) -> str:
+    """Return a number below ten as a word and others in digits."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if 0 <= number < len(words) else str(number)

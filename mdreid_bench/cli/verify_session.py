@@ -10,7 +10,7 @@ from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.report.table import Table
-from mdreid_bench.report.verification import check_table, compare, protocols_of, published
+from mdreid_bench.report.verification import check_table, compare, protocols_in, published
 from mdreid_bench.results.published import Figure
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.weights.given_weights import GivenWeights
@@ -42,7 +42,7 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
         raise UsageError(
             f"No figures are published for {given.method} on {options.dataset}; there is nothing to verify."
         )
-    settings = protocols_of(wanted)
+    settings = protocols_in(wanted)
     training = TrainingOptions(
         datasets=[options.dataset],
         data_root=options.data_root,

@@ -12,36 +12,40 @@ from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, aver
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import row_variants
 from mdreid_bench.results.published import Figure
+from mdreid_bench.wording import in_words
 from protocols.suites import suite
 
 SUITE = "ablation"
-PROTOCOLS = tuple(str(protocol) for protocol in suite(SUITE))
-MEAN = "mean over the six settings"
 COMPONENT_PROTOCOL = "RT-to-NT"
 """The one protocol of the paper's Table 6."""
 
 
 def ablation_tables(group: Group, figures: Sequence[Figure], published: bool) -> list[Table]:
-    """Build the tables that there are records for; none when nothing was ablated."""
-    if not any(is_ablated(record.method, record.options) for record in group.records):
+    """Build the tables that there are records for, over the settings that the data set can serve.
+
+    There are none when nothing was ablated.
+    """
+    served = tuple(str(protocol) for protocol in suite(SUITE) if protocol.needs in group.sensors)
+    if not served or not any(is_ablated(record.method, record.options) for record in group.records):
         return []
     shown = [f for f in figures if published and f.dataset == group.dataset and f.paper == PAPER]
-    means = [average(SUITE, PROTOCOLS, metric) for metric in METRICS]
-    settings = [single(protocol, metric) for protocol in PROTOCOLS for metric in MAIN_METRICS]
+    mean = f"mean over the {in_words(len(served))} settings" if len(served) > 1 else served[0]
+    means = [average(SUITE, served, metric) for metric in METRICS]
+    settings = [single(protocol, metric) for protocol in served for metric in MAIN_METRICS]
     component = [single(COMPONENT_PROTOCOL, metric) for metric in MAIN_METRICS]
     main_means = means[: len(MAIN_METRICS)]
     tables = [
-        _table(f"{ROWS.title}: {MEAN}", group, means, ROWS, shown, published),
+        _table(f"{ROWS.title}: {mean}", group, means, ROWS, shown, published),
         _table(f"{ROWS.title}: every setting", group, settings, ROWS, (), published=False),
-        *(_sweep(name, group, main_means, shown, published) for name in SWEEPS),
+        *(_sweep(name, mean, group, main_means, shown, published) for name in SWEEPS),
         _table(f"Kinds of vectors under {COMPONENT_PROTOCOL}", group, component, COMPONENTS, shown, published),
-        _table(f"Kinds of vectors: {MEAN}", group, main_means, COMPONENTS, (), published=False),
+        _table(f"Kinds of vectors: {mean}", group, main_means, COMPONENTS, (), published=False),
     ]
     return [table for table in tables if table is not None]
 
 
 def _sweep(
-    name: str, group: Group, quantities: Sequence[Quantity], figures: Sequence[Figure], published: bool
+    name: str, mean: str, group: Group, quantities: Sequence[Quantity], figures: Sequence[Figure], published: bool
 ) -> Table | None:
     """Build the table of one weight; None when it has only the values that the rows of the ablation have."""
     option = SWEEPS[name].option
@@ -49,7 +53,7 @@ def _sweep(
     weights = tuple(float(row.options[option]) for row in study.rows)
     if not set(weights) - {0, DEFAULTS[option]}:
         return None
-    table = _table(f"{study.title.format(**DEFAULTS)}: {MEAN}", group, quantities, study, figures, published)
+    table = _table(f"{study.title.format(**DEFAULTS)}: {mean}", group, quantities, study, figures, published)
     # With several variants of a weight, the curve would zigzag between them; chance is the row below.
     return replace(table, curve=weights) if table and len(table.rows) == len(weights) + 1 else table
 

@@ -13,6 +13,7 @@ from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
+from mdreid_bench.wording import in_words
 from protocols.modality import RNT, Modality, subsets
 from protocols.protocol import protocols_of
 from protocols.suites import suite as named_suite
@@ -114,25 +115,22 @@ def section_title(name: str, sensors: Modality | None) -> str:
         sensors: of the data sets; None when they have different ones.
     """
     number, cells = (0, 0) if sensors is None else (len(sensors), len(subsets(sensors)))
+    all_of, matched, mismatched, pairs = (
+        f" {in_words(count)}" if sensors else "" for count in (number, cells, cells * (cells - 1), cells * cells)
+    )
     titles = {
         "paper-matched": f"Matched: {'all three sensors' if sensors == RNT else str(RNT)} on both sides",
         "paper-mismatched": "Mismatched: query and gallery with different sensors",
         "missing": "Missing modality: the same sensors on both sides, but not "
-        + ("both" if number == 2 else f"all {_word(number)}".strip()),
-        "matched": f"The {_word(cells)} matched protocol{'' if cells == 1 else 's'}",
-        "mismatched": f"The {_word(cells * (cells - 1))} mismatched protocols",
+        + ("both" if number == 2 else f"all{all_of}"),
+        "matched": f"The{matched} matched protocol{'' if cells == 1 else 's'}",
+        "mismatched": f"The{mismatched} mismatched protocols",
         "ablation": "Ablation",
-        "grid": f"All {_word(cells * cells)} protocols",
+        "grid": f"All{pairs} protocols",
         "cost": "Cost",
         "other": "Other settings",
     }
-    return " ".join(titles[name].split())
-
-
-def _word(number: int) -> str:
-    """Return a small number as a word and a large one in digits; nothing for 0, which stands for an unknown one."""
-    words = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[number] if number < len(words) else str(number)
+    return titles[name]
 
 
 def _long(group: Group, protocols: Sequence[str]) -> list[Table]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mdreid_bench.report.quantities import METRICS
 from mdreid_bench.report.table import Cell, Column, Label, Missing, Number, Table
+from mdreid_bench.report.variants import PERCENT
 from mdreid_bench.results.published import Figure, figures, method_key
 from mdreid_bench.results.schema import Metrics, Record
 from protocols.names import UnknownNameError
@@ -57,7 +58,7 @@ def published(dataset: str, method: str) -> list[Figure]:
     return [figure for by_metric in found.values() for figure in by_metric.values()]
 
 
-def protocols_of(wanted: Iterable[Figure]) -> list[Protocol]:
+def protocols_in(wanted: Iterable[Figure]) -> list[Protocol]:
     """Return the protocols of figures, each once."""
     return [Protocol.parse(name) for name in dict.fromkeys(figure.protocol for figure in wanted)]
 
@@ -66,9 +67,9 @@ def compare(wanted: Iterable[Figure], records: Iterable[Record]) -> list[Check]:
     """Put what was measured beside every figure."""
     measured: Mapping[str, Metrics] = {record.protocol: record.metrics for record in records}
     return [
-        Check(
-            figure, 100 * getattr(measured[figure.protocol], figure.metric) if figure.protocol in measured else None
-        )
+        Check(figure, PERCENT * getattr(measured[figure.protocol], figure.metric))
+        if figure.protocol in measured
+        else Check(figure, None)
         for figure in wanted
     ]
 

@@ -148,3 +148,14 @@ def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() 
     assert [row[0] for row in table.rows] == names
     assert [value.spread for row in table.rows[:2] for value in row[1:] if isinstance(value, Number)] == [None] * 8
     assert table.rows[2][1] == Missing("failed: no memory")
+
+
+def test_the_settings_of_an_ablation_are_those_that_the_data_set_can_serve() -> None:
+    names = ("RT-to-RT", "R-to-T")
+    weights = ({}, {"discrepancy_weight": 0})
+    records = [cell("pairs", "mdreid", 0, name, options=FULL | changed) for changed in weights for name in names]
+    mean, every = build(records, published=False)
+    assert mean.title == "Ablation: RT-to-RT, pairs (synthetic)"
+    assert [column.title for column in every.columns] == ["method", "RT-to-RT mAP", "RT-to-RT Rank-1"]
+    assert [isinstance(row[1], Number) for row in mean.rows] == [False, False, True, False, True, True]
+    assert build(cell("pairs", "mdreid", 0, "T-to-T", options=FULL | changed) for changed in weights) == []
