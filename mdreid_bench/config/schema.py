@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -44,6 +44,18 @@ class ImageConfig(Section):
     )
     mean: float = Field(default=0.5, description="subtracted from pixels in [0, 1], the same in all channels")
     std: Annotated[float, Field(gt=0)] = Field(default=0.5, description="divides the pixels after the mean")
+    counts: tuple[float, float] | None = Field(
+        default=None,
+        description="[low, high], counts that become black and white in images of more than 8 bits; null takes the "
+        "1st and 99th percentile of each image",
+    )
+
+    @field_validator("counts")
+    @classmethod
+    def _rises(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError("the first of the two counts must be lower than the second")
+        return value
 
 
 class AugmentConfig(Section):
@@ -183,4 +195,6 @@ class RunConfig(Section):
         """Return the part that determines the trained weights, for the run key."""
         tree = self.model_dump(mode="json", exclude={"evaluation", "data", "memory", "preset"})
         tree["image"].pop("scale")
+        if self.image.counts is None:
+            del tree["image"]["counts"]
         return tree

@@ -8,10 +8,10 @@ from pathlib import Path
 import platformdirs
 
 from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.images import SUFFIXES
 from mdreid_bench.errors import DataError
 from mdreid_bench.wording import listed, printable
 
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _MAX_DEPTH = 6
 _SHOWN = 8
 CACHE_VARIABLE = "MDREID_CACHE"
@@ -81,7 +81,7 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[str]:
             if _is_folder(entry):
                 if depth:
                     yield from _walk(folder / entry.name, path, depth - 1)
-            elif os.path.splitext(entry.name)[1].lower() in _IMAGE_SUFFIXES:
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
                 yield path
 
 

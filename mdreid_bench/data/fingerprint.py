@@ -26,14 +26,14 @@ _Stamp = tuple[int, int]
 """Size and time of the last change (ns): a file with the same stamp is taken to be the same."""
 
 
-_Entry = tuple[int, int, str, int, int]
-"""Stamp of a file, then digest, width and height of its image."""
+_Entry = tuple[int, int, str, int, int, tuple[str, ...], tuple[float, float] | None]
+"""Stamp of a file, then the facts of its image."""
 
 
 class Remembered(BaseModel, extra="forbid"):
     """The cache file of one folder: for each path the stamp and the facts of the image it had then; a hash of all."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     files: dict[str, _Entry]
     digest: str
 

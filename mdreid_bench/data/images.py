@@ -1,48 +1,59 @@
-"""Reads image files that nobody vouches for: whole or not at all, and never larger than expected."""
+"""Reads image files that nobody vouches for: whole or not at all, never larger than expected, and by known rules."""
 
 import hashlib
-import io
 import stat
-import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-MAX_PIXELS = 64_000_000
+from mdreid_bench.data.decoding import MEANINGS, BadImageError, Rule, Span, decode
+from mdreid_bench.wording import counted
+
+__all__ = ["SUFFIXES", "BadImageError", "ImageFacts", "inspect_image", "load_rgb"]
+
 MAX_BYTES = 256_000_000
-_FORMATS = ("JPEG", "PNG", "BMP")
-# Pillow would warn on the terminal of images that are refused here anyway.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-class BadImageError(Exception):
-    """An image that cannot be used; the text says why in a few words."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Of files that are taken for images, in small letters; the content says how they are decoded."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of a readable image: hexadecimal hash of the file, width and height in pixels."""
+    """What is known of a readable image.
+
+    Attributes:
+        digest: hexadecimal hash of the file.
+        width: in pixels, as it is seen.
+        height: likewise.
+        rules: that it needs to become three channels of 8 bits; see docs/methods/images.md.
+        counts: its lowest and highest count; None for colours.
+    """
 
     digest: str
     width: int
     height: int
+    rules: tuple[str, ...] = ()
+    counts: Span | None = None
 
 
-def load_rgb(path: Path, digest: str | None = None) -> Image.Image:
+def load_rgb(path: Path, counts: Span | None = None, digest: str | None = None) -> Image.Image:
     """Decode an image and convert it to RGB.
 
     Args:
         path: of the file.
+        counts: those that become black and white, where the image holds counts; by default percentiles of its own.
         digest: hash that its content must have, if it was inspected before.
 
     Raises:
-        BadImageError: for a file that is missing, truncated, not an image, too large, or of other content.
+        BadImageError: for a file that is missing, truncated, not an image, too large, of a kind that no rule covers,
+            or of other content, and for different counts that would become a single grey.
     """
     content = _content(path)
     if digest not in (None, _digest(content)):
         raise BadImageError("other content")
-    return _decode(content).convert("RGB")
+    return decode(content).rgb(counts)
 
 
 def inspect_image(path: Path) -> ImageFacts:
@@ -52,12 +63,25 @@ def inspect_image(path: Path) -> ImageFacts:
         BadImageError: as ``load_rgb``.
     """
     content = _content(path)
-    width, height = _decode(content).size
-    return ImageFacts(_digest(content), width, height)
+    picture = decode(content)
+    if Rule.DEEP in picture.rules:
+        picture.rgb()
+    return ImageFacts(_digest(content), *picture.image.size, tuple(map(str, picture.rules)), picture.span)
 
 
 def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def rules_of(facts: Iterable[ImageFacts]) -> dict[str, int]:
+    """Count the images that need each rule."""
+    found = Counter(rule for fact in facts for rule in fact.rules)
+    return {str(rule): found[rule] for rule in Rule if rule in found}
+
+
+def described(rules: Mapping[str, int]) -> list[str]:
+    """Say for each rule how many images need it, such as ``"3 images turned as EXIF says"``."""
+    return [f"{counted(number, 'image')} {MEANINGS.get(rule, rule)}" for rule, number in rules.items()]
 
 
 def _content(path: Path) -> bytes:
@@ -72,24 +96,3 @@ def _content(path: Path) -> bytes:
         raise BadImageError("file is missing") from None
     except OSError as error:
         raise BadImageError(f"not readable ({error.strerror or 'I/O error'})") from None
-
-
-def _decode(content: bytes) -> Image.Image:
-    if not content:
-        raise BadImageError("empty file")
-    too_large = BadImageError(f"more than {MAX_PIXELS // 1_000_000} million pixels")
-    try:
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-    except UnidentifiedImageError:
-        raise BadImageError("not an image") from None
-    except Image.DecompressionBombError:
-        raise too_large from None
-    except Exception as error:  # damaged headers make the decoders raise nearly anything
-        raise BadImageError("damaged image") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise too_large
-    try:
-        image.load()
-    except Exception as error:  # as above, for damaged content
-        raise BadImageError("truncated or damaged image") from error
-    return image

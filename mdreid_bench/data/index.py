@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.images import BadImageError, load_rgb
+from mdreid_bench.data.decoding import Span
+from mdreid_bench.data.images import BadImageError, ImageFacts, load_rgb
 from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from protocols.modality import Modality
@@ -30,7 +31,7 @@ class DatasetIndex:
         test_fingerprint: the same for ``test``, its queries and its gallery.
         limit: the number passed to ``limited`` when that left something out, else None.
         unlimited: the index before it was limited, else None.
-        digests: hash of the content that each image had when it was checked, by path.
+        facts: of each image when it was checked, by path.
         split: how the dataset is divided, where there are several ways; else None.
     """
 
@@ -43,7 +44,7 @@ class DatasetIndex:
     test_fingerprint: str
     limit: int | None = None
     unlimited: "DatasetIndex | None" = None
-    digests: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
     split: str | None = None
 
     @property
@@ -56,27 +57,29 @@ class DatasetIndex:
         """Fingerprint of the whole test set, whatever the limit."""
         return (self.unlimited or self).test_fingerprint
 
-    def read(self, images: Mapping[Modality, str]) -> dict[Modality, Image.Image]:
+    def read(self, images: Mapping[Modality, str], counts: Span | None = None) -> dict[Modality, Image.Image]:
         """Decode the images of an item; a strip is decoded once and cut in as many parts as it has sensors.
 
         Args:
             images: file of each sensor.
+            counts: those that become black and white, where an image holds counts; by default percentiles of its own.
 
         Raises:
             DataError: for an image that has changed or become unreadable since the dataset was opened.
         """
         found: dict[Modality, Image.Image] = {}
         for path in dict.fromkeys(images.values()):
-            sensors, picture = [sensor for sensor in images if images[sensor] == path], self._load(path)
+            sensors, picture = [sensor for sensor in images if images[sensor] == path], self._load(path, counts)
             width = picture.width // len(sensors)
             for i, sensor in enumerate(sensors):
                 part = (i * width, 0, (i + 1) * width, picture.height)
                 found[sensor] = picture.crop(part) if len(sensors) > 1 else picture
         return {sensor: found[sensor] for sensor in images}
 
-    def _load(self, path: str) -> Image.Image:
+    def _load(self, path: str, counts: Span | None) -> Image.Image:
+        known = self.facts.get(path)
         try:
-            return load_rgb(self.root / path, self.digests.get(path))
+            return load_rgb(self.root / path, counts, known.digest if known else None)
         except BadImageError as error:
             raise DataError(
                 f"{self.root / path} has changed since {self.card.title} was checked ({error}); "

@@ -28,23 +28,24 @@ class ItemReader:
     Args:
         index: the dataset.
         items: its training or test items.
-        size: (height, width) in pixels.
+        config: size of the images and range of counts.
         training: which interpolation to resize with.
         cache_bytes: memory for resized items; 0 keeps none.
     """
 
     def __init__(
-        self, index: DatasetIndex, items: Items, size: tuple[int, int], *, training: bool, cache_bytes: int = 0
+        self, index: DatasetIndex, items: Items, config: RunConfig, *, training: bool, cache_bytes: int = 0
     ) -> None:
-        self.index, self.images, self.size, self.training = index, items.images, size, training
-        self.capacity = cache_bytes // (len(index.sensors) * 3 * size[0] * size[1])
+        self.index, self.images, self.training = index, items.images, training
+        self.size, self.counts = config.image_size, config.image.counts
+        self.capacity = cache_bytes // (len(index.sensors) * 3 * self.size[0] * self.size[1])
         self._cache: dict[int, dict[Modality, Pixels]] = {}
 
     def __call__(self, row: int) -> dict[Modality, Pixels]:
         """Return the resized images of a row, (H, W, 3) uint8 by modality."""
         if row in self._cache:
             return self._cache[row]
-        images = self.index.read(self.images[row])
+        images = self.index.read(self.images[row], self.counts)
         pixels = {m: resize(image, self.size, training=self.training) for m, image in images.items()}
         if len(self._cache) < self.capacity:
             self._cache[row] = pixels
@@ -55,9 +56,7 @@ class TrainingImages(TorchDataset[Sample]):
     """Augmented images of training items by ``Draw``, with the row number."""
 
     def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = ItemReader(
-            index, index.train, config.image_size, training=True, cache_bytes=config.data.cache_mb << 20
-        )
+        self.read = ItemReader(index, index.train, config, training=True, cache_bytes=config.data.cache_mb << 20)
         self.transform, self.seed = TrainTransform(config.augment, config.image), config.seed
 
     def __getitem__(self, draw: Draw) -> Sample:
@@ -69,7 +68,7 @@ class TestImages(TorchDataset[Sample]):
     """Images of test items by row number, not augmented."""
 
     def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = ItemReader(index, index.test, config.image_size, training=False)
+        self.read = ItemReader(index, index.test, config, training=False)
         self.image = config.image
 
     def __getitem__(self, row: int) -> Sample:

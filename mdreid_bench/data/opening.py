@@ -8,7 +8,7 @@ from mdreid_bench.data import registry
 from mdreid_bench.data.dataset import Dataset, Fault
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import fingerprint, inspect_files
-from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.images import ImageFacts, described, rules_of
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.data.marker import read_marker
@@ -42,6 +42,8 @@ def open_dataset(name: str, root: Path, reporter: Reporter, split: str | None = 
     faults = sorted({*scan.faults, *unreadable, *strip_faults(dataset, facts)}, key=lambda fault: fault.path)
     if faults:
         raise DataError(_complaint(dataset.card.title, folder, faults))
+    for sentence in described(rules_of(facts.values())):
+        reporter.message(f"{dataset.card.title} has {sentence}.")
     _refuse_empty(dataset, folder, scan.items)
     marker = read_marker(folder)
     if marker and (damage := marker.damage(folder, found)):
@@ -58,7 +60,7 @@ def open_dataset(name: str, root: Path, reporter: Reporter, split: str | None = 
         test=Items.of(test),
         train_fingerprint=fingerprint(train, facts, dataset.card.sensors),
         test_fingerprint=fingerprint(test, facts, dataset.card.sensors),
-        digests={path: fact.digest for path, fact in facts.items()},
+        facts=facts,
         split=split,
     )
     if not index.synthetic:

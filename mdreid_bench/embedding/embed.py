@@ -77,7 +77,7 @@ def _load(paths: Mapping[Modality, str], config: RunConfig) -> Mapping[Modality,
     images = {}
     for modality, path in paths.items():
         try:
-            pixels = resize(load_rgb(Path(path)), config.image_size, training=False)
+            pixels = resize(load_rgb(Path(path), config.image.counts), config.image_size, training=False)
         except BadImageError as error:
             raise DataError(f"The image {path} cannot be used: {error}.") from None
         images[modality] = normalise(pixels, config.image)

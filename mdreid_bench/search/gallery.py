@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mdreid_bench.data.fingerprint import inspect_files
+from mdreid_bench.data.images import SUFFIXES, described, rules_of
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
@@ -23,7 +24,6 @@ from mdreid_bench.wording import counted, listed, printable
 from protocols.modality import RNT, Modality
 
 FOLDERS: Mapping[str, Modality] = {"RGB": Modality.R, "NI": Modality.N, "TI": Modality.T, "D": Modality.D}
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 
 
 def seen(name: str, images: Mapping[Modality, Path]) -> Item:
@@ -58,11 +58,13 @@ def read_gallery(folder: Path, reporter: Reporter, sensors: Modality = RNT) -> I
             f"No images in {folder}: expected files such as RGB/NAME.jpg in at least one of {', '.join(parts)}."
         )
     paths = sorted(str(path.relative_to(folder)) for images in found.values() for path in images.values())
-    _, unreadable = inspect_files(folder, paths, reporter)
+    facts, unreadable = inspect_files(folder, paths, reporter)
     faults += [f"{printable(fault.path)}: {fault.what}" for fault in unreadable]
     if faults:
         count, named = counted(len(faults), "fault"), listed(faults, separator="; ")
         raise DataError(f"The gallery {folder} has {count}, repair it and try again: {named}.")
+    for sentence in described(rules_of(facts.values())):
+        reporter.message(f"The gallery has {sentence}.")
     return Items.of(seen(name, images) for name, images in found.items())
 
 
@@ -70,5 +72,5 @@ def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )

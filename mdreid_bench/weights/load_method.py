@@ -87,7 +87,7 @@ def read_images(method: Method, files: Mapping[Sensor, str | os.PathLike[str]]) 
     images = {}
     for sensor, file in files.items():
         try:
-            pixels = resize(load_rgb(Path(file)), config.image_size, training=False)
+            pixels = resize(load_rgb(Path(file), config.image.counts), config.image_size, training=False)
         except BadImageError as error:
             raise DataError(f"The image {os.fspath(file)} cannot be used: {error}.") from None
         modality = sensor if isinstance(sensor, Modality) else Modality.parse(sensor)

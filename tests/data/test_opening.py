@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mdreid_bench.data import images, registry
+from mdreid_bench.data import decoding, registry
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
@@ -132,7 +132,7 @@ def test_wrong_strip_is_refused(tmp_path: Path) -> None:
 
 
 def test_huge_images_are_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 12 * 8)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 12 * 8)
     folder = plant(tmp_path, "msvr310")
     big = sorted((folder / "bounding_box_train").rglob("*.jpg"))[0]
     paint(big, (13, 8), "big")

@@ -71,7 +71,8 @@ def released(folder: Path, step: int) -> Counts:
 
 def remembered(folder: Path, step: int) -> Counts:
     """What is remembered of images between two runs, in the user's cache."""
-    facts = {f"{number}.jpg": (number, number, f"{number:032x}", 8, 8) for number in range(4)}
+    rest = (8, 8, ("counts",), (0.0, 9.0))
+    facts = {f"{number}.jpg": (number, number, f"{number:032x}", *rest) for number in range(4)}
     path = folder / "images.json"
     path.write_text(fingerprint.Remembered.of(facts).model_dump_json())
 
