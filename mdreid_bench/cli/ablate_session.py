@@ -12,7 +12,7 @@ from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.mdreid import ablation
 from mdreid_bench.models.mdreid.ablation import Study, StudyRow
-from mdreid_bench.report.study_table import MeasuredRow, study_table
+from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Table
 from mdreid_bench.runs.outcome import Outcomes, plan_table
 from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
@@ -138,13 +138,16 @@ class AblateSession:
         return outcomes.exit_code
 
     def _table(self, planned: PlannedStudy, outcomes: Outcomes) -> Table | None:
-        gaps = [(outcome.cell.run.run_key, outcome.reason) for outcome in outcomes.without_record]
         rows = []
         for row in planned.rows:
             seeds = {run.run_key: run.config.seed for run in row.runs}
             records = [record for record in outcomes.records if record.run_key in seeds]
-            absent = dict.fromkeys((seeds[key], reason) for key, reason in gaps if key in seeds)
-            rows.append(MeasuredRow(row.row.label, records, tuple(absent)))
+            absent = [
+                Gap(seeds[outcome.cell.run.run_key], str(outcome.cell.setting), outcome.reason)
+                for outcome in outcomes.without_record
+                if outcome.cell.run.run_key in seeds
+            ]
+            rows.append(MeasuredRow(row.row.label, records, absent))
         options = planned.rows[-1].runs[0].config.options
         title = planned.study.title.format(**options)
         return study_table(title, self.workspace.settings, rows, planned.study.note)

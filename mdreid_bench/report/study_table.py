@@ -5,10 +5,20 @@ from dataclasses import dataclass, replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
+from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import Variant, row_variants
 from mdreid_bench.results.schema import Record
 from protocols.suites import Setting
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A seed without a record under one setting, and why."""
+
+    seed: int
+    protocol: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -18,12 +28,12 @@ class MeasuredRow:
     Attributes:
         label: name of the row.
         records: of all its seeds and settings.
-        absent: seeds without records, or not under all settings, each with the reason.
+        absent: what has no record.
     """
 
     label: str
     records: Sequence[Record]
-    absent: Sequence[tuple[int, str]]
+    absent: Sequence[Gap]
 
 
 def study_table(title: str, settings: Sequence[Setting], rows: Sequence[MeasuredRow], note: str = "") -> Table | None:
@@ -31,7 +41,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
 
     Args:
         title: of the study.
-        settings: what was measured; their mean comes first.
+        settings: what was measured; the mean comes first, over those that the data set can serve.
         rows: in order.
         note: on the study; may be empty.
     """
@@ -41,7 +51,8 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     variants = [variant for _, variant in shown if variant is not None]
     if not variants:
         return None
-    protocols = tuple(map(str, settings))
+    example = variants[0].example
+    protocols = tuple(name for name in map(str, settings) if unserved(example.dataset, [name]) is None)
     groups = {f"mean of {len(protocols)}": protocols} | {protocol: (protocol,) for protocol in protocols}
     quantities = [
         Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS
@@ -50,7 +61,6 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     labels = [row.label if variant is None else variant.label for row, variant in shown]
     body = [(label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
     chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
-    example, provenance = variants[0].example, remarks.provenance(variants, protocols)
     return Table(
         title=f"{title}, {example.dataset}{remarks.data_mark(example)}",
         caption=remarks.caption(variants),
@@ -63,7 +73,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
             *([note] if note else []),
             *_cautions(rows, variants),
             *remarks.footnotes(variants, protocols),
-            *provenance,
+            *remarks.provenance(variants, protocols),
         ),
         rules=frozenset({len(body)}),
     )
@@ -74,7 +84,7 @@ def _cell(row: MeasuredRow, variant: Variant | None, quantity: Quantity) -> Cell
     cell = quantity.measured(variant)
     if isinstance(cell, Number):
         return replace(cell, interval=None)
-    reasons = dict.fromkeys(reason for _, reason in row.absent)
+    reasons = dict.fromkeys(gap.reason for gap in row.absent if gap.protocol in quantity.protocols)
     return Missing("; ".join(reasons)) if reasons else cell
 
 
@@ -85,5 +95,8 @@ def _cautions(rows: Sequence[MeasuredRow], variants: Sequence[Variant]) -> Itera
     if all(len(records) == 1 for variant in variants for records in variant.records.values()):
         yield "One seed: differences between rows include the chance of the training; --seed may be repeated."
     for row in rows:
+        lost = dict.fromkeys(
+            (gap.seed, gap.reason) for gap in row.absent if not gap.reason.startswith(NOT_APPLICABLE)
+        )
         if row.records:
-            yield from (f"{row.label}: seed {seed} is missing or incomplete, {reason}" for seed, reason in row.absent)
+            yield from (f"{row.label}: seed {seed} is missing or incomplete, {reason}" for seed, reason in lost)

@@ -7,7 +7,7 @@ import pytest
 from mdreid_bench.models.mdreid.ablation import ROWS, is_ablated
 from mdreid_bench.report.ablation import ablation_tables
 from mdreid_bench.report.groups import Group, group_records
-from mdreid_bench.report.study_table import MeasuredRow, study_table
+from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
@@ -141,7 +141,7 @@ def test_kinds_of_vectors_beside_the_papers_table_6() -> None:
 
 def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() -> None:
     records = [cell("rgbnt201", "mdreid", 0, "R-to-N"), cell("rgbnt201", "mdreid", 1, "R-to-N", precision="bf16")]
-    rows = [MeasuredRow("MDL", records, ()), MeasuredRow("MDL + ROL", (), ((0, "failed: no memory"),))]
+    rows = [MeasuredRow("MDL", records, ()), MeasuredRow("MDL + ROL", (), [Gap(0, "R-to-N", "failed: no memory")])]
     table = study_table("Ablation", resolve(["R-to-N"]), rows)
     assert table is not None
     names = ["MDL: mdreid", "MDL: mdreid (embeddings in bf16)", "MDL + ROL", "chance"]
@@ -152,10 +152,27 @@ def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() 
 
 def test_the_settings_of_an_ablation_are_those_that_the_data_set_can_serve() -> None:
     names = ("RT-to-RT", "R-to-T")
-    weights = ({}, {"discrepancy_weight": 0})
+    weights: tuple[dict[str, float], ...] = ({}, {"discrepancy_weight": 0})
     records = [cell("pairs", "mdreid", 0, name, options=FULL | changed) for changed in weights for name in names]
     mean, every = build(records, published=False)
     assert mean.title == "Ablation: RT-to-RT, pairs (synthetic)"
     assert [column.title for column in every.columns] == ["method", "RT-to-RT mAP", "RT-to-RT Rank-1"]
     assert [isinstance(row[1], Number) for row in mean.rows] == [False, False, True, False, True, True]
     assert build(cell("pairs", "mdreid", 0, "T-to-T", options=FULL | changed) for changed in weights) == []
+
+
+def test_the_table_of_ablate_says_what_is_not_applicable_where_it_is() -> None:
+    records = [cell("rgbnt201", method, 0, "R-to-N") for method in ("mdreid", "single-classifier")]
+    reason = "not applicable: takes one image"
+    whole = MeasuredRow("whole", [records[0], cell("rgbnt201", "mdreid", 0, "RT-to-N")], ())
+    table = study_table(
+        "Ablation",
+        resolve(["R-to-N", "RT-to-N", "D-to-D"]),
+        [whole, MeasuredRow("other", records[1:], [Gap(0, "RT-to-N", reason)])],
+    )
+    assert table is not None
+    groups = ["mean of 2", "R-to-N", "RT-to-N"]
+    assert [column.group for column in table.columns[1::2]] == groups
+    assert table.rows[1][1] == table.rows[1][5] == Missing(reason)
+    assert isinstance(table.rows[1][3], Number)
+    assert not any("incomplete" in note for note in table.footnotes)
