@@ -1,16 +1,25 @@
 """The examples in CONTRIBUTING.md work as they are printed."""
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from mdreid_bench.config.resolve import Overrides, resolve
+from mdreid_bench.data import registry
+from mdreid_bench.data.check import check_dataset
+from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
+from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.models.method import Method
+from mdreid_bench.progress import Silent
 from protocols.modality import RNT, SUBSETS
+from protocols.suites import resolve as resolve_protocols
+from tests.data.trees import paint
 from tests.support import FACTS, SIZE, SMALL, images, training_batch
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -25,7 +34,7 @@ def example(first_line: str) -> dict[str, Any]:
 
 
 def test_every_example_is_tested_here() -> None:
-    assert TEXT.count("```python\n") == 3
+    assert TEXT.count("```python\n") == 4
 
 
 def test_the_method_trains_and_embeds_every_subset() -> None:
@@ -50,6 +59,23 @@ def test_the_dataset_reads_its_names() -> None:
     assert list(item.images.values()) == paths
     assert len(lone) == len(scan.missing) == 1
     assert len(scan.faults) == 3
+
+
+def test_the_dataset_of_lone_images_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDREID_CACHE", str(tmp_path / "cache"))
+    dataset: Dataset = example("# mdreid_bench/data/alley.py")["Alley"]()
+    monkeypatch.setattr(registry, "get", lambda name: dataset)
+    for role, camera, identity in product(("train", "test"), (1, 2, 3), (1, 2)):
+        number = identity + 2 * (role == "test")
+        key = f"{role} {camera} {identity}"
+        paint(tmp_path / "Alley" / role / f"cam{camera}" / f"{number:04d}" / "0001.jpg", (12, 8), key)
+    index = open_dataset("alley", tmp_path, Silent())
+    assert {finding.kind for finding in check_dataset("alley", tmp_path, Silent()).findings} == {Kind.COUNT}
+    sizes = []
+    for setting in resolve_protocols(dataset.card.default_protocols, index.sensors):
+        (trial,) = dataset.trials(index.test, setting)
+        sizes.append((len(trial.query), len(trial.gallery)))
+    assert sizes == [(2, 4), (4, 2)]
 
 
 def test_the_suite_has_the_seven_protocols_it_says() -> None:

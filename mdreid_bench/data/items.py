@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,6 +105,14 @@ class Items:
 
     def _rows(self, role: Role) -> NDArray[np.int64]:
         return np.flatnonzero(self.roles & role.value).astype(np.int64, copy=False)
+
+    def batches(self, size: int, first: int = 0) -> list[range]:
+        """Return consecutive rows from ``first`` on, at most ``size`` at once and all with the same sensors."""
+        borders = np.flatnonzero(np.diff(self.sensors)) + 1
+        result = []
+        for start, stop in pairwise((0, *borders.tolist(), len(self))):
+            result += [range(row, min(row + size, stop)) for row in range(max(start, first), stop, size)]
+        return result
 
     def take(self, rows: ArrayLike) -> "Items":
         """Return the items of the rows chosen by indices or by a boolean mask, in that order."""

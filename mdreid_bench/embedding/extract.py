@@ -123,7 +123,7 @@ def _rounds(
     count, size = len(index.test), config.evaluation.batch_size
     cameras = torch.from_numpy(index.test.labels.camera)
     feeder = Feeder(TestImages(index, config), worker_count(config, count, device), pin=device.type == "cuda")
-    batches = [range(start, min(start + size, count)) for start in range(first, count, size)]
+    batches = index.test.batches(size, first)
     loaded = feeder(batches[ranks.rank :: ranks.size])
 
     for _ in range(0, len(batches), ranks.size):

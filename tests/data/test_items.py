@@ -40,6 +40,13 @@ def test_taking_rows_keeps_them_together(rows: object) -> None:
     assert taken.gallery.tolist() == [place]
 
 
+def test_batches_are_consecutive_rows_with_the_same_sensors() -> None:
+    items = Items.of(Item(f"{row}", 0, 0, 0, Role.QUERY, {T if row in (3, 4) else R: "x"}) for row in range(9))
+    assert items.batches(2) == [range(2), range(2, 3), range(3, 5), range(5, 7), range(7, 9)]
+    assert items.batches(3, first=4) == [range(4, 5), range(5, 8), range(8, 9)]
+    assert items.batches(100, first=9) == Items.of([]).batches(4) == []
+
+
 @pytest.mark.parametrize("items", [Items.of([]), Items.of(ITEMS).take([])])
 def test_no_items_are_items_too(items: Items) -> None:
     assert (len(items), items.query.tolist(), items.images) == (0, [], ())

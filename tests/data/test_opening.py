@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mdreid_bench.data import decoding, registry
+from mdreid_bench.data import decoding, loading, registry
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, Recorder, paint, plant, small_plan
+from tests.support import small_config
 
 
 def refusal(dataset: str, root: Path) -> str:
@@ -194,6 +195,19 @@ def test_image_that_changes_after_opening_is_an_error(tmp_path: Path) -> None:
     os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(DataError, match=f"{changed.name} has changed since .* \\(other content\\)"):
         index.read(images)
+
+
+def test_workers_notice_an_image_that_changes_after_opening(tmp_path: Path) -> None:
+    plant(tmp_path, "msvr310")
+    index, config = open_dataset("msvr310", tmp_path, Silent()), small_config("mdreid")
+    rows = [list(batch) for batch in index.test.batches(4)]
+    feeder = loading.Feeder(loading.TestImages(index, config), workers=1, pin=False)
+    assert sum(len(loaded) for _, loaded in feeder(rows)) == len(index.test)
+    changed = index.root / index.test.images[5][Modality.N]
+    paint(changed, (12, 8), "something else")
+    feeder = loading.Feeder(loading.TestImages(index, config), workers=1, pin=False)
+    with pytest.raises(DataError, match=f"{changed.name} has changed since"):
+        list(feeder(rows))
 
 
 def test_registry_lists_the_three_datasets() -> None:

@@ -73,7 +73,7 @@ def test_depth_changes_no_other_sensor(tmp_path: Path) -> None:
     index = opened("quads", tmp_path / "all")
     four = index.read(dict.fromkeys(index.sensors, frame.paths[0]))
     write_frame(tmp_path, "vehicle", "quads", 0, replace(frame, sensors=RNT))
-    three = replace(index, root=tmp_path, digests={}).read(dict.fromkeys(RNT, frame.paths[0]))
+    three = replace(index, root=tmp_path, facts={}).read(dict.fromkeys(RNT, frame.paths[0]))
     assert list(four) == [*three, D]
     for sensor in three:
         difference = np.abs(np.asarray(four[sensor]).astype(int) - np.asarray(three[sensor]).astype(int))
