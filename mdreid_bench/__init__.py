@@ -7,6 +7,7 @@ From Python, trained or released weights are used through two functions that imp
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,9 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["load_method", "read_images"]
 
+OTHER_SYSTEM = (
+    "mdreid-bench needs a POSIX system such as Linux or macOS; on Windows use WSL, its subsystem for Linux."
+)
+
+
+def is_supported() -> bool:
+    """Tell whether this system has what locks, signals and safe writing of files rest on."""
+    return find_spec("fcntl") is not None
+
 
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used."""
     if name in __all__:
+        if not is_supported():
+            raise ImportError(OTHER_SYSTEM)
         return getattr(import_module("mdreid_bench.weights.load_method"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

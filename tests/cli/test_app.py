@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mdreid_bench import OTHER_SYSTEM
 from mdreid_bench.cli import app as application
 from mdreid_bench.cli import list_command
 from mdreid_bench.cli.errors import describe
@@ -182,6 +183,28 @@ def test_a_signal_during_imports_or_at_the_end_leaves_no_traceback(tmp_path: Pat
     command = [sys.executable, "-c", code, "list", "suites"]
     done = subprocess.run(command, env=extended, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+
+
+LACKING = """
+import os, signal, sys
+sys.modules["fcntl"] = None
+for owner, name in ((os, "fork"), (os, "register_at_fork"), (os, "O_CLOEXEC"), (os, "sync"), (signal, "SIGHUP")):
+    delattr(owner, name)
+"""
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--dataset", "msvr310"), ("--version",), ()])
+def test_a_system_without_what_is_needed_is_told_so_and_no_more(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LACKING)
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+    for start in (["-c", START], ["-m", "mdreid_bench"]):
+        command = [sys.executable, *start, *arguments]
+        done = subprocess.run(command, env=environment(PYTHONPATH=path), capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{OTHER_SYSTEM}\n")
+    code = "import mdreid_bench; mdreid_bench.load_method"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(PYTHONPATH=path), capture_output=True, text=True, check=False)
+    assert done.stderr.endswith(f"ImportError: {OTHER_SYSTEM}\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell with pipes")
