@@ -4,10 +4,16 @@ import numpy as np
 
 from protocols.arrays import Counts
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
+from protocols.rivals import Rivals
 from protocols.tie_groups import Ranking
 
 
-def chance(positives: Counts, items: Counts, average_precision: AveragePrecision = "standard") -> PerQuery:
+def chance(
+    positives: Counts,
+    items: Counts,
+    average_precision: AveragePrecision = "standard",
+    rivals: Rivals | None = None,
+) -> PerQuery:
     """Return the expectation of every metric over all orders of the gallery, for the very same queries.
 
     A random order is one tie of all valid items, so the closed forms of the metrics hold with nothing above the
@@ -18,6 +24,7 @@ def chance(positives: Counts, items: Counts, average_precision: AveragePrecision
         positives: ``(nq,)`` valid positives of each query, as in ``PerQuery.positives``.
         items: ``(nq,)`` valid gallery items of each query, as in ``PerQuery.items``.
         average_precision: the form of AP to expect.
+        rivals: ``Rivals.in_random_order`` of the same queries and gallery, where identities are counted.
 
     Raises:
         ValueError: when the shapes differ, or a query has more positives than items or fewer than none.
@@ -31,5 +38,6 @@ def chance(positives: Counts, items: Counts, average_precision: AveragePrecision
         above=np.zeros(int(found.sum()), dtype=np.int64),
         size=items[found],
         positives=positives[found],
+        rivals=rivals,
     )
     return evaluate(ranking, average_precision)

@@ -12,6 +12,8 @@ from protocols.arrays import Counts, Values
 from protocols.metrics.average_precision import average_precision as standard
 from protocols.metrics.cmc import rank_k
 from protocols.metrics.first_hit import first_hit_rank
+from protocols.metrics.identity_cmc import identity_rank_k
+from protocols.metrics.identity_first_hit import identity_first_hit_rank
 from protocols.metrics.inverse_negative_penalty import inverse_negative_penalty
 from protocols.metrics.trapezoid_average_precision import trapezoid_average_precision
 from protocols.names import UnknownNameError
@@ -38,7 +40,8 @@ class Metrics:
 
     Attributes:
         mAP: mean average precision.
-        rank1: expected share of queries with a positive among the first item; likewise ``rank5`` and ``rank10``.
+        rank1: expected share of queries whose first item, or identity, is right; likewise for one of the first 5
+            and 10.
         mINP: mean inverse negative penalty.
         queries: number of queries in the means.
         left_out: number of queries without a valid positive.
@@ -60,8 +63,8 @@ class PerQuery:
     Attributes:
         ap: average precision, standard or trapezoid.
         inp: inverse negative penalty.
-        first_hit_rank: rank of the best positive.
-        rank1: probability of a positive among the first item; likewise ``rank5`` and ``rank10``.
+        first_hit_rank: rank of the best positive, among items or among identities.
+        rank1: probability that the first item, or identity, is right; likewise for one of the first 5 and 10.
         positives: valid positives.
         tied_positives: positives that share their score with another valid item.
         items: valid gallery items.
@@ -108,18 +111,22 @@ class PerQuery:
 def evaluate(ranking: Ranking, average_precision: AveragePrecision = "standard") -> PerQuery:
     """Compute every metric of every query.
 
+    Where the ranking counts identities, so do ``rank1``, ``rank5``, ``rank10`` and ``first_hit_rank``; the others
+    always count items.
+
     Raises:
         UnknownNameError: for an average precision other than ``"standard"`` and ``"trapezoid"``.
     """
     if average_precision not in _AVERAGE_PRECISIONS:
         raise UnknownNameError("average precision", average_precision, _AVERAGE_PRECISIONS)
+    at, first = (rank_k, first_hit_rank) if ranking.rivals is None else (identity_rank_k, identity_first_hit_rank)
     return PerQuery(
         ap=_AVERAGE_PRECISIONS[average_precision](ranking),
         inp=inverse_negative_penalty(ranking),
-        first_hit_rank=first_hit_rank(ranking),
-        rank1=rank_k(ranking, 1),
-        rank5=rank_k(ranking, 5),
-        rank10=rank_k(ranking, 10),
+        first_hit_rank=first(ranking),
+        rank1=at(ranking, 1),
+        rank5=at(ranking, 5),
+        rank10=at(ranking, 10),
         positives=ranking.positive_counts,
         tied_positives=ranking.tied_positives,
         items=ranking.items,

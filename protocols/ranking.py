@@ -7,7 +7,7 @@ above it, and a second one, where needed, those tied with it.
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from protocols.arrays import Counts, FloatArray
 from protocols.exclusion import Exclusion, Labels
 from protocols.relevance import Relevance
+from protocols.rivals import rivals_of
 from protocols.scoring import (
     TILE_QUERIES,
     NonFiniteScoreError,
@@ -34,6 +35,8 @@ _PAIR_BYTES = 128
 _CHUNK_QUERIES = TILE_QUERIES
 """Most queries in a chunk: larger ones are no faster to multiply, and sort slower for falling out of the cache."""
 
+CMC = Literal["items", "identities"]
+"""What takes a place in the cumulative matching characteristic: every gallery item, or every identity once."""
 _Load = Callable[[int, int, FloatArray], None]
 
 
@@ -43,6 +46,7 @@ def rank(
     gallery: Labels,
     exclusion: Exclusion,
     *,
+    cmc: CMC = "items",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Ranking:
     """Rank the positives of every query by a score matrix; the order of the gallery plays no part.
@@ -52,6 +56,7 @@ def rank(
         query: labels of the nq queries.
         gallery: labels of the ng gallery items.
         exclusion: which gallery items a query must not see.
+        cmc: ``"identities"`` also finds the other identities before each best positive, as SYSU-MM01 counts them.
         memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken.
 
     Raises:
@@ -66,7 +71,7 @@ def rank(
         np.negative(scores[start:stop], out=keys, dtype=keys.dtype)
 
     dtype = np.result_type(scores.dtype, np.float32)
-    return _rank_chunks(load, dtype, Relevance(query, gallery, exclusion), len(gallery), memory_budget)
+    return _rank_chunks(load, dtype, Relevance(query, gallery, exclusion), cmc, memory_budget)
 
 
 def rank_embeddings(
@@ -76,6 +81,7 @@ def rank_embeddings(
     gallery: Labels,
     exclusion: Exclusion,
     *,
+    cmc: CMC = "items",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Ranking:
     """Rank by inner products; see ``rank``.
@@ -89,6 +95,7 @@ def rank_embeddings(
         query: labels of the nq queries.
         gallery: labels of the ng gallery items.
         exclusion: which gallery items a query must not see.
+        cmc: see ``rank``.
         memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken, and the
             tiles of one matrix product come on top.
 
@@ -101,7 +108,7 @@ def rank_embeddings(
     if 2 * total <= memory_budget:
         scores = np.empty((len(query), len(gallery)), dtype=np.float32)
         inner_products(query_embeddings, gallery_embeddings, out=scores)
-        return rank(scores, query, gallery, exclusion, memory_budget=memory_budget - total)
+        return rank(scores, query, gallery, exclusion, cmc=cmc, memory_budget=memory_budget - total)
 
     def load(start: int, stop: int, keys: FloatArray) -> None:
         inner_products(query_embeddings[start:stop], gallery_embeddings, out=keys)
@@ -109,11 +116,12 @@ def rank_embeddings(
         np.negative(keys, out=keys)
 
     relevance = Relevance(query, gallery, exclusion)
-    return _rank_chunks(load, np.dtype(np.float32), relevance, len(gallery), memory_budget)
+    return _rank_chunks(load, np.dtype(np.float32), relevance, cmc, memory_budget)
 
 
-def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, width: int, memory_budget: int) -> Ranking:
+def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, cmc: CMC, memory_budget: int) -> Ranking:
     """Rank chunk after chunk in one buffer; ``load`` fills it with the negated scores of a range of queries."""
+    width = len(relevance.gallery)
     cost = width * dtype.itemsize + relevance.same_identity * _PAIR_BYTES
     chunks = list(_chunks(cost, memory_budget))
     buffer = np.empty((max((stop - start for start, stop in chunks), default=0), width), dtype=dtype)
@@ -121,7 +129,7 @@ def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, width:
     for start, stop in chunks:
         keys = buffer[: stop - start]
         load(start, stop, keys)
-        parts.append(_rank_keys(keys, relevance, start, stop))
+        parts.append(_rank_keys(keys, relevance, start, stop, cmc))
     return Ranking.concatenate(parts)
 
 
@@ -136,7 +144,7 @@ def _chunks(cost: Counts, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _rank_keys(keys: FloatArray, relevance: Relevance, start: int, stop: int) -> Ranking:
+def _rank_keys(keys: FloatArray, relevance: Relevance, start: int, stop: int, cmc: CMC) -> Ranking:
     """Rank a chunk of queries by their negated scores, which are overwritten."""
     pairs = relevance.pairs(start, stop)
     hidden = pairs.excluded
@@ -146,6 +154,7 @@ def _rank_keys(keys: FloatArray, relevance: Relevance, start: int, stop: int) ->
     keys[pairs.query[hidden], pairs.gallery[hidden]] = np.inf
     for rows, columns in relevance.hidden(start, stop):
         keys[np.ix_(rows, columns)] = np.inf
+    rivals = rivals_of(keys, relevance, start, query, wanted) if cmc == "identities" else None
     keys.sort(axis=1)
     borders = np.searchsorted(query, np.arange(len(keys) + 1)).tolist()
     above = np.empty(len(query), dtype=np.int64)
@@ -154,7 +163,7 @@ def _rank_keys(keys: FloatArray, relevance: Relevance, start: int, stop: int) ->
         values.sort()
         above[first:last] = keys[row].searchsorted(values)
     at_least = _at_least(keys, query, wanted, above, borders)
-    return Ranking.from_positives(relevance.items[start:stop], query, above, at_least)
+    return Ranking.from_positives(relevance.items[start:stop], query, above, at_least, rivals)
 
 
 def _at_least(keys: FloatArray, query: Counts, wanted: FloatArray, above: Counts, borders: list[int]) -> Counts:

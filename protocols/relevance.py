@@ -16,11 +16,14 @@ class IdentityIndex:
 
     Attributes:
         order: ``(n,)`` item numbers, sorted by identity, ascending within one.
+        identities: ``(identities,)`` all that there are, ascending.
+        starts: ``(identities,)`` the first place of each of them in ``order``.
     """
 
     def __init__(self, identity: Counts) -> None:
         self.order: Counts = np.argsort(identity, kind="stable").astype(np.int64, copy=False)
         self._sorted = identity[self.order]
+        self.identities, self.starts = np.unique(self._sorted, return_index=True)
 
     def spans(self, identity: Counts) -> tuple[Counts, Counts]:
         """Return, for each identity asked, the first place and the place after the last in ``order``."""
@@ -77,18 +80,21 @@ class Relevance:
 
     @cached_property
     def _counts(self) -> tuple[Counts, Counts]:
-        """Count the valid items and the positives; queries that see the same cameras are counted together."""
+        """Count the valid items and the positives of each query."""
         items, positives = np.zeros((2, len(self.query)), dtype=np.int64)
-        everything = np.arange(len(self.gallery))
-        seeing_all = np.flatnonzero(~self._hides[self._asked].any(axis=1))
-        parts = [(seeing_all, everything)]
-        parts += [(rows, np.delete(everything, hidden)) for rows, hidden in self.hidden(0, len(self.query))]
-        for rows, seen in parts:
+        for rows, seen in self.views():
             first, last = IdentityIndex(self.gallery.identity[seen]).spans(self.query.identity[rows])
             shared = self._sharing(rows, seen)
             items[rows] = len(seen) - shared
             positives[rows] = last - first - shared
         return items, positives
+
+    def views(self) -> Iterator[tuple[Counts, Counts]]:
+        """Yield each group of queries that see the same cameras, and the gallery items of those cameras."""
+        everything = np.arange(len(self.gallery))
+        yield np.flatnonzero(~self._hides[self._asked].any(axis=1)), everything
+        for rows, hidden in self.hidden(0, len(self.query)):
+            yield rows, np.delete(everything, hidden)
 
     def _sharing(self, queries: Counts, items: Counts) -> Counts:
         """Count, for each of the queries, those items that share its identity and the attribute that must differ."""

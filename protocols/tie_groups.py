@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.arrays import Counts, Values
+from protocols.rivals import Rivals
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class Ranking:
         above: ``(groups,)`` valid items with a strictly higher score.
         size: ``(groups,)`` valid items in the group, positives counted in.
         positives: ``(groups,)`` positives in the group, at least 1.
+        rivals: which other identities stand before the best positive; None where items are counted, not identities.
     """
 
     items: Counts
@@ -31,6 +33,7 @@ class Ranking:
     above: Counts
     size: Counts
     positives: Counts
+    rivals: Rivals | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -87,16 +90,20 @@ class Ranking:
         """Join the rankings of successive queries."""
         empty = np.zeros(0, dtype=np.int64)
         groups = np.concatenate([empty, *(np.diff(part.offsets) for part in parts)])
+        rivals = [part.rivals for part in parts if part.rivals is not None]
         return cls(
             items=np.concatenate([empty, *(part.items for part in parts)]),
             offsets=cls._running(groups),
             above=np.concatenate([empty, *(part.above for part in parts)]),
             size=np.concatenate([empty, *(part.size for part in parts)]),
             positives=np.concatenate([empty, *(part.positives for part in parts)]),
+            rivals=Rivals.concatenate(rivals) if rivals else None,
         )
 
     @classmethod
-    def from_positives(cls, items: Counts, query: Counts, above: Counts, at_least: Counts) -> "Ranking":
+    def from_positives(
+        cls, items: Counts, query: Counts, above: Counts, at_least: Counts, rivals: Rivals | None
+    ) -> "Ranking":
         """Group single positives by their tie.
 
         Args:
@@ -104,6 +111,7 @@ class Ranking:
             query: ``(p,)`` the query of each positive, ascending.
             above: ``(p,)`` valid items with a higher score, ascending within a query.
             at_least: ``(p,)`` valid items with at least the positive's score, the positive itself counted in.
+            rivals: of the queries, where identities are counted.
         """
         opens = np.ones(len(query), dtype=np.bool_)
         opens[1:] = (above[1:] != above[:-1]) | (query[1:] != query[:-1])
@@ -114,6 +122,7 @@ class Ranking:
             above=above[starts],
             size=at_least[starts] - above[starts],
             positives=np.diff(starts, append=len(query)),
+            rivals=rivals,
         )
 
     @staticmethod

@@ -18,7 +18,7 @@ class Case:
     gallery: Labels
     exclusion: Exclusion
 
-    def rank(self, **options: int) -> Ranking:
+    def rank(self, **options: Any) -> Ranking:
         return rank(self.scores, self.query, self.gallery, self.exclusion, **options)
 
 
@@ -38,9 +38,9 @@ exclusions = st.builds(
 
 
 @st.composite
-def small_cases(draw: st.DrawFn) -> Case:
+def small_cases(draw: st.DrawFn, most: int = 8) -> Case:
     """Up to 4 queries and 8 gallery items with few distinct scores, so that ties and duplicates abound."""
-    queries, items = draw(st.integers(1, 4)), draw(st.integers(0, 8))
+    queries, items = draw(st.integers(1, 4)), draw(st.integers(0, most))
     levels = draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from([np.float16, np.float32, np.float64, np.int64]))
@@ -60,6 +60,10 @@ def large_case(seed: int = 0, queries: int = 60, items: int = 300, decimals: int
 def assert_same(a: Ranking, b: Ranking) -> None:
     for name in ("items", "offsets", "above", "size", "positives"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    assert (a.rivals is None) == (b.rivals is None)
+    if a.rivals is not None and b.rivals is not None:
+        for name in ("above", "offsets", "tied"):
+            np.testing.assert_array_equal(getattr(a.rivals, name), getattr(b.rivals, name), err_msg=name)
 
 
 def one_query(scores: list[float], positive: list[bool]) -> Ranking:

@@ -91,8 +91,8 @@ def test_trapezoid_counts_precision_before_the_first_rank_as_one() -> None:
 
 def test_a_tie_far_down_a_long_list_keeps_its_precision() -> None:
     above, negatives, positives = 10**6, 3, 2
-    counts = [np.array([value], dtype=np.int64) for value in (above, negatives + positives, positives)]
-    ranking = Ranking(np.array([2 * above]), np.array([0, 1]), *counts)
+    a, n, m = (np.array([value], dtype=np.int64) for value in (above, negatives + positives, positives))
+    ranking = Ranking(np.array([2 * above]), np.array([0, 1]), a, n, m)
     size = negatives + positives
     exact = sum(
         Fraction(positives, size) * (1 + Fraction((place - 1) * (positives - 1), size - 1)) / (above + place)
