@@ -19,9 +19,12 @@ from mdreid_bench.data.items import Item
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
 from protocols.modality import Modality
 
+_MOST_BYTES = 1 << 28
+"""Of a cache file; one of a million images has about half of it."""
 _Stamp = tuple[int, int]
 """Size and time of the last change (ns): a file with the same stamp is taken to be the same."""
 
@@ -107,7 +110,7 @@ def _memory_of(folder: Path) -> Path:
 def recall(memory: Path) -> Mapping[str, _Entry]:
     """Return what a cache file says, or nothing when there is none or it is damaged."""
     try:
-        found = Remembered.model_validate(json.loads(memory.read_bytes()))
+        found = Remembered.model_validate(json.loads(read_regular(memory, _MOST_BYTES)))
     except (OSError, ValueError, RecursionError):
         return {}
     return found.files if found.digest == canonical_hash(found.files) else {}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.files import read_regular
 
 MARKER = "SYNTHETIC.json"
 GENERATOR_VERSION = 1
@@ -69,7 +70,7 @@ def read_marker(folder: Path) -> Marker | None:
     if not path.exists():
         return None
     try:
-        return Marker.model_validate_json(path.read_bytes())
+        return Marker.model_validate_json(read_regular(path))
     except (OSError, ValidationError) as error:
         raise DataError(f"{path} is damaged; remove the folder and generate the dataset again.") from error
 

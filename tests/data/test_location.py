@@ -1,5 +1,6 @@
 """Where images come from: option, environment, or generated."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def test_damaged_marker_does_not_make_images_real(tmp_path: Path) -> None:
     (folder / MARKER).write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         open_dataset("msvr310", tmp_path, Silent())
+
+
+def test_a_pipe_or_an_endless_file_is_no_marker(tmp_path: Path) -> None:
+    folder = plant(tmp_path, "msvr310")
+    os.mkfifo(folder / MARKER)
+    with pytest.raises(DataError, match="is damaged"):
+        open_dataset("msvr310", tmp_path, Silent())
+    (folder / MARKER).unlink()
+    (folder / MARKER).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="is damaged"):
+        resolve_data_root(tmp_path, "msvr310", Silent())
 
 
 def test_root_without_the_dataset_and_unknown_dataset(tmp_path: Path) -> None:
