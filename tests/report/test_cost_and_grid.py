@@ -13,6 +13,7 @@ from mdreid_bench.data import registry
 from mdreid_bench.report.cost import NOT_COUNTED, NOT_TIMED, cost_table
 from mdreid_bench.report.grid import grid_tables
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.printed import NO_FIGURE
 from mdreid_bench.report.quantities import average, single
 from mdreid_bench.report.sections import Contents, section_title
 from mdreid_bench.report.table import Cell, Missing, Number, Table
@@ -61,6 +62,13 @@ def test_sources_that_count_otherwise_are_named_in_the_note(tmp_path: Path) -> N
     assert isinstance(printed, Number)
     assert printed.text == "278.2"
     assert "324.53 in IDEA" in printed.note
+
+
+def test_published_costs_are_those_of_three_sensors(tmp_path: Path) -> None:
+    group = only([cell("pairs", "mdreid", 0, "R-to-T")])
+    assert costs(group, tmp_path)["parameters [M] published"] == Missing(NO_FIGURE)
+    notes = cost_table(group, figures(), False, lambda record: tmp_path).footnotes
+    assert "one item with an image of each sensor (R, T), attention included" in notes[0]
 
 
 @pytest.mark.parametrize(
