@@ -64,7 +64,7 @@ Limit = Annotated[
     option(
         DATA,
         "--limit",
-        "Use at most this many test triplets: whole identities, always the same. Marked everywhere.",
+        "Use at most this many test items: whole identities, always the same. Marked everywhere.",
         min=1,
     ),
 ]
