@@ -135,19 +135,19 @@ def test_the_sensors_of_an_installed_data_set_are_those_that_it_declares() -> No
 
 
 def test_a_data_set_declares_sensors_that_no_record_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = replace(registry.get("rgbnt201").card, sensors=Modality.R | Modality.T)
+    card = replace(registry.get("rgbnt201").card, title="Pairs", sensors=Modality.R | Modality.T)
     monkeypatch.setattr(registry, "get", lambda name: SimpleNamespace(card=card))
     group = only([cell("pairs", "mdreid", 0, "R-to-R")])
     assert group.sensors == Modality.R | Modality.T
     mean = average("ablation", ("R-to-R", "RT-to-NT"), "mAP").measured(group.variants[0])
-    assert mean == Missing("not applicable: pairs has no N")
+    assert mean == Missing("not applicable: Pairs has no N")
 
 
 def test_a_protocol_that_a_data_set_cannot_serve_is_not_applicable() -> None:
     (variant,) = only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).variants
-    assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
-    assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
-    assert single("D-to-D", "mAP").chance([variant]) == Missing("not applicable: rgbnt201 has no D")
+    assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
+    assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
+    assert single("D-to-D", "mAP").chance([variant]) == Missing("not applicable: RGBNT201 has no D")
     assert single("R-to-T", "mAP").measured(variant) == Missing("not run")
 
 
