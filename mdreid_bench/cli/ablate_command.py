@@ -63,7 +63,12 @@ def ablate(options: AblateOptions) -> None:
 
       mdreid-bench ablate --no-rows --sweep w1 --values 0,1,1.5,2
     """
-    from mdreid_bench.cli.ablate_session import carry_out
+    from mdreid_bench.cli.ablate_session import AblateSession
 
-    if code := carry_out(options, Console()):
+    session = AblateSession(options, Console())
+    if options.dry_run:
+        session.show_plan()
+        return
+    code = session.carry_out()
+    if code:
         raise typer.Exit(code)

@@ -205,7 +205,7 @@ def _side(store: Store, text: str, limit: int | None, form: AveragePrecision) ->
     for folder in find_runs(store, text):
         for path in sorted(find_scope(folder, limit).path.glob("*.json")):
             record = load_record(path)
-            if record.average_precision == form:
+            if (record.average_precision, record.rerank) == (form, None):
                 configurations.add((record.config_key, record.selection))
                 found.setdefault(record.protocol, {})[record.seed] = (path, record)
     if len(configurations) > 1:

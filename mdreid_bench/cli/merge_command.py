@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results, argument
 
@@ -14,8 +16,10 @@ def merge(
     """Join results folders, such as those of the shards of one plan.
 
     Copies records, embeddings and weights into the folder given by --results.
-    When two folders have different numbers for the same cell, nothing is
-    copied and the exit code is 3.
+    All files are read and checked first. When two folders have different
+    numbers for the same cell, or a file is damaged or belongs to something
+    else, nothing is copied and the exit code is 3. Folders that cannot be
+    read are named and left behind; the exit code is then 1.
 
     Examples:
 
@@ -23,10 +27,14 @@ def merge(
 
       mdreid-bench merge shard-* --results all
     """
-    from mdreid_bench.results.merge import merge as join
     from mdreid_bench.results.store import Store
+    from mdreid_bench.runs.merge import merge as join
 
     console, store = Console(), Store(results)
     done = join(folders, store, console)
+    for folder in done.unreadable:
+        console.warn(f"{folder}; what lies in it was left behind.")
     console.message(f"{done.records} records merged, {done.known} were there already.")
     console.result(store.runs)
+    if done.unreadable:
+        raise typer.Exit(1)

@@ -180,16 +180,16 @@ class ReportSession:
         drawn = []
         with self.console.track("drawing CMC curves", len(groups)) as step:
             for group in groups:
-                drawn.append(curve_figure(group, self._per_query))
+                drawn.append(curve_figure(group, self._place))
                 step(note=group.title)
         return [curve for curve in drawn if curve is not None]
 
     def _run_folder(self, record: Record) -> Path:
         return self.store.folder(RunId.of(record)).path
 
-    def _per_query(self, record: Record) -> Path:
+    def _place(self, record: Record) -> Path:
         scope = self.store.folder(RunId.of(record)).scope(record.limit)
-        return scope.per_query_path(record.protocol, record.average_precision)
+        return scope.record_path(record.protocol, record.average_precision, record.rerank)
 
 
 def _names(wanted: Sequence[str], kind: str, recorded: set[str]) -> list[str]:

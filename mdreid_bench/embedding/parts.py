@@ -25,6 +25,8 @@ PART_BYTES = 128 << 20
 """A part is written after this time or once it holds so much, whichever comes first."""
 
 _NAME = re.compile(r"(?P<start>[0-9]{8,})-(?P<end>[0-9]{8,})\.safetensors")
+_DEPTH = 5
+"""Place of a part: run, scope, embeddings, parts, file."""
 Vectors = Mapping[Modality, NDArray[np.float32]]
 
 
@@ -92,7 +94,7 @@ class Parts:
             raise ValueError("the rows of an extraction come in order and without gaps")
         part = Part(self.path / f"{start:08d}-{start + len(rows):08d}.safetensors", start, start + len(rows))
         tensors = {str(s): torch.from_numpy(np.concatenate(m)) for s, m in self._vectors.items()}
-        checkpoint.write(part.path, tensors, self.facts)
+        checkpoint.write(part.path, tensors, self.facts, _DEPTH)
         self.done.append(part)
         self._rows.clear()
         for matrices in self._vectors.values():
@@ -109,7 +111,7 @@ class Parts:
             paths = {s: stack.enter_context(replacing(self.folder.matrix(s))) for s in SUBSETS}
             files = {s: stack.enter_context(path.open("wb")) for s, path in paths.items()}
             for part in self.done:
-                tensors, _ = checkpoint.read(part.path)
+                tensors, _ = checkpoint.read(part.path, _DEPTH)
                 for subset, file in files.items():
                     matrix = tensors[str(subset)].numpy()
                     if not part.start:
@@ -138,7 +140,7 @@ class Parts:
             return None
         part = Part(path, int(match["start"]), int(match["end"]))
         try:
-            tensors, facts = checkpoint.read(path)
+            tensors, facts = checkpoint.read(path, _DEPTH)
         except DataError:
             return None
         fits = all(len(tensors.get(str(s), ())) == part.end - part.start > 0 for s in SUBSETS)

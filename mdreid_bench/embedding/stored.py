@@ -1,6 +1,6 @@
-"""Stored test embeddings and the labels needed to score them, with neither model nor images."""
+"""Stored test embeddings and the items that they are of: enough to score, with neither model nor images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,62 +10,55 @@ from numpy.typing import NDArray
 
 from mdreid_bench.config.schema import PRECISIONS, Precision
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.storage.atomic import write_npz
 from mdreid_bench.results.storage.hashes import content_hash
+from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import SUBSETS, Modality
-from protocols.protocol import Side
-from protocols.suites import Setting
+from protocols.modality import Modality, subsets
 
 _LABELS = ("identity", "camera", "scene")
 _HASH = "hash_"
-_ARRAYS = 10
-"""Arrays in the table apart from the hashes."""
+_DEPTH = 4
+"""Place of the table: run, scope, embeddings, file."""
 
 
 @dataclass(frozen=True, eq=False)
-class TestItems:
-    """The n distinct test triplets of a dataset.
+class StoredItems:
+    """The n distinct test items of a data set, and where their embeddings come from.
 
     Attributes:
-        names: (n,) unique names.
-        labels: of the n triplets.
-        query: rows of the queries.
-        gallery: rows of the gallery items.
+        items: names, labels, sensors and roles; the images are not stored.
+        sensors: of the data set; each of its subsets has a matrix.
         exclusion: which gallery items a query must not see.
         test_fingerprint: content hash of the test set that they are.
         limit: the limit that made it smaller than the full one, else None.
         precision: numeric type that the embeddings were computed in.
+        weights: digest of the weights that they were computed with; empty where nobody tells.
         hashes: of the files of the matrices that were written with the table, by subset.
     """
 
-    names: NDArray[np.str_]
-    labels: Labels
-    query: NDArray[np.int64]
-    gallery: NDArray[np.int64]
+    items: Items
+    sensors: Modality
     exclusion: Exclusion
     test_fingerprint: str
     limit: int | None
     precision: Precision = "fp32"
+    weights: str = ""
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: DatasetIndex, precision: Precision = "fp32") -> "TestItems":
+    def of(cls, index: DatasetIndex, precision: Precision = "fp32", weights: str = "") -> "StoredItems":
         """Take what scoring needs from an index."""
-        test, rule = index.test, index.card.exclusion
-        facts = (rule, index.test_fingerprint, index.limit, precision)
-        return cls(test.names, test.labels, test.query, test.gallery, *facts)
-
-    def rows(self, side: Side) -> NDArray[np.int64]:
-        """Return the rows of one side."""
-        return self.query if side == "query" else self.gallery
+        facts = (index.sensors, index.card.exclusion, index.test_fingerprint, index.limit)
+        return cls(index.test, *facts, precision, weights)
 
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """Seven float32 matrices, one per subset, and the table of their rows, which is written last.
+    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, which is written last.
 
     Attributes:
         path: the folder.
@@ -82,101 +75,114 @@ class EmbeddingFolder:
         """The table of items; its presence says that the matrices are complete."""
         return self.path / "items.npz"
 
-    def write_items(self, items: TestItems) -> None:
-        """Write the table of items and the hashes of the matrices, atomically.
+    def write_items(self, stored: StoredItems) -> None:
+        """Write the table of items with its place and the hashes of the matrices, atomically.
 
         Raises:
-            DataError: when the file system refuses.
+            DataError: when a matrix is missing, or the file system refuses.
         """
-        arrays = {name: getattr(items.labels, name) for name in _LABELS}
-        arrays |= {"names": items.names, "query": items.query, "gallery": items.gallery}
-        arrays |= {"exclusion": np.array(str(items.exclusion)), "limit": np.array(items.limit or 0)}
-        arrays |= {"test_fingerprint": np.array(items.test_fingerprint), "precision": np.array(items.precision)}
-        if all(self.matrix(subset).exists() for subset in SUBSETS):
-            arrays |= {_HASH + str(subset): np.array(content_hash(self.matrix(subset))) for subset in SUBSETS}
+        items, arrays = stored.items, dict[str, NDArray[Any]]()
+        for subset in subsets(stored.sensors):
+            try:
+                arrays[_HASH + str(subset)] = np.array(content_hash(self.matrix(subset)))
+            except OSError:
+                raise self._damaged(self.matrix(subset)) from None
+        arrays |= {name: getattr(items.labels, name) for name in _LABELS}
+        arrays |= {"names": items.names, "item_sensors": items.sensors, "roles": items.roles}
+        facts = ("sensors", "exclusion", "test_fingerprint", "precision", "weights")
+        arrays |= {name: np.array(str(getattr(stored, name))) for name in facts}
+        arrays |= {"limit": np.array(stored.limit or 0), PLACE: np.array(place_of(self.items_file, _DEPTH))}
         write_npz(self.items_file, arrays)
 
-    def read_items(self) -> TestItems:
+    def read_items(self) -> StoredItems:
         """Read the table of items.
 
         Raises:
-            DataError: when it is missing or damaged.
+            DataError: when it is missing, damaged or that of another run or limit.
         """
         try:
             stored = read_npz(self.items_file)
-            if len(stored) not in (_ARRAYS, _ARRAYS + len(SUBSETS)):
-                raise DamagedArchiveError("arrays are missing")
-            hashes = {str(s): str(stored[_HASH + str(s)]) for s in SUBSETS} if len(stored) > _ARRAYS else {}
-            _check_table(stored)
-            return TestItems(
-                stored["names"].astype(np.str_),
-                Labels(*(stored[name].astype(np.int64) for name in _LABELS)),
-                stored["query"].astype(np.int64),
-                stored["gallery"].astype(np.int64),
+            check_place(self.items_file, _DEPTH, str(stored[PLACE]))
+            sensors = Modality.parse(str(stored["sensors"]))
+            _check_table(stored, sensors)
+            labels = Labels(*(stored[name].astype(np.int64) for name in _LABELS))
+            return StoredItems(
+                Items(stored["names"].astype(np.str_), labels, stored["item_sensors"], stored["roles"]),
+                sensors,
                 Exclusion.parse(str(stored["exclusion"])),
                 str(stored["test_fingerprint"]),
                 int(stored["limit"]) or None,
                 PRECISIONS[PRECISIONS.index(str(stored["precision"]))],
-                hashes,
+                str(stored["weights"]),
+                {str(s): str(stored[_HASH + str(s)]) for s in subsets(sensors)},
             )
         except FileNotFoundError:
             raise DataError(f"There are no stored embeddings in {self.path}; run the cell first.") from None
+        except NotOfThisPlaceError as error:
+            raise DataError(f"The table {self.items_file} {error}; move {self.path} away and run again.") from None
         except (DamagedArchiveError, ValueError, KeyError, TypeError):
             raise self._damaged(self.items_file) from None
 
-    def vectors(self, items: TestItems, setting: Setting, side: Side) -> NDArray[np.float32]:
-        """Return the embeddings of one side under a setting, (number of rows, E).
+    def vectors(
+        self, stored: StoredItems, rows: NDArray[np.int64], sensors: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Return the embeddings of some rows, (number of rows, E), each from the matrix of its own sensors.
 
-        Every item takes its row from the matrix of its own subset, so a gallery of mixed availability is nothing
-        special.
+        So a gallery of mixed availability is nothing special.
+
+        Args:
+            stored: the table.
+            rows: of the items.
+            sensors: by which each of the rows is known.
 
         Raises:
-            DataError: when a matrix is missing or damaged.
+            DataError: when a matrix is missing or damaged, or there is none for some sensors.
         """
-        rows = items.rows(side)
-        names: Sequence[str] = items.names[rows].tolist()
-        codes = setting.subsets(side, names)
-        present = np.unique(codes)
+        present = np.unique(sensors)
         if len(present) == 1:
-            return _take(self.load(Modality(int(present[0])), items), rows)
-        width = self.load(Modality(int(present[0])), items).shape[1]
+            return _take(self.load(Modality(int(present[0])), stored), rows)
+        width = self.load(Modality(int(present[0])), stored).shape[1] if len(present) else 0
         result = np.empty((len(rows), width), dtype=np.float32)
         for code in present:
-            chosen = codes == code
-            result[chosen] = self.load(Modality(int(code)), items)[rows[chosen]]
+            chosen = sensors == code
+            result[chosen] = self.load(Modality(int(code)), stored)[rows[chosen]]
         return result
 
-    def load(self, subset: Modality, items: TestItems) -> NDArray[np.float32]:
-        """Return the matrix of a subset, (n, E), mapped from its file; a file that was changed is refused.
+    def load(self, subset: Modality, stored: StoredItems) -> NDArray[np.float32]:
+        """Return the matrix of a subset, (n, E), mapped from its file; that of another table is refused.
 
         Raises:
-            DataError: when it is missing or damaged.
+            DataError: when it is missing, damaged or another's.
         """
         path = self.matrix(subset)
         try:
-            if items.hashes.get(str(subset)) not in (None, content_hash(path)):
-                raise self._damaged(path)
-            matrix: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if stored.hashes.get(str(subset)) != content_hash(path):
+                raise DataError(
+                    f"The stored embeddings {path} are not those that belong to {self.items_file}; "
+                    f"put them back, or move {self.path} away and run again."
+                )
+            matrix: NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError, EOFError):
             raise self._damaged(path) from None
-        if matrix.ndim != 2 or len(matrix) != len(items.names) or matrix.dtype != np.float32:
+        if matrix.ndim != 2 or len(matrix) != len(stored.items) or matrix.dtype != np.float32:
             raise self._damaged(path)
         return matrix
 
     def _damaged(self, path: Path) -> DataError:
-        return DataError(f"The stored embeddings {path} are missing or damaged; delete {self.path} and run again.")
+        return DataError(f"The stored embeddings {path} are missing or damaged; move {self.path} away and run again.")
 
 
-def _check_table(stored: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse a table whose columns do not go together or whose sides are not rows of it."""
-    count = stored["names"].shape
-    columns, sides = [stored[name] for name in _LABELS], [stored["query"], stored["gallery"]]
+def _check_table(stored: Mapping[str, NDArray[Any]], sensors: Modality) -> None:
+    """Refuse a table whose columns do not go together."""
+    count, columns = stored["names"].shape, [stored[name] for name in (*_LABELS, "item_sensors", "roles")]
     if len(count) != 1 or any(column.shape != count for column in columns):
         raise DamagedArchiveError("the columns differ in length")
-    if any(values.ndim != 1 or values.dtype.kind not in "iu" for values in (*columns, *sides)):
-        raise DamagedArchiveError("labels and rows are whole numbers")
-    if any(len(rows) and not 0 <= rows.min() <= rows.max() < count[0] for rows in sides):
-        raise DamagedArchiveError("a side has rows that are not there")
+    if any(column.dtype.kind not in "iu" for column in columns[: len(_LABELS)]):
+        raise DamagedArchiveError("labels are whole numbers")
+    if any(column.dtype != np.uint8 for column in columns[len(_LABELS) :]):
+        raise DamagedArchiveError("sensors and roles are bytes")
+    if np.any(stored["item_sensors"] & ~np.uint8(sensors.value)):
+        raise DamagedArchiveError("an item has sensors that the data set lacks")
 
 
 def _take(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

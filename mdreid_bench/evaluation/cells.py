@@ -1,20 +1,29 @@
 """Cells from stored embeddings: score a setting, make its record, store both record and per-query values."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
-from mdreid_bench.evaluation.score import Scores, score
+import numpy as np
+
+from mdreid_bench.data import registry as datasets
+from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
+from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
+from mdreid_bench.models.card import Comparison
 from mdreid_bench.results import provenance
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.schema import Counts, Interval, Metrics, Provenance, Record
+from mdreid_bench.results.schema import Counts, Interval, Metrics, Record
 from mdreid_bench.results.store import Scope
-from protocols.evaluation import AveragePrecision
-from protocols.ranking import DEFAULT_MEMORY_BUDGET
+from protocols.bootstrap import interval
+from protocols.chance import chance
+from protocols.evaluation import AveragePrecision, NoValidQueryError, PerQuery, evaluate
+from protocols.evaluation import Metrics as Means
+from protocols.names import UnknownNameError
+from protocols.ranking import DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
 from protocols.suites import Setting
+from protocols.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class CellScorer:
         facts: of the run.
         scope: with complete embeddings.
         average_precision: standard, or the trapezoid form of older tables.
-        memory_budget: bytes for scores.
+        memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
     """
@@ -37,53 +46,112 @@ class CellScorer:
     gpu: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def __call__(self, items: TestItems, setting: Setting) -> Record:
+    def __call__(self, stored: StoredItems, setting: Setting) -> Record:
         """Score one setting and write its record, whether or not there is one.
 
         Args:
-            items: the table of the scope's embeddings.
+            stored: the table of the scope's embeddings.
             setting: protocol, or mixed availability.
 
         Raises:
-            UsageError: for a mixed setting and MDReID in the released form, which compares fixed subsets.
-            DataError: when embeddings are damaged, not finite, or no query has a valid positive.
+            UsageError: for a setting that the method's comparison does not know.
+            DataError: when embeddings are damaged or not finite, no query has a valid positive, or the data set that
+                says what is compared is not installed.
         """
         start, shared = time.monotonic(), self.facts.shared
-        scores = score(
-            EmbeddingFolder(self.scope.embeddings),
-            items,
-            setting,
+        trials = trials_of(shared.dataset, stored, setting)
+        comparison = registry.card(shared.method).comparison(shared.options, stored.sensors)
+        measured = [self._measure(stored, setting, trial, comparison) for trial in trials]
+        values = _joined(stored, trials, measured)
+        expected = [chance(found.positives, found.items, self.average_precision).summary() for found in measured]
+        record = Record(
+            **self.facts.record_fields(),
+            test_fingerprint=stored.test_fingerprint,
+            limit=stored.limit,
+            precision=stored.precision,
+            protocol=str(setting),
             average_precision=self.average_precision,
-            memory_budget=self.memory_budget,
-            comparison=registry.card(shared.method).comparison(shared.options, self.facts.modalities),
+            metrics=_mean([found.summary() for found in measured]),
+            interval=Interval(mAP=interval(values.by_query(values.metrics.ap), values.identities[values.first])),
+            chance=_mean(expected),
+            counts=_counts(values, trials),
+            provenance=provenance.collect(self.gpu, {**self.seconds, "score": round(time.monotonic() - start, 3)}),
         )
-        taken = dict(self.seconds) | {"score": round(time.monotonic() - start, 3)}
-        record = build_record(self.facts, items, setting, scores, provenance.collect(self.gpu, taken))
-        identities = items.labels.identity[items.query]
-        self.scope.write(record, QueryValues(items.names[items.query], identities, scores.per_query))
-        return record
+        return self.scope.write(record, values)
+
+    def _measure(
+        self, stored: StoredItems, setting: Setting, trial: Trial, comparison: Comparison | None
+    ) -> PerQuery:
+        """Return the values of every query of a trial."""
+        folder, items = EmbeddingFolder(self.scope.embeddings), stored.items
+        query = folder.vectors(stored, trial.query, trial.query_sensors)
+        gallery = folder.vectors(stored, trial.gallery, trial.gallery_sensors)
+        if comparison is not None:
+            query, gallery = comparison(setting, query, gallery)
+        try:
+            ranking = rank_embeddings(
+                query,
+                gallery,
+                items.labels.take(trial.query),
+                items.labels.take(trial.gallery),
+                stored.exclusion,
+                memory_budget=self.memory_budget,
+            )
+            found = evaluate(ranking, self.average_precision)
+            found.summary()
+        except NonFiniteScoreError as error:
+            asked, offered = items.names[trial.query[error.query]], items.names[trial.gallery[error.gallery]]
+            raise DataError(
+                f"{setting} cannot be scored from {folder.path}: the score of query {asked} with gallery item "
+                f"{offered} is {error.score}; move the folder away and run again, or train anew."
+            ) from None
+        except NoValidQueryError as error:
+            raise DataError(f"{setting} cannot be scored from {folder.path}: {error}") from None
+        return found
 
 
-def build_record(
-    facts: RunFacts, items: TestItems, setting: Setting, scores: Scores, provenance: Provenance
-) -> Record:
-    """Put together the record of one cell."""
-    return Record(
-        **facts.record_fields(),
-        test_fingerprint=items.test_fingerprint,
-        limit=items.limit,
-        precision=items.precision,
-        protocol=str(setting),
-        average_precision=scores.average_precision,
-        metrics=Metrics.of(scores.metrics),
-        interval=Interval(mAP=scores.interval),
-        chance=Metrics.of(scores.chance),
-        counts=Counts(
-            queries=scores.metrics.queries,
-            queries_without_positive=scores.metrics.left_out,
-            gallery=len(items.gallery),
-            identities=scores.identities,
-            tied_positives=int(scores.per_query.tied_positives.sum()),
-        ),
-        provenance=provenance,
+def trials_of(dataset: str, stored: StoredItems, setting: Setting) -> tuple[Trial, ...]:
+    """Return what a data set compares under a setting.
+
+    Args:
+        dataset: registered name.
+        stored: its test items.
+        setting: protocol, or mixed availability.
+
+    Raises:
+        DataError: when the data set is not installed.
+    """
+    try:
+        found = datasets.get(dataset)
+    except UnknownNameError:
+        raise DataError(
+            f"The data set {dataset}, which says what {setting} compares, is not installed; install its package."
+        ) from None
+    return found.trials(stored.items, setting)
+
+
+def _joined(stored: StoredItems, trials: Sequence[Trial], measured: Sequence[PerQuery]) -> QueryValues:
+    """Put the values of all trials one after the other."""
+    rows = np.concatenate([trial.query for trial in trials])
+    numbers = np.repeat(np.arange(len(trials)), [len(trial.query) for trial in trials])
+    columns = {name: np.concatenate([getattr(found, name) for found in measured]) for name in vars(measured[0])}
+    return QueryValues(stored.items.names[rows], stored.items.labels.identity[rows], numbers, PerQuery(**columns))
+
+
+def _mean(trials: Sequence[Means]) -> Metrics:
+    """Return the mean of each metric over the trials."""
+    return Metrics(**{m: float(np.mean([getattr(found, m) for found in trials])) for m in Metrics.model_fields})
+
+
+def _counts(values: QueryValues, trials: Sequence[Trial]) -> Counts:
+    """Count the different items of all trials."""
+    valid = values.metrics.valid
+    queries = len(np.unique(values.names[valid]))
+    return Counts(
+        queries=queries,
+        queries_without_positive=len(values.first) - queries,
+        gallery=len(np.unique(np.concatenate([trial.gallery for trial in trials]))),
+        identities=len(np.unique(values.identities[valid])),
+        tied_positives=int(values.metrics.tied_positives.sum()),
+        trials=len(trials),
     )

@@ -1,22 +1,19 @@
 """Which of two evaluations is better, and how sure that is: a paired bootstrap over the queries they share."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.errors import UsageError
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import load_record
+from mdreid_bench.results.store import load_record, read_values
 from protocols.arrays import Counts, Values
 from protocols.bootstrap import Difference, paired_difference
 
 LEVEL = 0.95
-_ROUNDING = 1e-9
-"""How far means of the same values may be apart on two machines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +31,7 @@ class Evaluation:
             DataError: when one of them is missing or must not be believed, or they do not belong together.
         """
         record = load_record(path)
-        if record.per_query is None:
-            raise DataError(f"The record {path} has no per-query values; delete it and score the cell again.")
-        values = QueryValues.read(path.parent / record.per_query)
-        valid = values.metrics.valid
-        mean = values.metrics.ap[valid].mean() if valid.any() else math.nan
-        if valid.sum() != record.counts.queries or not abs(mean - record.metrics.mAP) < _ROUNDING:
-            raise DataError(
-                f"The per-query values {path.parent / record.per_query} are not those of the record beside them; "
-                "delete both and score the cell again."
-            )
-        return cls(record, values)
+        return cls(record, read_values(path, record))
 
 
 @dataclass(frozen=True)
@@ -95,11 +82,11 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
     first = pairs[0][0]
     for evaluation in (evaluation for pair in pairs for evaluation in pair):
         _check_comparable(first, evaluation)
-    identities = first.values.identities
-    valid = first.values.metrics.valid
-    sides = [[pair[side].values.metrics for pair in pairs] for side in (0, 1)]
-    ap = [np.mean([metrics.ap for metrics in side], axis=0) for side in sides]
-    rank1 = [np.mean([metrics.rank1 for metrics in side], axis=0) for side in sides]
+    identities = first.values.identities[first.values.first]
+    sides = [[pair[side].values for pair in pairs] for side in (0, 1)]
+    ap = [np.mean([values.by_query(values.metrics.ap) for values in side], axis=0) for side in sides]
+    rank1 = [np.mean([values.by_query(values.metrics.rank1) for values in side], axis=0) for side in sides]
+    valid = ~np.isnan(ap[0])
     return Comparison(
         protocol=first.record.protocol,
         seeds=tuple((a.record.seed, b.record.seed) for a, b in pairs),
@@ -123,13 +110,15 @@ def _check_comparable(one: Evaluation, other: Evaluation) -> None:
             f"{what}: they were evaluated on different test data (fingerprints {a.test_fingerprint[:10]} and "
             f"{b.test_fingerprint[:10]}); evaluate both on the same data and limit."
         )
-    if (a.protocol, a.average_precision) != (b.protocol, b.average_precision):
+    if _form(a) != _form(b):
         raise UsageError(
             f"{what}: one was evaluated under {_form(a)}, the other under {_form(b)}; choose records of one protocol."
         )
-    if not np.array_equal(one.values.names, other.values.names):
-        raise UsageError(f"{what}: their lists of queries differ; score both again with --force.")
+    for name in ("names", "identities", "trials"):
+        if not np.array_equal(getattr(one.values, name), getattr(other.values, name)):
+            raise UsageError(f"{what}: the {name} of their queries differ; score both again with --force.")
 
 
 def _form(record: Record) -> str:
-    return f"{record.protocol} with the {record.average_precision} average precision"
+    rerank = f" and re-ranking {record.rerank}" if record.rerank else ""
+    return f"{record.protocol} with the {record.average_precision} average precision{rerank}"

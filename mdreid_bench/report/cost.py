@@ -1,6 +1,5 @@
 """What methods cost: parameters, multiply-adds, extraction and retrieval time."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.variants import Variant
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.hashes import canonical_hash
+from mdreid_bench.results.storage.place import read_sealed
 from mdreid_bench.results.store import RunFolder
-from protocols.modality import RNT
 
 COUNTING = (
-    "Ours counts every parameter used at inference, and the multiply-adds of one item with {images}, "
+    "Ours counts every parameter used at inference, and the multiply-adds of one item with all three images, "
     "attention included, as they are done here: in the last block, not for tokens that nobody looks at. The papers "
     "count otherwise: the MDReID paper's figures fit a counter that sees convolutions and plain linear layers alone "
     "and leaves out attention, normalisation and embeddings of its own method, so published and measured costs are "
@@ -31,8 +29,6 @@ TIMING = (
 )
 NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
-PAPER_SENSORS = RNT
-"""Of all data sets for which costs are published."""
 _TIMED_PROTOCOL = "RNT-to-RNT"
 Locate = Callable[[Record], Path]
 
@@ -75,15 +71,13 @@ def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder:
         for kind in _KINDS
         for title in (("published", ours_title) if published else (ours_title,))
     ]
-    usual = group.sensors == PAPER_SENSORS
-    images = "all three images" if usual else f"an image of each sensor ({', '.join(map(str, group.sensors))})"
     protocols = list(dict.fromkeys(protocol for variant in group.variants for protocol in variant.records))
     return Table(
         title=f"Cost, {group.title}",
         caption=remarks.caption(group.variants, unit=""),
         columns=(Column("method"), *columns),
         rows=tuple(rows),
-        footnotes=(COUNTING.format(images=images), TIMING, *remarks.provenance(group.variants, protocols)),
+        footnotes=(COUNTING, TIMING, *remarks.provenance(group.variants, protocols)),
     )
 
 
@@ -98,11 +92,9 @@ def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
 
 
 def _read(path: Path) -> tuple[float, float] | None:
-    """Return both counts; None when the file is absent, was changed, or holds anything else."""
+    """Return both counts; None when the file is absent, of another run, was changed, or holds anything else."""
     try:
-        content = json.loads(path.read_bytes())
-        if content.pop("digest") != canonical_hash(content):
-            return None
+        content = read_sealed(path)
         counts = float(content["parameters"]), float(content["multiply_adds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -128,8 +120,7 @@ def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: _K
     found = [
         figure
         for figure in figures
-        if group.sensors == PAPER_SENSORS
-        and figure.metric == kind.printed
+        if figure.metric == kind.printed
         and figure.dataset in ("", group.dataset)
         and figure.protocol in ("", _TIMED_PROTOCOL)
         and method_key(figure.method) == method_key(variant.method)

@@ -54,4 +54,6 @@ def _check_version(version: object) -> None:
     if version > SCHEMA_VERSION:
         raise BadRecordError(f"has the newer schema version {version}, which needs a newer mdreid-bench")
     if version < SCHEMA_VERSION:
-        raise BadRecordError(f"has schema version {version}, which is no longer read")
+        raise BadRecordError(
+            f"has schema version {version} of an earlier mdreid-bench, which did not bind it to its files"
+        )

@@ -1,18 +1,20 @@
 """What is stored with a run so that its records and its method can be made again without the data set."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
+from mdreid_bench.config import plain_yaml
+from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
-from mdreid_bench.results.storage import atomic
+from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
-from protocols.modality import RNT, Modality
+from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed, write_sealed
+from protocols.modality import Modality
 
-_DIGEST = "digest"
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]
 Positive = Annotated[int, Field(gt=0)]
 Letters = Annotated[str, AfterValidator(lambda text: str(Modality.parse(text)))]
@@ -51,20 +53,20 @@ class RunFacts(Part):
         shared: what all records of the run have in common.
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
-        sensors: of the data set; those of the three data sets of the suite where an older file does not say.
+        sensors: of the data set.
         training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
         weights: weights that the user gave instead.
-        config: hash of what determines the numbers in the configuration beside it; None in files of earlier versions.
+        config: hash of what determines the numbers in the configuration beside it.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     shared: SharedFacts
     identities: Positive
     cameras: Positive
-    sensors: Letters = str(RNT)
+    sensors: Letters
     training: FolderName | None
     weights: GivenWeights | None
-    config: Hash | None = None
+    config: Hash
 
     @property
     def modalities(self) -> Modality:
@@ -72,31 +74,50 @@ class RunFacts(Part):
         return Modality.parse(self.sensors)
 
     def write(self, path: Path) -> None:
-        """Write atomically, with a digest of the content.
+        """Write atomically, with its place and a digest of the content.
 
         Raises:
             DataError: when the file system refuses.
         """
-        content = self.model_dump(mode="json")
-        atomic.write_json(path, content | {_DIGEST: canonical_hash(content)})
+        write_sealed(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> "RunFacts":
         """Read a file that :meth:`write` made.
 
         Raises:
-            DataError: when it is missing, damaged, changed or of another version.
+            DataError: when it is missing, damaged, changed, of another run or of another version.
         """
+        again = "evaluate the run once more with 'mdreid-bench run', which writes it anew"
         try:
-            content = json.loads(path.read_bytes())
-            if not isinstance(content, dict) or content.pop(_DIGEST, None) != canonical_hash(content):
-                raise ValueError("the digest does not match")
-            return cls.model_validate(content)
+            return cls.model_validate(read_sealed(path))
         except FileNotFoundError:
-            raise DataError(f"There is no {path}; evaluate the run once more with 'mdreid-bench run'.") from None
-        except (OSError, ValueError, RecursionError):
-            raise DataError(f"{path} is damaged; evaluate the run once more with 'mdreid-bench run'.") from None
+            raise DataError(f"There is no {path}; {again}.") from None
+        except NotOfThisPlaceError as error:
+            raise DataError(f"The file {path} {error}; {again}.") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); make it readable, or {again}.") from None
+        except ValueError:
+            raise DataError(f"{path} is damaged; {again}.") from None
 
     def record_fields(self) -> dict[str, Any]:
         """Return what a record takes from here, as keyword arguments."""
         return {name: getattr(self.shared, name) for name in SharedFacts.model_fields}
+
+
+def read_config(path: Path, facts: RunFacts) -> RunConfig:
+    """Read the configuration of a run with these facts.
+
+    Raises:
+        DataError: when the file is missing, damaged, changed, or that of another run.
+    """
+    again = "evaluate the run once more with 'mdreid-bench run', which writes it anew"
+    try:
+        config = RunConfig.model_validate(plain_yaml.load(read_regular(path).decode()))
+    except FileNotFoundError:
+        raise DataError(f"There is no {path}; {again}.") from None
+    except (OSError, ValueError, yaml.YAMLError):
+        raise DataError(f"{path} is damaged; {again}.") from None
+    if facts.config != canonical_hash(config.determining()):
+        raise DataError(f"{path} is not the configuration that the run was made with; {again}.")
+    return config

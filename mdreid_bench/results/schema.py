@@ -17,7 +17,7 @@ from pydantic import (
 from mdreid_bench.results.storage.hashes import canonical_json
 from protocols.evaluation import Metrics as Means
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 """Raised whenever a field is added, removed or changes its meaning."""
 
 _ROUNDING = 1e-9
@@ -80,7 +80,9 @@ class Counts(Part):
         queries_without_positive: queries left out because no valid gallery item has their identity.
         gallery: gallery items before exclusion.
         identities: identities among the queries that entered the means.
-        tied_positives: positives whose score equals that of another valid item, summed over queries.
+        tied_positives: positives whose score equals that of another valid item, summed over queries and trials.
+        trials: how often queries were compared with a gallery; the metrics are means over these trials, and the other
+            counts, but for ties, are of the different items in them.
     """
 
     queries: Count
@@ -88,6 +90,7 @@ class Counts(Part):
     gallery: Count
     identities: Count
     tied_positives: Count
+    trials: Annotated[int, Field(gt=0)] = 1
 
 
 class Provenance(Part):
@@ -124,6 +127,7 @@ class Record(Part):
         test_fingerprint: content hash of the test data in use, ``limit`` applied.
         method_version: the method's declared code version.
         average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
+        rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
         limit: the ``--limit`` in force, None for the full test set.
         selection: how the reported epoch was chosen; ``none`` for methods that do not train.
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
@@ -134,10 +138,11 @@ class Record(Part):
         chance: what a random order of the same gallery scores for the same queries, in expectation.
         interval: 95 % intervals, when they were computed.
         per_query: file name of the per-query values, in the record's own folder.
+        per_query_digest: hash of that file, so that nothing in it can be altered.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     dataset: Name
     data_kind: Literal["real", "synthetic"]
     train_fingerprint: Hash | None
@@ -148,6 +153,7 @@ class Record(Part):
     seed: Count
     protocol: Name
     average_precision: Literal["standard", "trapezoid"] = "standard"
+    rerank: Name | None = None
     limit: Annotated[int, Field(gt=0)] | None
     selection: Literal["last-epoch", "best-test", "none"]
     trunk: Line
@@ -160,6 +166,7 @@ class Record(Part):
     chance: Metrics
     counts: Counts
     per_query: Name | None = None
+    per_query_digest: Hash | None = None
     config_overrides: dict[str, JsonValue] = Field(default_factory=dict)
     provenance: Provenance
 

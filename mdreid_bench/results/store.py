@@ -7,10 +7,13 @@
         run.json              what it takes to score again, or to build the method, without the data set
         run.log               what was said and done, when, and by which process
         full/ or limit-200/
-            <protocol>.json   the record; <protocol>.trapezoid.json for the other average precision
-            <protocol>.npz    the per-query values, likewise
-            .<protocol>.lock  who measures it, while somebody does
+            <cell>.json       the record
+            <cell>.npz        the per-query values
+            .<cell>.lock      who measures it, while somebody does
             embeddings/
+
+A cell is named after its protocol; ``.trapezoid`` follows for the other average precision, ``.rerank-20-6-0.3`` for
+re-ranked results.
 """
 
 from collections.abc import Iterator
@@ -22,6 +25,8 @@ from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Count, Hash, Name, Part, Record
 from mdreid_bench.results.storage import atomic
+from mdreid_bench.results.storage.files import read_regular
+from mdreid_bench.results.storage.hashes import content_hash
 from protocols.evaluation import AveragePrecision
 
 
@@ -62,55 +67,43 @@ class Scope:
         """Folder of the test embeddings."""
         return self.path / "embeddings"
 
-    def record_path(self, protocol: str, average_precision: AveragePrecision = "standard") -> Path:
-        """Return where the record of a protocol lies."""
-        return self.path / f"{_stem(protocol, average_precision)}.json"
+    def record_path(
+        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
+    ) -> Path:
+        """Return where the record of a cell lies."""
+        return self.path / f"{cell_name(protocol, average_precision, rerank)}.json"
 
-    def per_query_path(self, protocol: str, average_precision: AveragePrecision = "standard") -> Path:
-        """Return where the per-query values of a protocol lie."""
-        return self.path / f"{_stem(protocol, average_precision)}.npz"
+    def lock_path(
+        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
+    ) -> Path:
+        """Return the lock of the process that measures a cell."""
+        return self.path / f".{cell_name(protocol, average_precision, rerank)}.lock"
 
-    def lock_path(self, protocol: str, average_precision: AveragePrecision = "standard") -> Path:
-        """Return the lock of the process that measures a protocol."""
-        return self.path / f".{_stem(protocol, average_precision)}.lock"
-
-    def write(self, record: Record, per_query: QueryValues) -> Path:
-        """Write both files atomically, the record last and naming the other; return the record's path.
+    def write(self, record: Record, per_query: QueryValues) -> Record:
+        """Write both files atomically, the record last and naming the other; return it as written.
 
         Raises:
             ValueError: when the record belongs to another run or scope.
             DataError: when the file system refuses.
         """
-        path = self.record_path(record.protocol, record.average_precision)
+        path = self.record_path(record.protocol, record.average_precision, record.rerank)
         _check_place(path, record)
-        values = self.per_query_path(record.protocol, record.average_precision)
-        per_query.write(values)
-        atomic.write_json(path, encode(record.model_copy(update={"per_query": values.name})))
-        return path
+        values = path.with_suffix(".npz")
+        named = record.model_copy(update={"per_query": values.name, "per_query_digest": per_query.write(values)})
+        atomic.write_json(path, encode(named))
+        return named
 
-    def read(self, protocol: str, average_precision: AveragePrecision = "standard") -> Record | None:
-        """Return the record of a protocol, or None when there is none.
-
-        Raises:
-            DataError: when the file is there but must not be believed.
-        """
-        path = self.record_path(protocol, average_precision)
-        return load_record(path) if path.exists() else None
-
-    def believed(self, protocol: str, average_precision: AveragePrecision = "standard") -> Record | None:
-        """Return the record of a protocol, or None when there is none that can be believed."""
+    def believed(
+        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
+    ) -> Record | None:
+        """Return the record of a cell, or None when there is none that can be believed, with its per-query values."""
+        path = self.record_path(protocol, average_precision, rerank)
         try:
-            return self.read(protocol, average_precision)
-        except DataError:
+            record = load_record(path)
+            intact = content_hash(path.with_suffix(".npz")) == record.per_query_digest
+        except (DataError, OSError):
             return None
-
-    def read_per_query(self, protocol: str, average_precision: AveragePrecision = "standard") -> QueryValues:
-        """Return the per-query values of a protocol.
-
-        Raises:
-            DataError: when the file is missing or damaged.
-        """
-        return QueryValues.read(self.per_query_path(protocol, average_precision))
+        return record if intact else None
 
 
 @dataclass(frozen=True)
@@ -156,11 +149,16 @@ class Store:
         return RunFolder(self.runs / run.folder_name)
 
     def paths(self) -> list[Path]:
-        """Return the paths of all record files, sorted."""
-        return sorted(self.runs.glob("*/*/*.json"))
+        """Return the paths of all record files, and of folders that cannot be looked into, sorted."""
+        found: list[Path] = []
+        unreadable: list[Path] = []
+        for run in _below(self.runs, unreadable):
+            for scope in _below(run, unreadable):
+                found += [path for path in _below(scope, unreadable) if path.suffix == ".json"]
+        return sorted([*found, *unreadable])
 
     def records(self) -> Iterator[tuple[Path, Record | str]]:
-        """Yield every record file in the order of the paths, with its record or with what is wrong with it.
+        """Yield every one of :meth:`paths` with its record or with what is wrong with it.
 
         The text of a problem completes the sentence "the file ...". Nothing is raised for a bad file.
         """
@@ -180,16 +178,36 @@ def load_record(path: Path) -> Record:
     try:
         return _read(path)
     except BadRecordError as problem:
-        raise DataError(f"The record {path} {problem}; delete it and run the cell again.") from None
+        raise DataError(f"The record {path} {problem}; run the cell again, which replaces it.") from None
+
+
+def read_values(path: Path, record: Record) -> QueryValues:
+    """Read the per-query values that belong to the record at ``path``.
+
+    Raises:
+        DataError: when there are none, or they must not be believed.
+    """
+    if record.per_query is None:
+        raise DataError(f"The record {path} has no per-query values; score the cell again.")
+    return QueryValues.read(path.with_name(record.per_query), record.per_query_digest)
+
+
+def _below(folder: Path, unreadable: list[Path]) -> list[Path]:
+    """Return what lies in a folder, but for hidden files; add the folder to ``unreadable`` if that cannot be told."""
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        unreadable.append(folder)
+        return []
 
 
 def _read(path: Path) -> Record:
-    if path.exists() and not path.is_file():  # a pipe would never end
-        raise BadRecordError("is not a file")
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
-        raise BadRecordError(f"cannot be read ({error.strerror})") from None
+        raise BadRecordError(f"cannot be read ({_reason(path, error)})") from None
     record = decode(content)
     try:
         _check_place(path, record)
@@ -198,9 +216,19 @@ def _read(path: Path) -> Record:
     return record
 
 
+def _reason(path: Path, error: OSError) -> str:
+    """Return why a file, or a folder that must be looked into, cannot be read."""
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+    except OSError as found:
+        error = found
+    return str(error.strerror)
+
+
 def _check_place(path: Path, record: Record) -> None:
     """Refuse a record outside the folder of its run, where a copy would be counted twice."""
-    name = f"{_stem(record.protocol, record.average_precision)}.json"
+    name = f"{cell_name(record.protocol, record.average_precision, record.rerank)}.json"
     expected = Path(RunId.of(record).folder_name, _scope_name(record.limit), name)
     if path.absolute().parts[-3:] != expected.parts:
         raise ValueError(f"lies in the wrong place: it belongs to {expected}")
@@ -210,5 +238,7 @@ def _scope_name(limit: int | None) -> str:
     return "full" if limit is None else f"limit-{limit}"
 
 
-def _stem(protocol: str, average_precision: AveragePrecision) -> str:
-    return protocol if average_precision == "standard" else f"{protocol}.{average_precision}"
+def cell_name(protocol: str, average_precision: AveragePrecision, rerank: str | None) -> str:
+    """Return the name of a cell's files, without suffix."""
+    form = "" if average_precision == "standard" else f".{average_precision}"
+    return protocol + form + (f".rerank-{rerank}" if rerank else "")

@@ -12,7 +12,7 @@ import torch
 
 from mdreid_bench.embedding.derive import derive
 from mdreid_bench.embedding.extract import extract
-from mdreid_bench.embedding.stored import TestItems
+from mdreid_bench.embedding.stored import StoredItems
 from mdreid_bench.errors import MdreidError, expected
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.cost import embedding_cost
@@ -22,9 +22,8 @@ from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
-from mdreid_bench.results.storage.atomic import write_json
-from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
+from mdreid_bench.results.storage.place import write_sealed
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.outcome import UNFIT, Outcome
 from mdreid_bench.runs.plan import Cell, Plan, Run
@@ -202,7 +201,7 @@ def _scorer(run: Run, facts: RunFacts, average_precision: AveragePrecision, job:
     )
 
 
-def _measured(cell: Cell, scorer: CellScorer, items: TestItems, log: RunLog) -> Outcome:
+def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -> Outcome:
     """Score a cell that is locked, unless another process did so before."""
     stored = cell.run.scope.believed(str(cell.setting), cell.average_precision)
     if stored is not None:
@@ -226,7 +225,7 @@ def _provide(run: Run, job: _Job) -> None:
             method = _with_weights(run, job)
             with ranks.together():
                 if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
-                    write_json(run.store.folder(run.id).cost, _cost(method, run))
+                    write_sealed(run.store.folder(run.id).cost, _cost(method, run))
             with job.phase("extract"):
                 extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks)
             return
@@ -264,7 +263,6 @@ def _with_weights(run: Run, job: _Job) -> Method:
 
 
 def _cost(method: Method, run: Run) -> dict[str, Any]:
-    """Count one item with all three images; the digest tells whether the counts were changed later."""
+    """Count one item with all its images."""
     cost = embedding_cost(method, run.config.image_size)
-    counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
-    return counts | {"digest": canonical_hash(counts)}
+    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}

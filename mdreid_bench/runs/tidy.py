@@ -2,13 +2,12 @@
 
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.storage.lock import attempt, in_use
 from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.plan import Run
-from mdreid_bench.weights.trained_method import read_config
 
 
 def tidy(run: Run) -> None:
@@ -40,7 +39,7 @@ def tidy(run: Run) -> None:
 def _is_described(folder: RunFolder) -> bool:
     """Tell whether configuration and facts of a run are there and intact, so that its method can be loaded."""
     try:
-        read_config(folder, RunFacts.read(folder.facts))
+        read_config(folder.config, RunFacts.read(folder.facts))
     except DataError:
         return False
     return True

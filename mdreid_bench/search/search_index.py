@@ -3,14 +3,14 @@
 ::
 
     INDEX/
-        vectors.faiss   the FAISS index
-        items.npz       name and sensors of each item
-        index.json      which trained method made it, and a hash of all three; written last, so its presence says
-                        that the rest is complete
+        vectors-<hash>.faiss   the FAISS index
+        items-<hash>.npz       name and sensors of each item
+        index.json             which trained method made it, and the hashes of the other two; it is replaced when a
+                               new index is complete, and until then tells the files of the old one
 """
 
-import json
-from collections.abc import Sequence
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,25 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_facts import FolderName
 from mdreid_bench.results.schema import Hash, Part
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.archive import read_npz
-from mdreid_bench.results.storage.hashes import canonical_hash, content_hash
-from protocols.modality import SUBSETS, Modality
+from mdreid_bench.results.storage.hashes import content_hash
+from mdreid_bench.results.storage.lock import locked
+from mdreid_bench.results.storage.place import read_sealed, write_sealed
+from mdreid_bench.results.storage.temporary import clear
+from protocols.modality import Modality
 
 FLAT = "Flat"
 """FAISS's own name of the exact index."""
-_FACTS, _ITEMS, _VECTORS = "index.json", "items.npz", "vectors.faiss"
-_DIGEST = "digest"
+_FACTS = "index.json"
+_OWN = re.compile(r"(vectors|items)(-[0-9a-f]{32}|-new)?\.(faiss|npz)")
+_LARGEST_TABLE = 8 << 30
 _CHUNK = 10_000
 """Items added between two signs of progress."""
 
 
 class IndexFacts(Part):
-    """The content of ``index.json``.
+    """Where an index comes from.
 
     Attributes:
         run: folder name of the run whose method made the vectors.
@@ -46,11 +51,22 @@ class IndexFacts(Part):
         items: number of gallery items.
     """
 
-    schema_version: Literal[2] = 2
     run: FolderName
     weights: Hash | None
     factory: str
     items: Annotated[int, Field(gt=0)]
+
+
+class IndexFile(IndexFacts):
+    """The content of ``index.json``: the facts, and the hashes of the other two files, which are named after them."""
+
+    schema_version: Literal[3] = 3
+    vectors_hash: Hash
+    items_hash: Hash
+
+    def paths(self, folder: Path) -> tuple[Path, Path]:
+        """Return the files of the vectors and of the items."""
+        return folder / f"vectors-{self.vectors_hash}.faiss", folder / f"items-{self.items_hash}.npz"
 
 
 @dataclass(frozen=True)
@@ -77,21 +93,20 @@ class SearchIndex:
     Attributes:
         facts: where the vectors come from.
         names: (n,) of the items.
-        subsets: (n,) their sensors as ``Modality`` values.
+        sensors: (n,) the ``Modality`` value of the sensors that saw each.
         vectors: the FAISS index.
     """
 
     facts: IndexFacts
     names: NDArray[np.str_]
-    subsets: NDArray[np.uint8]
+    sensors: NDArray[np.uint8]
     vectors: Any
 
     @classmethod
     def build(
         cls,
         vectors: NDArray[np.float32],
-        names: Sequence[str],
-        available: Sequence[Modality],
+        items: Items,
         *,
         run: str,
         weights: str | None,
@@ -102,8 +117,7 @@ class SearchIndex:
 
         Args:
             vectors: (n, E).
-            names: n names.
-            available: n sets of sensors.
+            items: the n items.
             run: see :class:`IndexFacts`, likewise ``weights``.
             factory: a FAISS factory string; all but ``Flat`` may trade exactness for speed.
             reporter: shows the progress.
@@ -123,26 +137,46 @@ class SearchIndex:
                     step(len(chunk))
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise UsageError(f"FAISS cannot make the index {factory!r} of {len(names)} items ({reason}).") from None
-        facts = IndexFacts(run=run, weights=weights, factory=factory, items=len(names))
-        subsets = np.array([subset.value for subset in available], dtype=np.uint8)
-        return cls(facts, np.array(names, dtype=np.str_), subsets, index)
+            raise UsageError(f"FAISS cannot make the index {factory!r} of {len(items)} items ({reason}).") from None
+        facts = IndexFacts(run=run, weights=weights, factory=factory, items=len(items))
+        return cls(facts, items.names, items.sensors, index)
 
     def write(self, folder: Path) -> None:
-        """Write to a folder, which is made; an index that is there already is replaced.
+        """Write to a folder, which is made; an index that is there stays until the new one is complete and read back.
 
         Raises:
             UsageError: when the folder holds something else.
-            DataError: when the file system refuses.
+            DataError: when the file system refuses, or the vectors were not written whole.
         """
         check_target(folder)
-        facts = folder / _FACTS
-        facts.unlink(missing_ok=True)
-        with atomic.replacing(folder / _VECTORS) as temporary:
-            require_faiss().write_index(self.vectors, str(temporary))
-        atomic.write_npz(folder / _ITEMS, {"names": self.names, "subsets": self.subsets})
-        content = self.facts.model_dump(mode="json")
-        atomic.write_json(facts, content | {_DIGEST: _digest(folder, content)})
+        with locked(folder / ".lock", f"the index {folder}", Silent()):
+            clear(folder)
+            vectors, items = folder / "vectors-new.faiss", folder / "items-new.npz"
+            try:
+                with atomic.replacing(vectors) as temporary:
+                    self._write_vectors(temporary, vectors)
+                atomic.write_npz(items, {"names": self.names, "sensors": self.sensors})
+                hashes = {"vectors_hash": content_hash(vectors), "items_hash": content_hash(items)}
+                facts = IndexFile.model_validate(self.facts.model_dump() | hashes)
+                for new, path in zip((vectors, items), facts.paths(folder), strict=True):
+                    new.rename(path)
+                write_sealed(folder / _FACTS, facts.model_dump(mode="json"), depth=1)
+            except OSError as error:
+                raise DataError(f"Cannot write the index {folder} ({error.strerror}); the old one is kept.") from None
+            finally:
+                _forget_others(folder)
+
+    def _write_vectors(self, temporary: Path, path: Path) -> None:
+        """Write the FAISS index and read it back: FAISS does not say when the disk is full as it closes a file."""
+        faiss = require_faiss()
+        try:
+            faiss.write_index(self.vectors, str(temporary))
+            written = faiss.read_index(str(temporary))
+            complete = written.ntotal == self.vectors.ntotal and written.d == self.vectors.d
+        except RuntimeError:
+            complete = False
+        if not complete:
+            raise DataError(f"{path} was not written whole; make room or choose a folder that can be written.")
 
     @classmethod
     def read(cls, folder: Path) -> "SearchIndex":
@@ -154,22 +188,23 @@ class SearchIndex:
         """
         faiss = require_faiss()
         try:
-            content = json.loads((folder / _FACTS).read_bytes())
-            if not isinstance(content, dict) or content.pop(_DIGEST, None) != _digest(folder, content):
-                raise ValueError("the digest does not match")
-            facts = IndexFacts.model_validate(content)
-            stored = read_npz(folder / _ITEMS)
-            names, subsets = stored["names"], stored["subsets"]
-            vectors = faiss.read_index(str(folder / _VECTORS))
-            if not len(names) == len(subsets) == vectors.ntotal == facts.items:
+            facts = IndexFile.model_validate(read_sealed(folder / _FACTS, depth=1))
+            vectors_file, items_file = facts.paths(folder)
+            # FAISS would read damaged vectors without noticing.
+            if (content_hash(vectors_file), content_hash(items_file)) != (facts.vectors_hash, facts.items_hash):
+                raise ValueError("a hash does not match")
+            stored = read_npz(items_file, _LARGEST_TABLE)
+            names, sensors = stored["names"], stored["sensors"]
+            vectors = faiss.read_index(str(vectors_file))
+            if not len(names) == len(sensors) == vectors.ntotal == facts.items:
                 raise ValueError("the parts differ in length")
-            if not np.isin(subsets, [subset.value for subset in SUBSETS]).all():
+            if sensors.dtype != np.uint8 or not sensors.all() or np.any(sensors & ~np.uint8((~Modality(0)).value)):
                 raise ValueError("an item has no sensors or unknown ones")
         except FileNotFoundError:
             raise DataError(f"There is no complete index in {folder}; make one with 'mdreid-bench index'.") from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, RuntimeError):
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             raise DataError(f"The index in {folder} is damaged; make it again with 'mdreid-bench index'.") from None
-        return cls(facts, names, subsets, vectors)
+        return cls(IndexFacts(**facts.model_dump(include=set(IndexFacts.model_fields))), names, sensors, vectors)
 
     def search(self, query: NDArray[np.float32], k: int) -> list[Hit]:
         """Return the k items with the highest inner product, best first; of equal ones, the earlier name first.
@@ -181,7 +216,7 @@ class SearchIndex:
         scores, rows = self.vectors.search(query[None].astype(np.float32), min(k, len(self.names)))
         found = sorted((-float(s), int(row)) for s, row in zip(scores[0], rows[0], strict=True) if row >= 0)
         return [
-            Hit(rank, str(self.names[row]), Modality(int(self.subsets[row])), -negated)
+            Hit(rank, str(self.names[row]), Modality(int(self.sensors[row])), -negated)
             for rank, (negated, row) in enumerate(found, start=1)
         ]
 
@@ -192,13 +227,24 @@ def check_target(folder: Path) -> None:
     Raises:
         UsageError: when it holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / _FACTS).exists():
+    if not folder.exists() or (folder / _FACTS).exists():
+        return
+    if any(not path.name.startswith(".") and not _OWN.fullmatch(path.name) for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and no index; choose another folder.")
 
 
-def _digest(folder: Path, facts: object) -> str:
-    """Return a hash of the facts and of both other files; FAISS would read damaged vectors without noticing."""
-    return canonical_hash([facts, content_hash(folder / _VECTORS), content_hash(folder / _ITEMS)])
+def _forget_others(folder: Path) -> None:
+    """Remove the files that the index in a folder does not name."""
+    try:
+        kept = IndexFile.model_validate(read_sealed(folder / _FACTS, depth=1)).paths(folder)
+    except FileNotFoundError:
+        kept = None
+    except (OSError, ValueError):
+        return
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _OWN.fullmatch(path.name) and path not in (kept or ()):
+                path.unlink()
 
 
 def require_faiss() -> Any:

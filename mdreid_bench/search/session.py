@@ -68,8 +68,7 @@ def make_index(
     method, config = load_trained(folder)
     built = SearchIndex.build(
         embed(method, config, items, camera, on, reporter),
-        items.names.tolist(),
-        [Modality(int(value)) for value in items.sensors],
+        items,
         run=folder.path.name,
         weights=_digest(folder, facts),
         factory=factory,

@@ -8,7 +8,6 @@ import torch
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.extract import embedded
-from mdreid_bench.embedding.stored import TestItems
 from mdreid_bench.errors import DataError
 from mdreid_bench.models.method import Method
 from mdreid_bench.results.trained import TrainingFolder
@@ -71,7 +70,7 @@ class BestTest(Selection):
         if not done:
             self.folder.best.unlink(missing_ok=True)
         elif self.folder.best.exists():
-            _, facts = checkpoint.read(self.folder.best)
+            _, facts = checkpoint.read(self.folder.best, checkpoint.DEPTH)
             self.best = float(facts["test_mAP"])
 
     def after(self, method: Method, epoch: int) -> dict[str, float]:
@@ -89,12 +88,12 @@ class BestTest(Selection):
     def finish(self, method: Method, last: int) -> int:
         """Load the best weights; their file stays until the caller has stored them."""
         checkpoint.load_weights(self.folder.best, method)
-        _, facts = checkpoint.read(self.folder.best)
+        _, facts = checkpoint.read(self.folder.best, checkpoint.DEPTH)
         return int(facts["epoch"])
 
     def mean_average_precision(self, method: Method) -> float:
         """Return mAP of RNT-to-RNT on the test data, as a fraction."""
-        items = TestItems.of(self.index)
+        items = self.index.test
         parts = [
             (rows, vectors[ALL_MODALITIES])
             for rows, vectors in embedded(method, self.index, self.config, self.device, (ALL_MODALITIES,))
@@ -107,7 +106,7 @@ class BestTest(Selection):
                 matrix[items.gallery],
                 items.labels.take(items.query),
                 items.labels.take(items.gallery),
-                items.exclusion,
+                self.index.card.exclusion,
             )
             return evaluate(ranking).summary().mAP
         except (NonFiniteScoreError, NoValidQueryError) as error:

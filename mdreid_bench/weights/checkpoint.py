@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,15 @@ from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.atomic import replacing
+from mdreid_bench.results.storage.files import open_regular
+from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
 from mdreid_bench.wording import listed
 
 _MODEL, _SLOT = "model.", "optimizer."
 _FACTS, _DIGEST = "facts", "digest"
+_ANEW = "move it away to train anew"
+DEPTH = 2
+"""Place of what lies in the folder of a training: folder and file."""
 
 
 def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> None:
@@ -27,12 +31,12 @@ def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> Non
 
 
 def load_weights(path: Path, method: nn.Module) -> None:
-    """Load weights written by ``save_weights`` into a method of the same shape.
+    """Load weights written by ``save_weights`` to this place into a method of the same shape.
 
     Raises:
-        DataError: when the file is unreadable or any name or shape differs.
+        DataError: when the file is unreadable, that of another training, or any name or shape differs.
     """
-    tensors, _ = read(path)
+    tensors, _ = read(path, DEPTH)
     _load_strictly(path, method, tensors)
 
 
@@ -48,9 +52,9 @@ def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str,
     """Restore what ``save_state`` wrote and return its facts.
 
     Raises:
-        DataError: when the file is unreadable or does not fit.
+        DataError: when the file is unreadable, that of another training, or does not fit.
     """
-    tensors, facts = read(path)
+    tensors, facts = read(path, DEPTH)
     model = {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
     _load_strictly(path, method, model)
     slots: dict[int, dict[str, Tensor]] = {}
@@ -63,39 +67,80 @@ def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str,
     return facts
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return tensors and facts of a file; the digest in a file of ours must match.
 
+    Args:
+        path: of the file.
+        depth: for a file that :func:`write` put there with this depth; None for one of the user's.
+
     Raises:
-        DataError: when it is missing, truncated, changed or not safetensors.
+        DataError: when it is missing, truncated, changed or not safetensors, or belongs to another place.
     """
+    again = "get it anew from where it came from" if depth is None else _ANEW
     try:
+        open_regular(path).close()  # a pipe would make everybody wait
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         facts = json.loads(metadata.get(_FACTS, "{}"))
+    except UnicodeError:
+        raise DataError(f"The path of the checkpoint {path} is not UTF-8; rename it.") from None
     except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
-        raise DataError(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}); remove it to train anew."
-        ) from None
-    if _DIGEST in metadata and metadata[_DIGEST] != digest(tensors, metadata.get(_FACTS, "")):
-        raise DataError(f"The checkpoint {path} was changed after it was written; remove it to train anew.")
+        raise DataError(f"The checkpoint {path} cannot be read ({type(error).__name__}); {again}.") from None
+    if _DIGEST in metadata and metadata[_DIGEST] != digest(tensors, _described(metadata)):
+        raise DataError(f"The checkpoint {path} was changed after it was written; {again}.")
+    if depth is not None:
+        _check_own(path, depth, metadata)
     return tensors, facts
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors on the CPU, none sharing memory, with a JSON-able description and a digest of both.
+def check_own(path: Path) -> None:
+    """Refuse a file in the folder of a training that was not written there; its content is not read.
+
+    Raises:
+        DataError: when it is missing, no safetensors, or that of another training.
+    """
+    try:
+        open_regular(path).close()
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(f"The checkpoint {path} cannot be read ({type(error).__name__}); {_ANEW}.") from None
+    _check_own(path, DEPTH, metadata)
+
+
+def _check_own(path: Path, depth: int, metadata: Mapping[str, str]) -> None:
+    try:
+        check_place(path, depth, metadata.get(PLACE))
+    except NotOfThisPlaceError as error:
+        raise DataError(f"The checkpoint {path} {error}; {_ANEW}.") from None
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], depth: int = DEPTH) -> None:
+    """Write tensors on the CPU, none sharing memory, with a JSON-able description, the place, and a digest of all.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        facts: the description.
+        depth: parts of the path that are its place; see :func:`mdreid_bench.results.storage.place.place_of`.
 
     Raises:
         DataError: when the file system refuses.
     """
-    text = json.dumps(dict(facts), sort_keys=True)
-    data = save(dict(tensors), metadata={_FACTS: text, _DIGEST: digest(tensors, text)})
+    metadata = {_FACTS: json.dumps(dict(facts), sort_keys=True), PLACE: place_of(path, depth)}
+    data = save(dict(tensors), metadata=metadata | {_DIGEST: digest(tensors, _described(metadata))})
     start = 8 + int.from_bytes(data[:8], "little")
     header = _header(data[8:start])
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         file.write(memoryview(data)[start:])
+
+
+def _described(metadata: Mapping[str, str]) -> str:
+    """Return the text that the digest vouches for; files of earlier versions tell no place."""
+    return "\n".join(metadata[name] for name in (_FACTS, PLACE) if name in metadata)
 
 
 def _header(text: bytes) -> bytes:
@@ -136,7 +181,7 @@ def file_digest(path: Path) -> str:
         DataError: when the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"The weights file {path} cannot be read: {os.strerror(error.errno or 0)}.") from None
+        raise DataError(f"The weights file {path} cannot be read: {error.strerror}.") from None

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 import torch
-import yaml
 
-from mdreid_bench.config import plain_yaml
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
-from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.storage.hashes import canonical_hash
+from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.weights import checkpoint, weights_file
@@ -26,7 +23,7 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
             of the method has another version by now.
     """
     facts = RunFacts.read(folder.facts)
-    config = read_config(folder, facts)
+    config = read_config(folder.config, facts)
     method_class = registry.get(config.method)
     trained_with = facts.shared.method_version
     if method_class.card.version != trained_with:
@@ -45,28 +42,11 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
     return method.eval(), config
 
 
-def read_config(folder: RunFolder, facts: RunFacts) -> RunConfig:
-    """Read the configuration of a run with these facts.
-
-    Raises:
-        DataError: when the file is missing, damaged or changed.
-    """
-    try:
-        config = RunConfig.model_validate(plain_yaml.load(folder.config.read_text(encoding="utf-8")))
-        if facts.config not in (None, canonical_hash(config.determining())):
-            raise ValueError("the hash does not match")
-        return config
-    except FileNotFoundError:
-        raise DataError(f"There is no {folder.config}; evaluate the run again with 'mdreid-bench run'.") from None
-    except (OSError, ValueError, yaml.YAMLError):
-        raise DataError(f"{folder.config} is damaged; evaluate the run again with 'mdreid-bench run'.") from None
-
-
 def weights_of(folder: RunFolder, facts: RunFacts) -> Path | None:
     """Return the file of a run's weights, None for a method that does not train.
 
     Raises:
-        DataError: when the file is gone, or weights that the user gave have changed since.
+        DataError: when the file is gone or that of another training, or weights that the user gave have changed.
     """
     if facts.weights is not None:
         path = Path(facts.weights.path)
@@ -79,4 +59,5 @@ def weights_of(folder: RunFolder, facts: RunFacts) -> Path | None:
     weights = TrainingFolder(results / "trained" / facts.training).weights
     if not weights.is_file():
         raise DataError(f"The trained weights {weights} are gone; put them back, or run again to train anew.")
+    checkpoint.check_own(weights)
     return weights

@@ -16,12 +16,12 @@ import torch
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.items import Role
+from mdreid_bench.data.items import Items, Role
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.embedding.extract import embedded, extract
-from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
-from mdreid_bench.evaluation.score import score
+from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
+from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts, Method
@@ -31,7 +31,7 @@ from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.plan import Run, plan_cells
 from mdreid_bench.weights.checkpoint import save_weights
 from protocols.exclusion import Exclusion
-from protocols.modality import ALL_MODALITIES, SUBSETS
+from protocols.modality import ALL_MODALITIES, RNT, SUBSETS
 from protocols.protocol import ALL_PROTOCOLS, Protocol
 from tests.benchmarks.measuring import MEBIBYTE, Benchmark, require, seconds
 from tests.protocols.cases import labels
@@ -71,7 +71,8 @@ class PaperTrunk:
     def __init__(self, index: DatasetIndex, folder: Path) -> None:
         roles = np.full(TRIPLETS, (Role.QUERY | Role.GALLERY).value, dtype=np.uint8)
         self.index = replace(index, test=replace(index.test.take(np.arange(TRIPLETS)), roles=roles))
-        self.config, self.folder = configure(index, "paper"), EmbeddingFolder(folder)
+        self.config, self.scope = configure(index, "paper"), Store(folder).folder(RunId.of(make_record())).scope(None)
+        self.folder = EmbeddingFolder(self.scope.embeddings)
         self.method = untrained(index, self.config).eval()
 
     def grid(self) -> None:
@@ -87,13 +88,13 @@ class PaperTrunk:
         ]
         self.folder.path.mkdir(parents=True, exist_ok=True)
         np.save(self.folder.matrix(ALL_MODALITIES), np.concatenate(parts))
-        self.folder.write_items(TestItems.of(self.index))
+        self.folder.write_items(StoredItems.of(self.index))
         self.score((ALONE,))
 
     def score(self, protocols: Sequence[Protocol]) -> None:
-        items = self.folder.read_items()
+        items, scorer = self.folder.read_items(), CellScorer(make_facts(), self.scope)
         for protocol in protocols:
-            score(self.folder, items, protocol)
+            scorer(items, protocol)
 
 
 def test_grid_with_extraction(benchmark: Benchmark, index: DatasetIndex, tmp_path: Path) -> None:
@@ -129,7 +130,10 @@ def test_grid_from_stored_embeddings(benchmark: Benchmark, tmp_path: Path) -> No
     query = np.sort(rng.choice(ITEMS, QUERIES, replace=False))
     names = np.array([f"{row:05d}" for row in range(ITEMS)])
     known = labels(rng, ITEMS, 50, 8)
-    folder.write_items(TestItems(names, known, query, np.arange(ITEMS), Exclusion.CAMERA, "b" * 12, None))
+    roles = np.full(ITEMS, Role.GALLERY.value, dtype=np.uint8)
+    roles[query] |= Role.QUERY.value
+    items = Items(names, known, np.full(ITEMS, RNT.value, dtype=np.uint8), roles)
+    folder.write_items(StoredItems(items, RNT, Exclusion.CAMERA, "b" * 12, None))
     facts.write(scope.path.parent / "run.json")
     command = [sys.executable, "-m", "tests.benchmarks.stored_grid", str(scope.path)]
     done = benchmark.pedantic(lambda: subprocess.run(command, capture_output=True, check=True), rounds=1)

@@ -13,7 +13,6 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.embedding.extract import embedded
-from mdreid_bench.embedding.stored import TestItems
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.progress import Silent
@@ -52,10 +51,10 @@ def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.f
 
 
 def mean_average_precision(matrices: Matrices, protocol: Protocol) -> float:
-    items = TestItems.of(data())
+    items = data().test
     labels = (items.labels.take(items.query), items.labels.take(items.gallery))
     sides = (matrices[protocol.query][items.query], matrices[protocol.gallery][items.gallery])
-    return 100 * evaluate(rank_embeddings(*sides, *labels, items.exclusion)).summary().mAP
+    return 100 * evaluate(rank_embeddings(*sides, *labels, data().card.exclusion)).summary().mAP
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

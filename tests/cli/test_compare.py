@@ -90,7 +90,7 @@ def invented(results: Path, method: str, seeds: tuple[int, ...], **changes: Any)
     for seed in seeds:
         key = f"{seed:x}" + sha256(method.encode()).hexdigest()[1:]
         stored = store(results, seed, method=method, seed=seed, run_key=key, config_key=key[1:], **changes)
-        CellScorer(stored.facts, stored.scope)(stored.items, Protocol.parse("R-to-NT"))
+        CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-NT"))
 
 
 def compared(results: Path, *sides: str) -> Outcome:

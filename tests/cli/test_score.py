@@ -127,7 +127,7 @@ def test_damaged_and_missing_parts_are_named(copied: Trained) -> None:
     folder = copied.folder("mdreid")
     (folder / "full" / "embeddings" / "R.npy").write_bytes(b"")
     done = copied.call("score", "--run", RUN, "--protocol", "R-to-R")
-    assert (done.returncode, "R.npy are missing or damaged" in done.stderr) == (3, True)
+    assert (done.returncode, "R.npy are not those that belong to" in done.stderr) == (3, True)
     (folder / "run.json").unlink()
     done = copied.call("score", "--run", RUN, "--protocol", "N-to-N")
     assert (done.returncode, "run.json; evaluate the run once more" in done.stderr) == (3, True)

@@ -22,6 +22,7 @@ from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.search.gallery import seen
+from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.trained_method import load_trained
 from protocols.modality import SUBSETS, Modality
 from tests.cli.conftest import Trained
@@ -157,14 +158,14 @@ def test_an_empty_gallery_is_refused(trained: Trained, tmp_path: Path) -> None:
 def test_a_loaded_method_embeds_as_the_run_did(trained: Trained) -> None:
     folder = RunFolder(trained.folder("mdreid"))
     stored = EmbeddingFolder(folder.scope(None).embeddings)
-    items = stored.read_items()
+    table = stored.read_items()
     method, config = load_trained(folder)
-    name, camera = str(items.names[0]), int(items.labels.camera[0])
+    name, camera = str(table.items.names[0]), int(table.items.labels.camera[0])
     place = trained.images / "bounding_box_test" / name[:4]
     for subset in SUBSETS:
         item = seen(name, {m: place / SENSORS[m][1] / name for m in subset})
         (vector,) = embed(method, config, Items.of([item]), camera, torch.device("cpu"), Silent())
-        np.testing.assert_allclose(vector, stored.load(subset, items)[0], atol=1e-5)
+        np.testing.assert_allclose(vector, stored.load(subset, table)[0], atol=1e-5)
 
 
 def test_weights_that_are_gone_or_new_are_noticed(
@@ -175,7 +176,11 @@ def test_weights_that_are_gone_or_new_are_noticed(
     image = str(sorted((gallery / "RGB").iterdir())[0])
     (weights,) = (copied.results / "trained").glob("msvr310-mdreid-s1-*/weights.safetensors")
     (others,) = (copied.results / "trained").glob("msvr310-mdreid-s2-*/weights.safetensors")
+    tensors, facts = checkpoint.read(weights)
     shutil.copy(others, weights)
+    done = copied.call("search", str(index), "--rgb", image)
+    assert (done.returncode, "belongs to msvr310-mdreid-s2-" in done.stderr) == (3, True)
+    checkpoint.write(weights, {name: value + 1 for name, value in tensors.items()}, facts)
     done = copied.call("search", str(index), "--rgb", image)
     assert (done.returncode, "was trained again" in done.stderr) == (3, True)
     weights.unlink()

@@ -1,19 +1,24 @@
 """A run with random embeddings on disk, as if a model had been there."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
+from mdreid_bench.data.items import Items, Role
+from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunId, Scope, Store
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, SUBSETS, Modality
 from tests.results.factory import make_record
 from tests.results.facts import make_facts
+from tests.support import small_config
 
 ITEMS, WIDTH = 24, 6
 
@@ -28,12 +33,23 @@ class Stored:
 
     scope: Scope
     facts: RunFacts
-    items: TestItems
+    table: StoredItems
     matrices: dict[Modality, NDArray[np.float32]]
+
+    @property
+    def items(self) -> Items:
+        return self.table.items
 
     @property
     def folder(self) -> EmbeddingFolder:
         return EmbeddingFolder(self.scope.embeddings)
+
+    def changed(self, change: Callable[[NDArray[np.float32]], NDArray[Any]]) -> StoredItems:
+        """Write all matrices anew, changed, with a table that vouches for them; return that table."""
+        for subset, matrix in self.matrices.items():
+            np.save(self.folder.matrix(subset), change(matrix))
+        self.folder.write_items(self.table)
+        return self.folder.read_items()
 
 
 def store(root: Path, draw: int = 0, limit: int | None = None, levels: int = 3, **changes: Any) -> Stored:
@@ -48,21 +64,22 @@ def store(root: Path, draw: int = 0, limit: int | None = None, levels: int = 3, 
     """
     record = make_record(limit=limit, **changes)
     folder = Store(root).folder(RunId.of(record))
-    scope, facts = folder.scope(limit), make_facts(record)
+    config = small_config("mdreid", {"seed": record.seed})
+    scope, facts = folder.scope(limit), make_facts(record, config=canonical_hash(config.determining()))
     rng = np.random.default_rng(draw)
     matrices = {s: rng.integers(levels, size=(ITEMS, WIDTH)).astype(np.float32) for s in SUBSETS}
     scope.embeddings.mkdir(parents=True)
     stored = Stored(scope, facts, make_items(record.test_fingerprint, limit), matrices)
-    for subset, matrix in matrices.items():
-        np.save(stored.folder.matrix(subset), matrix)
-    stored.folder.write_items(stored.items)
     facts.write(folder.facts)
-    return stored
+    folder.config.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return replace(stored, table=stored.changed(lambda matrix: matrix))
 
 
-def make_items(fingerprint: str = "b" * 12, limit: int | None = None) -> TestItems:
+def make_items(fingerprint: str = "b" * 12, limit: int | None = None) -> StoredItems:
     """Label 24 items of 4 identities and 3 cameras; every third is a query, all but the last two are offered."""
     number = np.arange(ITEMS)
     labels = Labels(number % 4, number // 4 % 3, np.zeros(ITEMS, dtype=np.int64))
     names = np.array([f"{i:03d}" for i in number])
-    return TestItems(names, labels, number[::3], number[:-2], Exclusion.CAMERA, fingerprint, limit)
+    roles = np.where(number % 3 == 0, Role.QUERY.value, 0) | np.where(number < ITEMS - 2, Role.GALLERY.value, 0)
+    items = Items(names, labels, np.full(ITEMS, RNT.value, dtype=np.uint8), roles.astype(np.uint8))
+    return StoredItems(items, RNT, Exclusion.CAMERA, fingerprint, limit)

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.results.schema import Metrics
+from mdreid_bench.results.store import read_values
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
 from protocols.mixed import MixedAvailability
-from protocols.modality import SUBSETS, Modality, R
+from protocols.modality import Modality, R
 from protocols.protocol import ALL_PROTOCOLS, Protocol, Side
 from protocols.ranking import rank
 from protocols.suites import Setting
@@ -27,12 +29,12 @@ def by_hand(stored: Stored, setting: Setting, form: AveragePrecision) -> PerQuer
     items = stored.items
 
     def vectors(side: Side) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
-        rows = items.rows(side)
+        rows = getattr(items, side)
         codes = setting.subsets(side, [str(items.names[row]) for row in rows])
         return [stored.matrices[Modality(int(code))][row] for row, code in zip(rows, codes, strict=True)]
 
     scores = np.array([[float(q @ g) for g in vectors("gallery")] for q in vectors("query")])
-    ranking = rank(scores, items.labels.take(items.query), items.labels.take(items.gallery), items.exclusion)
+    ranking = rank(scores, items.labels.take(items.query), items.labels.take(items.gallery), stored.table.exclusion)
     return evaluate(ranking, form)
 
 
@@ -42,14 +44,15 @@ def test_every_setting_scores_as_by_hand(tmp_path: Path, form: AveragePrecision)
     scorer = CellScorer(stored.facts, stored.scope, form)
     identity = stored.items.labels.identity[stored.items.query]
     for setting in SETTINGS:
-        record = scorer(stored.items, setting)
+        record = scorer(stored.table, setting)
         expected = by_hand(stored, setting, form)
         assert record.metrics == Metrics.of(expected.summary())
         assert record.chance == Metrics.of(chance(expected.positives, expected.items, form).summary())
         assert record.interval is not None
         assert record.interval.mAP == interval(expected.ap, identity)
         assert record.counts.tied_positives == int(expected.tied_positives.sum())
-        values = stored.scope.read_per_query(str(setting), form)
+        values = read_values(stored.scope.record_path(str(setting), form), record)
+        assert not values.trials.any()
         assert values.names.tolist() == stored.items.names[stored.items.query].tolist()
         assert np.array_equal(values.metrics.ap, expected.ap, equal_nan=True)
 
@@ -57,7 +60,7 @@ def test_every_setting_scores_as_by_hand(tmp_path: Path, form: AveragePrecision)
 def test_any_memory_budget_gives_the_same_record(tmp_path: Path) -> None:
     stored = store(tmp_path)
     setting = MixedAvailability()
-    records = [CellScorer(stored.facts, stored.scope, memory_budget=b)(stored.items, setting) for b in (1, 2**30)]
+    records = [CellScorer(stored.facts, stored.scope, memory_budget=b)(stored.table, setting) for b in (1, 2**30)]
     assert records[0].metrics == records[1].metrics
     assert records[0].interval == records[1].interval
 
@@ -65,24 +68,22 @@ def test_any_memory_budget_gives_the_same_record(tmp_path: Path) -> None:
 def test_the_record_says_what_the_run_and_the_items_say(tmp_path: Path) -> None:
     stored = store(tmp_path, limit=24, method="single-classifier", seed=5, data_kind="real")
     scorer = CellScorer(stored.facts, stored.scope, gpu="a GPU", seconds={"train": 2.0})
-    record = scorer(stored.items, Protocol(R, R))
+    record = scorer(stored.table, Protocol(R, R))
     assert (record.method, record.seed, record.data_kind, record.limit) == ("single-classifier", 5, "real", 24)
-    assert record.test_fingerprint == stored.items.test_fingerprint
+    assert record.test_fingerprint == stored.table.test_fingerprint
     assert (record.counts.gallery, record.counts.queries) == (len(stored.items.gallery), len(stored.items.query))
     assert record.provenance.gpu == "a GPU"
     assert record.provenance.phase_seconds["train"] == 2.0
     assert "score" in record.provenance.phase_seconds
-    read = stored.scope.read("R-to-R")
-    assert read is not None
-    assert read.per_query == "R-to-R.npz"
-    assert read.model_copy(update={"per_query": None}) == record
+    assert record.per_query == "R-to-R.npz"
+    assert stored.scope.believed("R-to-R") == record
 
 
 def test_the_two_forms_of_average_precision_lie_side_by_side(tmp_path: Path) -> None:
     stored = store(tmp_path)
     for form in FORMS:
-        CellScorer(stored.facts, stored.scope, form)(stored.items, Protocol(R, R))
-    standard, trapezoid = (stored.scope.read("R-to-R", form) for form in FORMS)
+        CellScorer(stored.facts, stored.scope, form)(stored.table, Protocol(R, R))
+    standard, trapezoid = (stored.scope.believed("R-to-R", form) for form in FORMS)
     assert standard is not None
     assert trapezoid is not None
     assert trapezoid.metrics.mAP < standard.metrics.mAP
@@ -91,10 +92,13 @@ def test_the_two_forms_of_average_precision_lie_side_by_side(tmp_path: Path) -> 
 
 def test_embeddings_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     stored = store(tmp_path)
-    for subset in SUBSETS:
-        broken = stored.matrices[subset].copy()
-        broken[2, 0] = np.nan
-        np.save(stored.folder.matrix(subset), broken)
+
+    def broken(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = matrix.copy()
+        found[2, 0] = np.nan
+        return found
+
+    table = stored.changed(broken)
     with pytest.raises(DataError, match=r"R-to-R cannot be scored .* query 000 with gallery item 002 is nan"):
-        CellScorer(stored.facts, stored.scope)(stored.items, Protocol(R, R))
-    assert stored.scope.read("R-to-R") is None
+        CellScorer(stored.facts, stored.scope)(table, Protocol(R, R))
+    assert not stored.scope.record_path("R-to-R").exists()

@@ -10,6 +10,7 @@ import pytest
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.compare import Evaluation, compare
+from mdreid_bench.results.store import read_values
 from protocols.bootstrap import paired_difference
 from protocols.protocol import Protocol
 from tests.evaluation.stored import store
@@ -19,7 +20,7 @@ def evaluate(root: Path, draw: int, protocol: str = "R-to-NT", **changes: Any) -
     """Store and score a run; the draw decides its embeddings."""
     stored = store(root / str(draw), draw, seed=draw, **changes)
     setting = Protocol.parse(protocol)
-    CellScorer(stored.facts, stored.scope)(stored.items, setting)
+    CellScorer(stored.facts, stored.scope)(stored.table, setting)
     return Evaluation.read(stored.scope.record_path(str(setting)))
 
 
@@ -88,22 +89,43 @@ def test_another_protocol_is_refused(tmp_path: Path) -> None:
 def test_other_queries_are_refused(tmp_path: Path) -> None:
     a, b = evaluate(tmp_path, 1), evaluate(tmp_path, 2)
     renamed = replace(b.values, names=b.values.names[::-1])
-    with pytest.raises(UsageError, match="lists of queries differ"):
+    with pytest.raises(UsageError, match="names of their queries differ"):
         compare([(a, Evaluation(b.record, renamed))])
 
 
 def test_a_record_without_per_query_values_is_an_error(tmp_path: Path) -> None:
     stored = store(tmp_path)
-    CellScorer(stored.facts, stored.scope)(stored.items, Protocol.parse("R-to-R"))
-    stored.scope.per_query_path("R-to-R").unlink()
+    CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-R"))
+    stored.scope.record_path("R-to-R").with_suffix(".npz").unlink()
     with pytest.raises(DataError, match="no per-query values"):
         Evaluation.read(stored.scope.record_path("R-to-R"))
+
+
+def test_identities_are_those_of_both_sides(tmp_path: Path) -> None:
+    a, b = evaluate(tmp_path, 1), evaluate(tmp_path, 2)
+    relabelled = replace(b.values, identities=b.values.identities[::-1])
+    for pair in ((a, Evaluation(b.record, relabelled)), (Evaluation(b.record, relabelled), a)):
+        with pytest.raises(UsageError, match="identities of their queries differ"):
+            compare([pair])
 
 
 def test_values_of_another_record_are_refused(tmp_path: Path) -> None:
     first, second = (store(tmp_path / str(draw), draw, seed=draw) for draw in (1, 2))
     for stored in (first, second):
-        CellScorer(stored.facts, stored.scope)(stored.items, Protocol.parse("R-to-NT"))
-    first.scope.per_query_path("R-to-NT").write_bytes(second.scope.per_query_path("R-to-NT").read_bytes())
-    with pytest.raises(DataError, match=r"R-to-NT\.npz are not those of the record beside them; delete both"):
-        Evaluation.read(first.scope.record_path("R-to-NT"))
+        CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-NT"))
+    paths = [stored.scope.record_path("R-to-NT") for stored in (first, second)]
+    paths[0].with_suffix(".npz").write_bytes(paths[1].with_suffix(".npz").read_bytes())
+    with pytest.raises(DataError, match=r"R-to-NT\.npz are not those of the record beside them"):
+        Evaluation.read(paths[0])
+
+
+def test_values_other_than_average_precision_cannot_be_altered_either(tmp_path: Path) -> None:
+    stored = store(tmp_path)
+    record = CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-NT"))
+    path = stored.scope.record_path("R-to-NT")
+    values = read_values(path, record)
+    ones = np.where(np.isnan(values.metrics.rank1), np.nan, 1.0)
+    replace(values, metrics=replace(values.metrics, rank1=ones)).write(path.with_suffix(".npz"))
+    with pytest.raises(DataError, match="are not those of the record"):
+        Evaluation.read(path)
+    assert stored.scope.believed("R-to-NT") is None

@@ -92,7 +92,7 @@ def serve() -> None:
 
     import mdreid_bench.cli.run_session
     import mdreid_bench.models.mdreid.method
-    import mdreid_bench.results.merge  # noqa: F401
+    import mdreid_bench.runs.merge  # noqa: F401
 
     assert open_clip.__version__
     torch.set_num_threads(1)

@@ -10,18 +10,19 @@ import torch
 import yaml
 from torch import nn
 
-from mdreid_bench.embedding.stored import EmbeddingFolder, TestItems
+from mdreid_bench.data.items import Items
+from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
-from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunFolder
+from mdreid_bench.search.gallery import seen
 from mdreid_bench.search.search_index import SearchIndex
 from mdreid_bench.weights import checkpoint
-from mdreid_bench.weights.trained_method import read_config
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, SUBSETS, Modality
 from tests.reliability.damage import HARMLESS, REFUSED, Counts, sweep
 from tests.results.factory import make_record, query_values
 from tests.results.facts import make_facts
@@ -46,12 +47,13 @@ def records(folder: Path, step: int) -> Counts:
 def per_query(folder: Path, step: int) -> Counts:
     """The per-query values of a cell."""
     values, path = query_values(40), folder / "values.npz"
-    values.write(path)
+    digest = values.write(path)
 
     def read(damaged: bytes) -> str:
+        path.unlink()  # another inode, because a change within a tick of the clock need not change the time
         path.write_bytes(damaged)
         try:
-            found = QueryValues.read(path)
+            found = QueryValues.read(path, digest)
         except DataError:
             return REFUSED
         assert np.array_equal(found.names, values.names)
@@ -87,14 +89,15 @@ def checkpoints(folder: Path, step: int) -> Counts:
     return sweep(path.read_bytes(), step, read)
 
 
-def _embeddings(folder: Path) -> tuple[EmbeddingFolder, TestItems]:
+def _embeddings(folder: Path) -> tuple[EmbeddingFolder, StoredItems]:
     stored, rng, number = EmbeddingFolder(folder / "embeddings"), np.random.default_rng(0), np.arange(6)
     stored.path.mkdir(exist_ok=True)
     for subset in SUBSETS:
         np.save(stored.matrix(subset), rng.normal(size=(6, 4)).astype(np.float32))
     names = np.array([f"{i:04d}.jpg" for i in number])
     labels = Labels(number // 2, number % 2, number * 0)
-    stored.write_items(TestItems(names, labels, number, number, Exclusion.CAMERA, "ab" * 16, None))
+    items = Items(names, labels, np.full(6, RNT.value, dtype=np.uint8), np.full(6, 6, dtype=np.uint8))
+    stored.write_items(StoredItems(items, RNT, Exclusion.CAMERA, "ab" * 16, None))
     return stored, stored.read_items()
 
 
@@ -160,7 +163,7 @@ def configuration(folder: Path, step: int) -> Counts:
     def read(damaged: bytes) -> str:
         place.config.write_bytes(damaged)
         try:
-            found = read_config(place, facts)
+            found = read_config(place.config, facts)
         except DataError:
             return REFUSED
         assert found.determining() == determining
@@ -173,8 +176,8 @@ def configuration(folder: Path, step: int) -> Counts:
 def search_index(folder: Path, step: int) -> Counts:
     """All three files of a search index, one after the other; FAISS by itself would read damaged vectors."""
     vectors = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    names = [f"{row}" for row in range(6)]
-    built = SearchIndex.build(vectors, names, SUBSETS[:6], run="a-run", weights=None)
+    items = Items.of(seen(f"{row}", dict.fromkeys(SUBSETS[row], Path("a.jpg"))) for row in range(6))
+    built = SearchIndex.build(vectors, items, run="a-run", weights=None)
     built.write(folder)
     before = built.search(vectors[0], 6)
 
@@ -196,8 +199,9 @@ def search_index(folder: Path, step: int) -> Counts:
     return counts
 
 
-def _described(items: TestItems) -> str:
-    parts = (items.names, *vars(items.labels).values(), items.query, items.gallery)
+def _described(stored: StoredItems) -> str:
+    items = stored.items
+    parts = (items.names, *vars(items.labels).values(), items.sensors, items.roles)
     content = b"|".join(np.ascontiguousarray(part).tobytes() for part in parts)
-    rest = (items.exclusion, items.test_fingerprint, items.limit, dict(items.hashes))
+    rest = [getattr(stored, name) for name in vars(stored) if name != "items"]
     return hashlib.sha256(content + repr(rest).encode()).hexdigest()

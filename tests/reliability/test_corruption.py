@@ -120,7 +120,7 @@ def test_a_damaged_state_of_the_training_is_named(machine: Machine, tmp_path: Pa
     code, job = machine.run(results)
     assert code == 3, job.text
     assert "state.safetensors cannot be read" in job.text
-    assert "remove it to train anew" in job.text
+    assert "move it away to train anew" in job.text
     state.unlink()
     code, job = machine.run(results)
     assert code == 0, job.text

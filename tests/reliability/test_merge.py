@@ -1,21 +1,30 @@
 """Joining results folders: everything or nothing, and no choice between different numbers."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.progress import Silent
-from mdreid_bench.results.merge import merge
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.runs.merge import merge
+from mdreid_bench.weights.checkpoint import save_weights
+from protocols.protocol import Protocol
+from tests.evaluation.stored import store
 from tests.results.factory import make_record, metrics, query_values
 
 
 def _write(root: Path, record: Record) -> Path:
-    return _scope(root, record).write(record, query_values())
+    scope = _scope(root, record)
+    scope.write(record, query_values())
+    return scope.record_path(record.protocol)
 
 
 def _scope(root: Path, record: Record) -> Scope:
@@ -90,38 +99,99 @@ def test_damaged_files_are_named_and_nothing_is_copied(shards: tuple[Path, Path,
     assert _files(target.root) == {}
 
 
+def _trained(root: Path, name: str, value: float) -> TrainingFolder:
+    folder = TrainingFolder(root / "trained" / name)
+    linear = torch.nn.Linear(2, 1)
+    torch.nn.init.constant_(linear.weight, value)
+    save_weights(folder.weights, linear, {})
+    folder.log.write_text("{}\n")
+    return folder
+
+
+NAME = "msvr310-mdreid-s0-0123456789"
+
+
 def test_complete_embeddings_and_trainings_come_along(shards: tuple[Path, Path, Store]) -> None:
     first, second, target = shards
-    complete = _scope(first, make_record(protocol="R-to-N")).embeddings
+    complete = store(first, seed=5)
+    CellScorer(complete.facts, complete.scope)(complete.table, Protocol.parse("R-to-N"))
     partial = _scope(second, make_record(protocol="N-to-R", seed=3)).embeddings
-    for folder in (complete, partial):
-        folder.mkdir()
-        for name in ("R", "RNT"):
-            np.save(folder / f"{name}.npy", np.zeros((2, 3)))
-    (complete / "items.npz").write_bytes(b"table")
-    trained = TrainingFolder(first / "trained" / "msvr310-mdreid-s0-0123456789")
+    partial.mkdir()
+    for name in ("R", "RNT"):
+        np.save(partial / f"{name}.npy", np.zeros((2, 3)))
+    trained = _trained(first, NAME, 1)
     unfinished = TrainingFolder(second / "trained" / "msvr310-mdreid-s3-0123456789")
-    for training in (trained, unfinished):
-        training.path.mkdir(parents=True)
-        training.log.write_text("{}\n")
-    trained.weights.write_bytes(b"weights")
+    unfinished.path.mkdir(parents=True)
+    unfinished.log.write_text("{}\n")
     unfinished.state.write_bytes(b"state")
     merge([first, second], target, Silent())
     found = _files(target.root)
-    assert found["trained/msvr310-mdreid-s0-0123456789/weights.safetensors"] == b"weights"
+    assert found[f"trained/{NAME}/weights.safetensors"] == trained.weights.read_bytes()
     assert not [name for name in found if "s3-0123456789" in name]
-    assert len([name for name in found if name.endswith(".npy")]) == 2
+    assert len([name for name in found if name.endswith(".npy")]) == 7
+    assert {name: found[name] for name in _files(first)} == _files(first)
     assert not (_scope(target.root, make_record(protocol="N-to-R", seed=3)).embeddings).exists()
 
 
 def test_two_trainings_of_one_key_are_a_conflict(shards: tuple[Path, Path, Store]) -> None:
     first, second, target = shards
-    for root, content in ((first, b"one"), (second, b"two")):
-        training = TrainingFolder(root / "trained" / "msvr310-mdreid-s0-0123456789")
-        training.path.mkdir(parents=True)
-        training.weights.write_bytes(content)
+    for root, value in ((first, 1), (second, 2)):
+        _trained(root, NAME, value)
     with pytest.raises(DataError, match="hold different weights"):
         merge([first, second], target, Silent())
+    assert _files(target.root) == {}
+
+
+@pytest.mark.parametrize(
+    "kind", ["run.json", "config.yaml", "R-to-N.json", "R-to-N.npz", "items.npz", "NT.npy", "weights"]
+)
+@pytest.mark.parametrize("how", ["one byte", "another run's"])
+def test_nothing_is_copied_that_is_damaged_or_belongs_to_something_else(tmp_path: Path, kind: str, how: str) -> None:
+    source, target = tmp_path / "from", Store(tmp_path / "to")
+    for seed in (1, 2):
+        stored = store(source, seed, seed=seed)
+        CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-N"))
+        _trained(source, f"msvr310-mdreid-s{seed}-0123456789", seed)
+    own, other = sorted(source.rglob(f"{kind}*"))
+    content = bytearray(own.read_bytes())
+    content[len(content) // 3] ^= 1
+    own.write_bytes(content if how == "one byte" else other.read_bytes())
+    with pytest.raises(DataError, match="Nothing was merged because of") as caught:
+        merge([source], target, Silent())
+    assert str(own) in str(caught.value)
+    assert _files(target.root) == {}
+
+
+def test_a_file_that_changes_while_it_is_copied_is_noticed(
+    shards: tuple[Path, Path, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _, target = shards
+
+    def cut(origin: Path, copy: Path) -> None:
+        copy.write_bytes(origin.read_bytes()[:-1])
+
+    monkeypatch.setattr(shutil, "copyfile", cut)
+    with pytest.raises(DataError, match="changed while it was copied"):
+        merge([first], target, Silent())
+    assert _files(target.root) == {}
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_merged(
+    shards: tuple[Path, Path, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, target = shards
+    closed = _scope(second, make_record(protocol="N-to-R", seed=3)).path.parent
+    original = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self == closed:
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    done = merge([first, second], target, Silent())
+    assert done.unreadable == [f"{closed} cannot be read (Permission denied)"]
+    assert done.records == 2
 
 
 def test_folders_without_results_and_the_target_itself_are_refused(

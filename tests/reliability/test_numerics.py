@@ -61,7 +61,7 @@ def _trainer(
 ) -> Trainer:
     method = untrained(index, config)
     method.training_losses = Poison(method, steps, change)  # type: ignore[method-assign]
-    return Trainer(method, index, config, TrainingFolder(path), CPU, Silent(), on_nan)
+    return Trainer(method, index, config, TrainingFolder(path / "t"), CPU, Silent(), on_nan)
 
 
 def _steps_per_epoch(index: DatasetIndex, config: RunConfig, path: Path) -> int:
@@ -75,7 +75,7 @@ def test_a_loss_that_is_not_finite_is_named_with_step_images_and_checkpoint(
     steps = _steps_per_epoch(index, config, tmp_path)
     with pytest.raises(MdreidError) as caught:
         _trainer(index, config, tmp_path, {steps + 2}).run()
-    message, folder = str(caught.value), TrainingFolder(tmp_path)
+    message, folder = str(caught.value), TrainingFolder(tmp_path / "t")
     assert "The loss 'triplet' became nan at epoch 2, step 2 of single-classifier on msvr310" in message
     assert f"epoch 1 is kept in {folder.state}" in message
     assert "--on-nan skip" in message
@@ -115,7 +115,7 @@ def test_skipping_the_last_batch_equals_never_having_had_it(
 
     monkeypatch.setattr(IdentityBatches, "epoch", shorter)
     _trainer(index, config, tmp_path / "short", set()).run()
-    skipped, short = (TrainingFolder(tmp_path / name) for name in ("skip", "short"))
+    skipped, short = (TrainingFolder(tmp_path / name / "t") for name in ("skip", "short"))
     assert skipped.weights.read_bytes() == short.weights.read_bytes()
     first, second = (json.loads(line) for line in skipped.log.read_text().splitlines())
     (entry,) = first["skipped"]

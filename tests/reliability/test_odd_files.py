@@ -88,4 +88,4 @@ def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(tmp_path: Path) -> No
     scope.mkdir(parents=True)
     os.mkfifo(scope / "R-to-N.json")
     ((_, said),) = Store(tmp_path).records()
-    assert said == "is not a file"
+    assert said == "cannot be read (not a regular file)"

@@ -9,11 +9,13 @@ import pytest
 from mdreid_bench.cli.compare_command import CompareSession
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.report_command import ReportOptions, ReportSession
+from mdreid_bench.data.items import Items
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.results.merge import merge
 from mdreid_bench.results.store import Store
+from mdreid_bench.runs.merge import merge
+from mdreid_bench.search.gallery import seen
 from mdreid_bench.search.search_index import SearchIndex
-from protocols.modality import SUBSETS
+from protocols.modality import Modality
 from protocols.suites import resolve
 from tests.data.trees import Recorder
 from tests.evaluation.stored import store
@@ -29,7 +31,7 @@ def _evaluated(results: Path) -> None:
         changes: dict[str, Any] = {"method": method, "run_key": f"{seed:064x}", "config_key": f"{seed:064x}"}
         stored = store(results, seed, **changes)
         for setting in resolve(PROTOCOLS):
-            CellScorer(stored.facts, stored.scope)(stored.items, setting)
+            CellScorer(stored.facts, stored.scope)(stored.table, setting)
 
 
 def test_comparing_counts_its_comparisons(tmp_path: Path) -> None:
@@ -51,8 +53,8 @@ def test_merging_counts_what_it_compares_and_what_it_copies(tmp_path: Path) -> N
 def test_indexing_counts_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mdreid_bench.search.search_index._CHUNK", 7)
     vectors, recorder = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), Recorder()
-    names, sensors = [f"{row}" for row in range(20)], [SUBSETS[0]] * 20
-    built = SearchIndex.build(vectors, names, sensors, run="a-run", weights=None, reporter=recorder)
+    items = Items.of(seen(f"{row:02d}", {Modality.R: Path("a.jpg")}) for row in range(20))
+    built = SearchIndex.build(vectors, items, run="a-run", weights=None, reporter=recorder)
     assert recorder.totals == [20] == [recorder.done]
     assert built.vectors.ntotal == 20
     assert built.search(vectors[13], 20)[0].score == pytest.approx(float((vectors @ vectors[13]).max()))
@@ -73,9 +75,10 @@ def test_a_report_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixt
     put(tmp_path, study(suites=("all",)))
     for record in study(suites=("paper-matched",)):
         path = next(tmp_path.glob(f"runs/*{record.run_key[:10]}/full/{record.protocol}.json"))
-        query_values().write(path.with_suffix(".npz"))
+        digest = query_values().write(path.with_suffix(".npz"))
         path.unlink()
-        put(tmp_path, [record.model_copy(update={"per_query": path.with_suffix(".npz").name})])
+        stored = {"per_query": path.with_suffix(".npz").name, "per_query_digest": digest}
+        put(tmp_path, [record.model_copy(update=stored)])
     given = ReportOptions(published=False, html=True, out=tmp_path / "out", results=tmp_path)
     assert ReportSession(given, Console(Slow())).carry_out()
     said = capsys.readouterr().err

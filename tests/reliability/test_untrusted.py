@@ -29,7 +29,7 @@ from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
-from mdreid_bench.results.storage.hashes import canonical_hash
+from mdreid_bench.results.storage.hashes import canonical_hash, content_hash
 from mdreid_bench.results.store import Store
 from mdreid_bench.weights import checkpoint, weights_file
 from protocols.names import UnknownNameError
@@ -84,7 +84,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path, crater: Path) -> No
     with pytest.raises(DataError):
         folder.read_items()
     with pytest.raises(DataError):
-        QueryValues.read(tmp_path / "values.npz")
+        QueryValues.read(tmp_path / "values.npz", content_hash(tmp_path / "values.npz"))
     assert not crater.exists()
 
 

@@ -11,5 +11,13 @@ def make_facts(record: Record | None = None, **changes: Any) -> RunFacts:
     """Return facts that agree with a record."""
     source = record or make_record()
     shared = SharedFacts(**{name: getattr(source, name) for name in SharedFacts.model_fields})
-    fields: dict[str, Any] = {"shared": shared, "identities": 5, "cameras": 3, "training": "t", "weights": None}
+    fields: dict[str, Any] = {
+        "shared": shared,
+        "identities": 5,
+        "cameras": 3,
+        "sensors": "RNT",
+        "training": "t",
+        "weights": None,
+    }
+    fields["config"] = "d" * 64
     return RunFacts(**fields | changes)

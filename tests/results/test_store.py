@@ -1,12 +1,15 @@
 """Where runs lie, and that a bad file is named, not raised."""
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.store import RunFolder, RunId, Scope, Store, load_record
 from tests.results.factory import make_record, query_values
 
@@ -16,7 +19,9 @@ def scope_of(store: Store, record: Record) -> Scope:
 
 
 def put(store: Store, record: Record) -> Path:
-    return scope_of(store, record).write(record, query_values())
+    scope = scope_of(store, record)
+    scope.write(record, query_values())
+    return scope.record_path(record.protocol, record.average_precision, record.rerank)
 
 
 def test_the_folder_is_named_after_the_run(tmp_path: Path) -> None:
@@ -32,14 +37,15 @@ def test_a_record_is_read_back_and_names_its_per_query_file(tmp_path: Path) -> N
     store, record = Store(tmp_path), make_record(limit=200)
     path = put(store, record)
     assert path.relative_to(tmp_path) == Path("runs/msvr310-mdreid-tiny-s0-0000000000/limit-200/R-to-NT.json")
-    expected = record.model_copy(update={"per_query": "R-to-NT.npz"})
-    assert scope_of(store, record).read("R-to-NT") == expected
+    digest = content_hash(path.with_suffix(".npz"))
+    expected = record.model_copy(update={"per_query": "R-to-NT.npz", "per_query_digest": digest})
+    assert scope_of(store, record).believed("R-to-NT") == expected
     assert load_record(path) == expected
     assert list(store.records()) == [(path, expected)]
 
 
 def test_a_missing_record_is_none(tmp_path: Path) -> None:
-    assert scope_of(Store(tmp_path), make_record()).read("R-to-NT") is None
+    assert scope_of(Store(tmp_path), make_record()).believed("R-to-NT") is None
     assert list(Store(tmp_path).records()) == []
 
 
@@ -48,7 +54,7 @@ def test_the_two_average_precisions_lie_side_by_side(tmp_path: Path) -> None:
     trapezoid = make_record(average_precision="trapezoid")
     paths = [put(store, standard), put(store, trapezoid)]
     assert [path.name for path in paths] == ["R-to-NT.json", "R-to-NT.trapezoid.json"]
-    found = scope_of(store, standard).read("R-to-NT", "trapezoid")
+    found = scope_of(store, standard).believed("R-to-NT", "trapezoid")
     assert found is not None
     assert found.average_precision == "trapezoid"
 
@@ -69,7 +75,7 @@ def test_bad_files_are_named_and_the_others_are_still_read(tmp_path: Path) -> No
     assert isinstance(found[good], Record)
     assert found[cut] == "is not complete JSON"
     assert "changed after it was written" in str(found[edited])
-    with pytest.raises(DataError, match=r"N-to-N\.json is not complete JSON; delete it"):
+    with pytest.raises(DataError, match=r"N-to-N\.json is not complete JSON; run the cell again"):
         load_record(cut)
 
 
@@ -99,3 +105,56 @@ def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
     scope = Store(tmp_path).folder(RunId.of(record)).scope(5)
     with pytest.raises(ValueError, match="wrong place"):
         scope.write(record, query_values())
+
+
+def test_re_ranked_results_lie_beside_the_others_and_never_stand_for_them(tmp_path: Path) -> None:
+    store, plain = Store(tmp_path), make_record()
+    path = put(store, make_record(rerank="20-6-0.3"))
+    assert path.name == "R-to-NT.rerank-20-6-0.3.json"
+    assert scope_of(store, plain).believed("R-to-NT") is None
+    put(store, plain)
+    found = [scope_of(store, plain).believed("R-to-NT", rerank=rerank) for rerank in (None, "20-6-0.3")]
+    assert [record and record.rerank for record in found] == [None, "20-6-0.3"]
+    shutil.copy(path, path.with_name("R-to-NT.json"))
+    assert scope_of(store, plain).believed("R-to-NT") is None
+
+
+def test_a_record_whose_values_are_gone_or_others_is_not_believed(tmp_path: Path) -> None:
+    store, record = Store(tmp_path), make_record()
+    scope, path = scope_of(store, record), put(store, record)
+    values = path.with_suffix(".npz")
+    content = values.read_bytes()
+    values.unlink()
+    assert scope.believed("R-to-NT") is None
+    values.write_bytes(content[:-1] + b"x")
+    assert scope.believed("R-to-NT") is None
+    values.write_bytes(content)
+    assert scope.believed("R-to-NT") is not None
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    paths = [put(store, make_record(seed=seed)) for seed in (0, 1, 2)]
+    closed = {paths[0].parents[1], paths[1].parent}
+    original = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self in closed:
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    found = dict(store.records())
+    assert set(found) == {*closed, paths[2]}
+    assert isinstance(found[paths[2]], Record)
+    assert {found[path] for path in closed} == {"cannot be read (Permission denied)"}
+
+
+def test_records_of_before_are_named_as_such(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = put(store, make_record())
+    content = json.loads(path.read_text()) | {"schema_version": 2}
+    path.write_text(json.dumps(content))
+    assert dict(store.records())[path] == (
+        "has schema version 2 of an earlier mdreid-bench, which did not bind it to its files"
+    )

@@ -1,6 +1,8 @@
 """The FAISS index against the exact ranking, and on disk."""
 
 import builtins
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.search.search_index import Hit, SearchIndex
+from mdreid_bench.search.gallery import seen
+from mdreid_bench.search.search_index import Hit, SearchIndex, require_faiss
 from protocols.modality import SUBSETS
 
 
 def build(vectors: NDArray[np.float32], **options: Any) -> SearchIndex:
-    names = [f"{row:03d}" for row in range(len(vectors))]
-    available = [SUBSETS[row % len(SUBSETS)] for row in range(len(vectors))]
-    return SearchIndex.build(vectors, names, available, run="a-run", weights=None, **options)
+    paths = [dict.fromkeys(SUBSETS[row % len(SUBSETS)], Path("a.jpg")) for row in range(len(vectors))]
+    items = Items.of(seen(f"{row:03d}", images) for row, images in enumerate(paths))
+    return SearchIndex.build(vectors, items, run="a-run", weights=None, **options)
 
 
 def exact_search(gallery: NDArray[np.float32], query: NDArray[np.float32], k: int) -> tuple[Any, Any]:
@@ -98,11 +102,75 @@ def test_what_is_no_index_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no complete index"):
         SearchIndex.read(tmp_path / "nothing")
     built = build(np.eye(3, dtype=np.float32))
-    for name in ("vectors.faiss", "items.npz", "index.json"):
-        built.write(tmp_path / name)
-        (tmp_path / name / name).write_bytes(b"damaged")
+    for kind in ("vectors", "items", "index"):
+        built.write(tmp_path / kind)
+        (path,) = (tmp_path / kind).glob(f"{kind}*")
+        path.write_bytes(b"damaged")
         with pytest.raises(DataError, match="is damaged"):
-            SearchIndex.read(tmp_path / name)
+            SearchIndex.read(tmp_path / kind)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_old_index_stays_until_the_new_one_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation that changes a folder fails in turn, as on a full disk."""
+    old, new = build(np.eye(3, dtype=np.float32)), build(np.eye(4, dtype=np.float32))
+    old.write(tmp_path / "i")
+    before = _content(tmp_path / "i")
+    tried = 0
+    for name in ("replace", "rename", "fsync"):
+        original = getattr(os, name)
+        for allowed in range(8):
+            left = [allowed]
+
+            def failing(*arguments: Any, left: list[int] = left, original: Any = original, **more: Any) -> Any:
+                if not left[0]:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                left[0] -= 1
+                return original(*arguments, **more)
+
+            monkeypatch.setattr(os, name, failing)
+            try:
+                new.write(tmp_path / "i")
+                failed = ""
+            except DataError as error:
+                failed = str(error)
+            monkeypatch.undo()
+            tried += "No space left on device" in failed
+            assert SearchIndex.read(tmp_path / "i").facts.items in ((3, 4) if failed else (4,))
+            old.write(tmp_path / "i")
+            assert _content(tmp_path / "i") == before
+    assert tried > 8
+
+
+def test_a_file_that_faiss_did_not_write_whole_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(np.eye(3, dtype=np.float32)).write(tmp_path / "i")
+    before, faiss = _content(tmp_path / "i"), require_faiss()
+    original = faiss.write_index
+
+    def cut(vectors: Any, path: str) -> None:
+        original(vectors, path)
+        os.truncate(path, os.path.getsize(path) - 5)
+
+    monkeypatch.setattr(faiss, "write_index", cut)
+    with pytest.raises(DataError, match=r"vectors-new\.faiss was not written whole"):
+        build(np.eye(4, dtype=np.float32)).write(tmp_path / "i")
+    assert _content(tmp_path / "i") == before
+
+
+def test_files_of_another_index_are_refused(tmp_path: Path) -> None:
+    for number in (3, 4):
+        build(np.eye(number, dtype=np.float32)).write(tmp_path / str(number))
+    for kind in ("vectors", "items"):
+        (own,), (other,) = ((tmp_path / str(number)).glob(f"{kind}*") for number in (3, 4))
+        before = own.read_bytes()
+        own.write_bytes(other.read_bytes())
+        with pytest.raises(DataError, match="is damaged"):
+            SearchIndex.read(tmp_path / "3")
+        own.write_bytes(before)
+    SearchIndex.read(tmp_path / "3")
 
 
 def test_without_faiss_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

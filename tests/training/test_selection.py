@@ -45,7 +45,7 @@ def score_as_given(monkeypatch: pytest.MonkeyPatch, stop_after: int = 9) -> None
 
 
 def train(index: DatasetIndex, config: RunConfig, path: Path) -> TrainingFolder:
-    folder = TrainingFolder(path)
+    folder = TrainingFolder(path / "t")
     Trainer(_method(index, config), index, config, folder, CPU, Silent()).run()
     return folder
 
@@ -68,7 +68,7 @@ def test_the_best_epoch_is_kept_and_of_equals_the_later_one(
 
 
 def _weights_after(index: DatasetIndex, config: RunConfig, epoch: int, path: Path) -> dict[str, torch.Tensor]:
-    trainer = Trainer(_method(index, config), index, config, TrainingFolder(path), CPU, Silent())
+    trainer = Trainer(_method(index, config), index, config, TrainingFolder(path / "t"), CPU, Silent())
     for number in range(1, epoch + 1):
         trainer._epoch(number, lambda count=1, note="": None)
     return trainer.method.state_dict()
@@ -84,7 +84,7 @@ def test_an_interrupted_choice_is_continued(
         score_as_given(patch, stop_after=3)
         with pytest.raises(StopError):
             train(planted, best, tmp_path / "parts")
-    assert TrainingFolder(tmp_path / "parts").best.exists()
+    assert TrainingFolder(tmp_path / "parts" / "t").best.exists()
     with monkeypatch.context() as patch:
         score_as_given(patch)
         assert train(planted, best, tmp_path / "parts").weights.read_bytes() == whole

@@ -14,6 +14,7 @@ from mdreid_bench.config.schema import MemoryConfig, RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.models.method import Encoded, Method, TrainingBatch
+from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.results.trained import TrainingFolder
 from tests.support import build, small_config, training_batch
 from tests.training.test_forward import SEPARABLE, _forward, _label
@@ -68,7 +69,7 @@ def test_training_in_pieces_ends_at_the_same_weights(planted: DatasetIndex, tmp_
         before = copy.deepcopy(trainer.method.state_dict())
         trainer.run()
         weights.append(trainer.method.state_dict())
-        logs.append([json.loads(line)["losses"] for line in TrainingFolder(path).log.read_text().splitlines()])
+        logs.append([json.loads(line)["losses"] for line in TrainingFolder(path / "t").log.read_text().splitlines()])
     assert any((value - before[entry]).abs().max() > 1e-3 for entry, value in weights[0].items())
     torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=1e-5)
     for one, other in zip(*logs, strict=True):
@@ -80,7 +81,7 @@ def test_a_bad_gradient_is_traced_to_its_loss_in_pieces(
 ) -> None:
     trainer = _trainer(planted, _with(config, memory={"micro_batch": 2, "checkpointing": True}), tmp_path)
     method = trainer.method
-    assert method.separable()
+    assert isinstance(method, SeparableMethod)
     original = method.losses
 
     def steep(represented: Encoded, identity: Tensor) -> dict[str, Tensor]:

@@ -27,12 +27,12 @@ def _method(index: DatasetIndex, config: RunConfig) -> Method:
 
 
 def _trainer(index: DatasetIndex, config: RunConfig, path: Path) -> Trainer:
-    return Trainer(_method(index, config), index, config, TrainingFolder(path), CPU, Silent())
+    return Trainer(_method(index, config), index, config, TrainingFolder(path / "t"), CPU, Silent())
 
 
 def _train(index: DatasetIndex, config: RunConfig, path: Path) -> bytes:
     _trainer(index, config, path).run()
-    return TrainingFolder(path).weights.read_bytes()
+    return TrainingFolder(path / "t").weights.read_bytes()
 
 
 def _with(config: RunConfig, **sections: dict[str, Any]) -> RunConfig:
@@ -72,7 +72,7 @@ def test_resumed_training_equals_an_uninterrupted_one(
     with pytest.raises(_StopError):
         _train(planted, config, tmp_path / "parts")
     monkeypatch.setattr(Trainer, "_save", original)
-    folder = TrainingFolder(tmp_path / "parts")
+    folder = TrainingFolder(tmp_path / "parts" / "t")
     assert folder.state.exists()
     assert not folder.weights.exists()
     assert _train(planted, config, tmp_path / "parts") == whole
@@ -83,10 +83,10 @@ def test_resumed_training_equals_an_uninterrupted_one(
 
 def test_log_names_every_loss(planted: DatasetIndex, config: RunConfig, tmp_path: Path) -> None:
     _train(planted, config, tmp_path)
-    entry = json.loads(TrainingFolder(tmp_path).log.read_text().splitlines()[-1])
+    entry = json.loads(TrainingFolder(tmp_path / "t").log.read_text().splitlines()[-1])
     assert set(entry["losses"]) >= {"identity", "triplet", "orthogonality", "discrepancy"}
     assert entry["steps"] >= 1
-    _, facts = read(TrainingFolder(tmp_path).weights)
+    _, facts = read(TrainingFolder(tmp_path / "t").weights)
     assert (facts["epoch"], facts["selection"], facts["synthetic"]) == (3, "last-epoch", planted.synthetic)
 
 
@@ -106,7 +106,7 @@ def test_a_truncated_state_is_refused_by_name(
 ) -> None:
     trainer = _trainer(planted, config, tmp_path)
     trainer._save(1)
-    state = TrainingFolder(tmp_path).state
+    state = TrainingFolder(tmp_path / "t").state
     state.write_bytes(state.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"state\.safetensors cannot be read"):
         _trainer(planted, config, tmp_path).run()

@@ -12,8 +12,8 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.drawing import figure, save
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.variants import PERCENT, Variant
-from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import read_values
 from protocols.suites import suite
 
 DEPTH = 50
@@ -40,19 +40,19 @@ class CurveFigure:
     notes: tuple[str, ...]
 
 
-def curve_figure(group: Group, per_query: Locate) -> CurveFigure | None:
+def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
     """Draw the protocols of the paper's matched and mismatched tables; None when no values of queries are stored.
 
     Args:
         group: what was measured.
-        per_query: gives the file with the values of the queries of a record.
+        place: gives the path of a record.
     """
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     lost: list[str] = []
     for protocol in map(str, (*suite("paper-matched"), *suite("paper-mismatched"))):
         for variant in group.variants:
             try:
-                curve = _curve(variant, protocol, per_query)
+                curve = _curve(variant, protocol, place)
             except DataError as error:
                 lost.append(f"{variant.label}, {protocol} is not drawn: {error}")
             else:
@@ -78,12 +78,12 @@ def expected_cmc(first_hit_rank: NDArray[np.floating], depth: int = DEPTH) -> ND
     return np.asarray(hits / len(ranks) if len(ranks) else np.full(depth, np.nan), dtype=np.float64)
 
 
-def _curve(variant: Variant, protocol: str, per_query: Locate) -> NDArray[np.float64] | None:
+def _curve(variant: Variant, protocol: str, place: Locate) -> NDArray[np.float64] | None:
     """Return the mean over the seeds, in percent; None when the protocol was not run or kept no values."""
     records = [record for record in variant.records.get(protocol, ()) if record.per_query]
     if not records:
         return None
-    curves = [expected_cmc(QueryValues.read(per_query(record)).metrics.first_hit_rank) for record in records]
+    curves = [expected_cmc(read_values(place(record), record).metrics.first_hit_rank) for record in records]
     return np.asarray(PERCENT * np.mean(curves, axis=0), dtype=np.float64)
 
 

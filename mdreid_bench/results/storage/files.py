@@ -5,8 +5,8 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 SMALL = 4 << 20
 """Largest description that is read whole: a record, a configuration, the facts of a run."""
@@ -15,14 +15,14 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 _held: set[int] = set()
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading; links are followed.
 
     Raises:
         FileNotFoundError: when it is not there.
         OSError: when it cannot be opened, or is a device, a pipe or a folder, which might never end.
     """
-    return os.fdopen(_open(path, os.O_RDONLY), "rb")
+    return BufferedReader(FileIO(_open(path, os.O_RDONLY)))
 
 
 def read_regular(path: Path, limit: int = SMALL) -> bytes:
