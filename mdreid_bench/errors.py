@@ -1,5 +1,7 @@
 """Errors that a user can cause: one sentence each, an exit code, no traceback."""
 
+import errno
+
 from protocols.names import UnknownNameError
 
 _TOO_LARGE = ("out of memory", "can't allocate memory", "not enough memory")
@@ -31,6 +33,13 @@ def expected(error: Exception) -> MdreidError:
         return UsageError(str(error))
     if isinstance(error, OSError) and error.filename is not None:
         return DataError(f"Cannot use {error.filename}: {error.strerror}.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"A disk is full ({error.strerror}); make room and run the same command again.")
+    if "DataLoader worker" in str(error):
+        return MdreidError(
+            "A process that reads images has died, which happens when memory is short; read them in this one with "
+            "--set data.workers=0."
+        )
     if is_out_of_memory(error):
         return MdreidError(
             "There is too little memory; use smaller batches with --batch-size and --set evaluation.batch_size=8, "
@@ -41,7 +50,7 @@ def expected(error: Exception) -> MdreidError:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that a device or the machine has no memory left."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _TOO_LARGE)
 

@@ -59,11 +59,17 @@ class Ranks:
         """Meet the processes that the environment tells of; without such, this process is alone.
 
         Raises:
-            UsageError: when there are more processes on this machine than GPUs.
+            UsageError: when the environment does not say where to meet, or there are more processes on this machine
+                than GPUs.
         """
         rank, size = launched()
         if size == 1:
             return cls()
+        if not os.environ.get("MASTER_PORT", "").isdecimal():
+            raise UsageError(
+                f"The environment speaks of {size} processes and MASTER_ADDR, but MASTER_PORT is not a number; start "
+                "them with torchrun, which sets it, or unset MASTER_ADDR to work in one process."
+            )
         if device.type == "cuda":
             local = int(os.environ.get("LOCAL_RANK", "0"))
             if local >= torch.cuda.device_count():

@@ -1,5 +1,6 @@
 """The frame of the command line: help, errors, exit codes."""
 
+import errno
 import os
 import re
 import signal
@@ -100,6 +101,11 @@ def test_an_unknown_option_exits_2() -> None:
         (MdreidError("It failed."), 1),
         (UnknownNameError("protocol", "x", ["R-to-N"]), 2),
         (PermissionError(13, "Permission denied", "/data/x"), 3),
+        (OSError(errno.ENOSPC, "No space left on device"), 3),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1),
+        (MemoryError(), 1),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), 1),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -112,6 +118,7 @@ def test_expected_errors_are_one_line_and_an_exit_code(
     assert done.stdout == ""
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
+    assert "should not happen" not in done.stderr
 
 
 def test_a_bug_is_one_line_that_tells_how_to_see_more(monkeypatch: pytest.MonkeyPatch) -> None:

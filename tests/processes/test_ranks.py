@@ -248,8 +248,20 @@ def test_what_launchers_say(
     assert launched() == expected
 
 
+@pytest.mark.parametrize("port", [None, "", "x"])
+def test_a_missing_port_is_named(port: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    if port is not None:
+        monkeypatch.setenv("MASTER_PORT", port)
+    with pytest.raises(UsageError, match="MASTER_PORT is not a number; start them with torchrun"):
+        Ranks.join(CPU)
+
+
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"MASTER_ADDR": "host", "RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "2"}.items():
+    known = {"MASTER_ADDR": "host", "MASTER_PORT": "1", "RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "2"}
+    for name, value in known.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match="Process 2 of this machine finds only 2 CUDA devices"):
