@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from protocols.arrays import Counts, FloatArray
 from protocols.exclusion import Exclusion, Labels
 from protocols.relevance import Relevance
+from protocols.reranking import RerankedDistances, Reranking
 from protocols.rivals import rivals_of
 from protocols.scoring import (
     TILE_QUERIES,
@@ -82,9 +83,10 @@ def rank_embeddings(
     exclusion: Exclusion,
     *,
     cmc: CMC = "items",
+    reranking: Reranking | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Ranking:
-    """Rank by inner products; see ``rank``.
+    """Rank by inner products, or by what k-reciprocal re-ranking makes of them; see ``rank``.
 
     They are computed chunk by chunk, or at once where all of them take at most half of the memory budget. The gallery
     is read once for each chunk of queries, block by block, so a memory-mapped one may be larger than memory.
@@ -96,6 +98,7 @@ def rank_embeddings(
         gallery: labels of the ng gallery items.
         exclusion: which gallery items a query must not see.
         cmc: see ``rank``.
+        reranking: its parameters; None ranks by the inner products themselves.
         memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken, and the
             tiles of one matrix product come on top.
 
@@ -104,6 +107,14 @@ def rank_embeddings(
         ValueError: when the shapes do not fit each other or the labels.
     """
     check_labelled(query_embeddings, gallery_embeddings, query, gallery)
+    relevance = Relevance(query, gallery, exclusion)
+    if reranking is not None:
+        distances = RerankedDistances(query_embeddings, gallery_embeddings, reranking, memory_budget // 2)
+
+        def load_reranked(start: int, stop: int, keys: FloatArray) -> None:
+            keys[...] = distances.of(start, stop)
+
+        return _rank_chunks(load_reranked, np.dtype(np.float64), relevance, cmc, memory_budget // 2)
     total = len(query) * len(gallery) * np.dtype(np.float32).itemsize
     if 2 * total <= memory_budget:
         scores = np.empty((len(query), len(gallery)), dtype=np.float32)
@@ -115,7 +126,6 @@ def rank_embeddings(
         check_finite(keys, first_query=start)
         np.negative(keys, out=keys)
 
-    relevance = Relevance(query, gallery, exclusion)
     return _rank_chunks(load, np.dtype(np.float32), relevance, cmc, memory_budget)
 
 
