@@ -1,6 +1,6 @@
 """From a ranking to one value per query and metric, and from those to the figures of a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -131,3 +131,52 @@ def evaluate(ranking: Ranking, average_precision: AveragePrecision = "standard")
         tied_positives=ranking.tied_positives,
         items=ranking.items,
     )
+
+
+def mean_of_trials(trials: Sequence[PerQuery]) -> Metrics:
+    """Average the figures of several trials, each of which counts the same; those of one trial are its own.
+
+    A query counts as left out if it has no valid positive in any trial.
+
+    Args:
+        trials: at least one; all of the same queries in the same order.
+
+    Raises:
+        NoValidQueryError: when a trial has no valid query.
+        ValueError: when the trials differ in their number of queries, or there is none.
+    """
+    if not trials or len({len(trial) for trial in trials}) > 1:
+        raise ValueError(
+            f"trials of the same queries are averaged, not of {[len(trial) for trial in trials]} queries"
+        )
+    summaries = [trial.summary() for trial in trials]
+    valid = np.any([trial.valid for trial in trials], axis=0)
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(summary, name) for summary in summaries]))
+
+    return Metrics(
+        mAP=mean("mAP"),
+        rank1=mean("rank1"),
+        rank5=mean("rank5"),
+        rank10=mean("rank10"),
+        mINP=mean("mINP"),
+        queries=int(valid.sum()),
+        left_out=int((~valid).sum()),
+    )
+
+
+def values_over_trials(trials: Sequence[Values]) -> Values:
+    """Average one metric of each query over the trials in which it has a value, for ``bootstrap.interval``.
+
+    Their mean over the queries is that of ``mean_of_trials`` where every trial leaves out the same queries.
+
+    Args:
+        trials: ``(nq,)`` each, NaN where a query has no valid positive.
+
+    Returns:
+        ``(nq,)``; NaN for a query without a value in any trial, and the very values of a single trial.
+    """
+    values = np.stack(trials)
+    counts = (~np.isnan(values)).sum(axis=0)
+    return np.where(counts > 0, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)

@@ -4,10 +4,12 @@ from typing import cast
 import numpy as np
 import pytest
 
-from protocols.evaluation import AveragePrecision, NoValidQueryError, evaluate
+from protocols.bootstrap import interval
+from protocols.evaluation import AveragePrecision, NoValidQueryError, evaluate, mean_of_trials, values_over_trials
 from protocols.exclusion import Exclusion, Labels
 from protocols.names import UnknownNameError
 from protocols.ranking import rank
+from tests.protocols.cases import large_case
 
 ZEROS = np.zeros(4, dtype=np.int64)
 GALLERY = Labels(np.array([1, 2, 1, 3]), ZEROS, ZEROS)
@@ -58,3 +60,35 @@ def test_results_cannot_be_changed() -> None:
     summary = evaluate(rank(SCORES, QUERY, GALLERY, Exclusion.NONE)).summary()
     with pytest.raises(FrozenInstanceError):
         summary.mAP = 1.0  # type: ignore[misc]
+
+
+def test_one_trial_is_averaged_to_itself_bit_for_bit() -> None:
+    case = large_case(seed=9)
+    trial = evaluate(case.rank())
+    assert mean_of_trials([trial]) == trial.summary()
+    values = values_over_trials([trial.ap])
+    assert values.tobytes() == trial.ap.tobytes()
+    assert interval(values, case.query.identity) == interval(trial.ap, case.query.identity)
+
+
+def test_trials_are_averaged_by_hand() -> None:
+    rank_of = {
+        trial: rank(SCORES[:, trial], QUERY, GALLERY.take(trial), Exclusion.NONE) for trial in [(0, 1), (2, 3)]
+    }
+    first, second = (evaluate(ranking) for ranking in rank_of.values())
+    np.testing.assert_allclose(first.ap, [1, 1 / 2, np.nan])
+    np.testing.assert_allclose(second.ap, [1 / 2, np.nan, np.nan])
+    np.testing.assert_allclose(values_over_trials([first.ap, second.ap]), [3 / 4, 1 / 2, np.nan])
+    mean = mean_of_trials([first, second])
+    assert mean.mAP == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert mean.rank1 == pytest.approx((1 / 2 + 0) / 2)
+    assert (mean.queries, mean.left_out) == (2, 1)
+
+
+def test_trials_of_other_queries_or_none_are_refused() -> None:
+    trial = evaluate(rank(SCORES, QUERY, GALLERY, Exclusion.NONE))
+    shorter = evaluate(rank(SCORES[:2], QUERY.take([0, 1]), GALLERY, Exclusion.NONE))
+    with pytest.raises(ValueError, match="same queries"):
+        mean_of_trials([trial, shorter])
+    with pytest.raises(ValueError, match="same queries"):
+        mean_of_trials([])
