@@ -12,6 +12,7 @@ from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emph
 from mdreid_bench.report.variants import Variant
 
 SYNTHETIC = f"{NOT_APPLICABLE}: what synthetic data give has no meaningful difference to a published figure"
+RERANKED = f"{NOT_APPLICABLE}: the published figures are without re-ranking"
 LIMITED = f"{NOT_APPLICABLE}: measured on a part of the test set"
 
 
@@ -120,6 +121,8 @@ def _difference(group: Group, printed: Printed | None, quantity: Quantity, ours:
         return Missing(SYNTHETIC)
     if group.limit is not None:
         return Missing(LIMITED)
+    if group.reranked:
+        return Missing(RERANKED)
     return Number(ours.value - reference, signed=True, origin=f"ours {ours.value:.4f} minus {reference:.4f}")
 
 

@@ -1,12 +1,12 @@
 """What methods cost: parameters, multiply-adds, extraction and retrieval time."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mdreid_bench.report import remarks
-from mdreid_bench.report.groups import Group
+from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.origin import origin
 from mdreid_bench.report.printed import NO_FIGURE, printed_decimals
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
@@ -30,7 +30,6 @@ TIMING = (
 NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
 _TIMED_PROTOCOL = "RNT-to-RNT"
-Locate = Callable[[Record], Path]
 
 
 @dataclass(frozen=True)

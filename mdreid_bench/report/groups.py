@@ -1,15 +1,19 @@
 """Which records may share a table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from mdreid_bench.models.mdreid.ablation import is_ablated
+from mdreid_bench.report.origin import reranking
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.variants import Variant, group_variants
 from mdreid_bench.results.schema import Record
 from protocols.modality import Modality
 
+Locate = Callable[[Record], Path]
+"""Gives the path of what is stored of a record."""
 PAPER_ORDER = ("rgbnt201", "rgbnt100", "msvr310")
 
 
@@ -18,7 +22,7 @@ class Group:
     """Records of one dataset that are alike in all that makes numbers comparable, but perhaps in the images.
 
     Attributes:
-        records: at least one; all share dataset, kind of data, limit and form of average precision.
+        records: at least one; all share dataset, kind of data, limit, form of average precision and re-ranking.
     """
 
     records: Sequence[Record]
@@ -38,6 +42,11 @@ class Group:
         """The ``--limit`` in force."""
         return self.records[0].limit
 
+    @property
+    def reranked(self) -> bool:
+        """Whether the galleries were re-ranked after the comparison."""
+        return self.records[0].rerank is not None
+
     @cached_property
     def sensors(self) -> Modality:
         """The sensors that the data set has."""
@@ -51,6 +60,8 @@ class Group:
             marks.append(f"limit {self.limit}")
         if self.records[0].average_precision != "standard":
             marks.append(f"{self.records[0].average_precision} AP")
+        if self.reranked:
+            marks.append(reranking(self.records[0]))
         return marks
 
     @property
@@ -79,14 +90,14 @@ class Group:
 
 def group_records(records: Iterable[Record]) -> list[Group]:
     """Group records: real data first, datasets in the order of the paper, full test sets before limited ones."""
-    groups: dict[tuple[str, str, int | None, str], list[Record]] = {}
+    groups: dict[tuple[str, str, int | None, str, str], list[Record]] = {}
     for record in records:
-        key = (record.data_kind, record.dataset, record.limit, record.average_precision)
+        key = (record.data_kind, record.dataset, record.limit, record.average_precision, record.rerank or "")
         groups.setdefault(key, []).append(record)
     return [Group(groups[key]) for key in sorted(groups, key=_rank)]
 
 
-def _rank(key: tuple[str, str, int | None, str]) -> tuple[object, ...]:
-    kind, dataset, limit, average_precision = key
+def _rank(key: tuple[str, str, int | None, str, str]) -> tuple[object, ...]:
+    kind, dataset, limit, *form = key
     place = PAPER_ORDER.index(dataset) if dataset in PAPER_ORDER else len(PAPER_ORDER)
-    return (kind, place, dataset, limit is not None, -(limit or 0), average_precision)
+    return (kind, place, dataset, limit is not None, -(limit or 0), *form)

@@ -1,5 +1,6 @@
 """Where numbers come from, in words: for one cell, and for all of a table."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mdreid_bench.results.schema import Provenance, Record
@@ -14,6 +15,9 @@ SELECTIONS = {
 
 USUAL_PRECISION = "fp32"
 """Numeric type of embeddings that goes without saying."""
+
+
+_RERANKING = ("k1", "k2", "lambda")
 
 
 def origin(records: Sequence[Record]) -> str:
@@ -34,9 +38,19 @@ def origin(records: Sequence[Record]) -> str:
     ]
     if first.precision != USUAL_PRECISION:
         parts.insert(4, f"embeddings computed in {first.precision}")
+    if first.rerank:
+        parts.insert(4, reranking(first))
     if first.limit is not None:
         parts.insert(1, f"limit {first.limit}")
     return "; ".join(parts)
+
+
+def reranking(record: Record) -> str:
+    """Return ``re-ranked k1=20, k2=6, lambda=0.3``; nothing for a record without re-ranking."""
+    numbers = re.split("[-,_]", record.rerank or "")
+    if len(numbers) == 3:
+        return f"re-ranked {', '.join(f'{name}={number}' for name, number in zip(_RERANKING, numbers, strict=True))}"
+    return f"re-ranked {record.rerank}" if record.rerank else ""
 
 
 def sizes(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, dates, hardware, sizes
+from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, dates, hardware, reranking, sizes
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat
 from mdreid_bench.results.schema import Record
@@ -11,10 +11,11 @@ INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by
 
 
 def data_mark(record: Record) -> str:
-    """Return the mark that a title carries when the data are not the full published ones; may be empty."""
+    """Return what a title says when the data are not the full published ones, or re-ranked; may be empty."""
     marks = ["synthetic data"] if record.data_kind == "synthetic" else []
     if record.limit is not None:
         marks.append(f"limit {record.limit}")
+    marks += [reranking(record)] if record.rerank else []
     return f" ({', '.join(marks)})" if marks else ""
 
 
@@ -22,7 +23,7 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
     """Describe the data and what all variants share.
 
     Args:
-        variants: at least one; they share dataset, kind of data and limit.
+        variants: at least one; they share dataset, kind of data, limit, form of AP and re-ranking.
         unit: a sentence on the unit of the numbers; may be empty.
     """
     record = variants[0].example
@@ -35,6 +36,8 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
         sentences.append(f"At most {record.limit} test triplets (--limit {record.limit}).")
     if record.average_precision == "trapezoid":
         sentences.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
+    if record.rerank:
+        sentences.append(f"All methods {reranking(record)}: k-reciprocal re-ranking, Zhong et al. 2017.")
     sentences.append(_data(variants))
     setups = {_setup(variant) for variant in variants}
     if len(setups) == 1:

@@ -26,13 +26,13 @@ class Absent:
 def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list[Table]:
     """Build the tables of a run; datasets, protocols and methods keep the order of the records.
 
-    Records on different data (real or synthetic, another limit, another test fingerprint) or with another average
-    precision never share a table.
+    Records on different data (real or synthetic, another limit, another test fingerprint), with another average
+    precision or another re-ranking never share a table.
     """
     settings: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        key = (record.dataset, record.data_kind, record.limit, record.test_fingerprint, record.average_precision)
-        settings.setdefault(key, []).append(record)
+        data = (record.dataset, record.data_kind, record.limit, record.test_fingerprint)
+        settings.setdefault((*data, record.average_precision, record.rerank), []).append(record)
     tables = []
     for group in settings.values():
         gaps = [gap for gap in absent if gap.dataset == group[0].dataset]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.ablation import ablation_tables
-from mdreid_bench.report.cost import Locate, cost_table
+from mdreid_bench.report.cost import cost_table
 from mdreid_bench.report.grid import grid_tables, has_grid
-from mdreid_bench.report.groups import Group
+from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,6 +141,39 @@ def test_bad_records_are_named_and_skipped_and_the_rest_is_reported(tmp_path: Pa
         assert any(str(path) in line and reason in line and "skipped" in line for line in warnings)
     assert (tmp_path / "out" / "missing.tex").is_file()
     assert "0.99" not in (tmp_path / "out" / "main.tex").read_text(encoding="utf-8")
+
+
+def test_a_run_folder_that_cannot_be_read_is_named_and_the_rest_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, study(["mdreid"], seeds=(0,)))
+    closed = put(tmp_path, study(["single-classifier"], seeds=(0,)))[0].parents[1]
+    original = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self == closed:
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    done = report(tmp_path, "--suite", "missing", "--no-published")
+    assert done.exit_code == 1
+    assert f"Warning: {closed} cannot be read (Permission denied); it is skipped." in done.stderr
+    assert "single-classifier" not in done.stdout
+    assert "mdreid" in done.stdout
+
+
+def test_re_ranked_records_are_files_and_tables_of_their_own(tmp_path: Path) -> None:
+    put(tmp_path, study(["mdreid"], suites=["paper-matched"], seeds=(0,)))
+    put(tmp_path, study(["mdreid"], suites=["paper-matched"], seeds=(1,), rerank="20-6-0.3"))
+    done = report(tmp_path, "--no-published")
+    assert done.exit_code == 0
+    titles = [line for line in done.stdout.splitlines() if line.startswith("Matched: all three sensors")]
+    assert [title.partition("rgbnt201 ")[2] for title in titles] == [
+        "(synthetic)",
+        "(synthetic, re-ranked k1=20, k2=6, lambda=0.3)",
+    ]
+    assert "±" not in done.stdout
 
 
 def test_with_bad_records_alone_there_is_nothing_to_report(tmp_path: Path) -> None:

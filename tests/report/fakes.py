@@ -65,7 +65,9 @@ def put(root: Path, records: Iterable[Record]) -> list[Path]:
     store, paths = Store(root), []
     for record in records:
         path = (
-            store.folder(RunId.of(record)).scope(record.limit).record_path(record.protocol, record.average_precision)
+            store.folder(RunId.of(record))
+            .scope(record.limit)
+            .record_path(record.protocol, record.average_precision, record.rerank)
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(encode(record), indent=2), encoding="utf-8")

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.report.figures.cmc import curve_figure, expected_cmc
+from mdreid_bench.report.figures.cmc import curve_figure, drawn_protocols, expected_cmc
 from mdreid_bench.report.figures.drawing import save_files
 from mdreid_bench.report.figures.tables import heat_map, sweep_curve
 from mdreid_bench.report.groups import group_records
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
+from protocols.modality import RNT, Modality
 from tests.report.fakes import cell
 from tests.report.samples import shaded_table
 from tests.results.factory import query_values
@@ -44,6 +45,13 @@ def test_a_figure_has_a_panel_for_each_protocol_with_values(tmp_path: Path) -> N
     assert "synthetic" in figure.title
     shown = words(figure.svg)
     assert [name for name in (*names, "RT-to-N") if name in shown] == list(names)
+
+
+def test_data_sets_with_other_sensors_have_curves_of_their_own_protocols() -> None:
+    assert list(map(str, drawn_protocols(Modality.R | Modality.T))) == ["RT-to-RT", "R-to-T", "T-to-R"]
+    assert drawn_protocols(Modality(0)) == ()
+    assert drawn_protocols(RNT) == drawn_protocols(RNT | Modality.D)
+    assert len(drawn_protocols(RNT)) == 5
 
 
 def test_lost_values_are_named_and_the_rest_is_drawn(tmp_path: Path) -> None:

@@ -78,7 +78,13 @@ def test_a_set_up_that_differs_between_methods_is_noted_for_each() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"data_kind": "real"}, {"limit": 5}, {"test_fingerprint": "e" * 12}, {"average_precision": "trapezoid"}],
+    [
+        {"data_kind": "real"},
+        {"limit": 5},
+        {"test_fingerprint": "e" * 12},
+        {"average_precision": "trapezoid"},
+        {"rerank": "20-6-0.3"},
+    ],
 )
 def test_numbers_that_cannot_be_compared_never_share_a_table(changes: dict[str, object]) -> None:
     assert len(run_tables([make_record(), make_record(**OTHER, **changes)])) == 2
@@ -87,6 +93,14 @@ def test_numbers_that_cannot_be_compared_never_share_a_table(changes: dict[str, 
 def test_trapezoid_average_precision_is_said() -> None:
     (table,) = run_tables([make_record(average_precision="trapezoid")])
     assert "trapezoid" in table.caption
+
+
+def test_re_ranking_is_said_in_title_and_caption_and_never_averaged() -> None:
+    plain, reranked = run_tables([make_record(), make_record(seed=1, rerank="20-6-0.3")])
+    assert plain.title == "msvr310 R-to-NT (synthetic data)"
+    assert reranked.title == "msvr310 R-to-NT (synthetic data, re-ranked k1=20, k2=6, lambda=0.3)"
+    assert "re-ranked k1=20, k2=6, lambda=0.3" in reranked.caption
+    assert number(reranked.rows[0][1]).spread is None
 
 
 def test_variants_of_a_method_are_rows_of_their_own_named_by_what_differs() -> None:

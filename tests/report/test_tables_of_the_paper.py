@@ -5,15 +5,22 @@ from collections.abc import Iterable
 
 import pytest
 
-from mdreid_bench.report.comparison import LIMITED, SYNTHETIC
+from mdreid_bench.report.comparison import LIMITED, RERANKED, SYNTHETIC
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.quantities import average
+from mdreid_bench.report.render.csv import render_csv
+from mdreid_bench.report.render.html import render_html_table
+from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.markdown import render_markdown
+from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Emphasis, Label, Missing, Number, Table
 from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
 from protocols.suites import suite as named_suite
 from tests.report.fakes import FULL, cell, study
+
+WORDS = "re-ranked k1=20, k2=6, lambda=0.3"
 
 
 def build(group: Group, suite: str, published: bool = True, methods: Iterable[str] = ()) -> list[Table]:
@@ -59,6 +66,20 @@ def test_a_part_of_the_test_set_has_no_difference() -> None:
     (row,) = rows(table, "mdreid")
     assert row["mAP difference"] == Missing(LIMITED)
     number(row["mAP ours (limit 50)"])
+
+
+def test_re_ranked_records_have_tables_of_their_own_without_a_difference() -> None:
+    plain, reranked = group_records([*study(data_kind="real", rerank="20-6-0.3"), *study(data_kind="real")])
+    assert [group.title for group in (plain, reranked)] == ["rgbnt201", f"rgbnt201 ({WORDS})"]
+    (table,) = build(reranked, "paper-matched")
+    (row,) = rows(table, "mdreid")
+    assert row["mAP difference"] == Missing(RERANKED)
+    assert WORDS in number(row[f"mAP ours ({WORDS})"]).origin
+    for text in (table.title, table.caption, render_markdown(table), render_csv([table]), render_html_table(table)):
+        assert WORDS in text
+    assert WORDS in render_latex([Section("paper-matched", (table,))])
+    (untouched,) = build(plain, "paper-matched")
+    assert "re-ranked" not in render_csv([untouched])
 
 
 def test_methods_of_the_paper_that_were_not_run_are_dashes() -> None:

@@ -1,19 +1,20 @@
 """CMC curves: the share of queries whose first hit is among the best k."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.drawing import figure, save
-from mdreid_bench.report.groups import Group
+from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.variants import PERCENT, Variant
-from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import read_values
+from protocols.modality import RNT, Modality
+from protocols.protocol import Protocol
 from protocols.suites import suite
 
 DEPTH = 50
@@ -22,7 +23,6 @@ TIES = (
     "CMC at k is the share of queries whose first hit stands at rank k or better; a first hit tied with other items "
     "counts at its expected rank."
 )
-Locate = Callable[[Record], Path]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CurveFigure:
 
 
 def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
-    """Draw the protocols of the paper's matched and mismatched tables; None when no values of queries are stored.
+    """Draw the protocols of :func:`drawn_protocols`; None when no values of queries are stored.
 
     Args:
         group: what was measured.
@@ -49,7 +49,7 @@ def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
     """
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     lost: list[str] = []
-    for protocol in map(str, (*suite("paper-matched"), *suite("paper-mismatched"))):
+    for protocol in map(str, drawn_protocols(group.sensors)):
         for variant in group.variants:
             try:
                 curve = _curve(variant, protocol, place)
@@ -61,6 +61,17 @@ def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
     if not panels:
         return None
     return CurveFigure(f"CMC, {group.title}", _draw(panels, group.title), (TIES, *lost))
+
+
+def drawn_protocols(sensors: Modality) -> tuple[Protocol, ...]:
+    """Return what is drawn for a data set: the paper's matched and mismatched protocols.
+
+    Where sensors for these are lacking, all sensors on both sides, then each sensor against each other one.
+    """
+    if RNT in sensors:
+        return (*suite("paper-matched"), *suite("paper-mismatched"))
+    whole = (Protocol(sensors, sensors),) if sensors else ()
+    return (*whole, *(Protocol(query, gallery) for query, gallery in permutations(sensors, 2)))
 
 
 def expected_cmc(first_hit_rank: NDArray[np.floating], depth: int = DEPTH) -> NDArray[np.float64]:
