@@ -22,18 +22,21 @@ from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
 from mdreid_bench.evaluation.compare import compare as compared
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
+from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
 from mdreid_bench.report.variants import PERCENT
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Store, load_record
 from protocols.evaluation import AveragePrecision
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT, Modality
+from protocols.protocol import protocols_of
 from protocols.suites import resolve
 
 _SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
-_ORDER = {str(protocol): place for place, protocol in enumerate(ALL_PROTOCOLS)}
+_EVERY_SENSOR = Modality(sum(sensor.value for sensor in Modality))
+_ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(_EVERY_SENSOR))}
 
 
 def compare(
@@ -110,8 +113,10 @@ class CompareSession:
         reporter: Reporter,
     ) -> None:
         self.reporter = reporter
-        self.settings = resolve(protocols)
         self.a, self.b = (_side(Store(results), text, limit, form) for text in sides)
+        datasets = [record.dataset for seeds in self.a.records.values() for _, record in seeds.values()]
+        sensors = sensors_of(datasets[0], self.a.records) if datasets else RNT
+        self.settings = resolve(protocols, sensors)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
