@@ -8,11 +8,9 @@ from torch.nn import functional as F
 
 from baselines.cards import CLIP_ZERO_SHOT
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.errors import UsageError
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
-from mdreid_bench.models.trunk.stacking import run_trunk
-from mdreid_bench.models.trunk.trunk import Trunk
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method
+from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
 from protocols.modality import Modality
 
 
@@ -39,9 +37,9 @@ class CLIPZeroShot(Method):
         """Build from a configuration."""
         return cls(Trunk.build(config, cameras=1, shared_token=False))
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Refuse, because there is nothing to train."""
-        raise UsageError("clip-zero-shot has nothing to train; evaluate it as it is.")
+    def backbones(self) -> tuple[Trunk]:
+        """Return the shared trunk."""
+        return (self.trunk,)
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
         """Return by sensor that is present, ``"R"`` and so on, (B, D) of unit length."""

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from baselines.cards import RANDOM
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.errors import UsageError
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method
 from protocols.modality import Modality
 
 WIDTH = 64
@@ -41,9 +40,9 @@ class RandomScorer(Method):
         """Build; the directions depend on the global torch seed."""
         return cls()
 
-    def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Refuse, because there is nothing to train."""
-        raise UsageError("random has nothing to train; evaluate it as it is.")
+    def backbones(self) -> tuple[()]:
+        """Return none: pixels are hashed."""
+        return ()
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
         """Return by sensor that is present, ``"R"`` and so on: a hash of each image, (B,) int64."""

@@ -10,19 +10,16 @@ from baselines.cards import SINGLE_CLASSIFIER, SingleClassifierOptions
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
-from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.heads import BottleneckHead
-from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images
-from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.trunk.stacking import run_trunk
-from mdreid_bench.models.trunk.trunk import Trunk
+from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.parts import BottleneckHead, KeptPerCamera
+from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
 from protocols.modality import Modality
 
 _ABSENT = "absent"
 
 
-class SingleClassifier(SeparableMethod):
+class SingleClassifier(Method):
     """Shared trunk with the class token alone; feature [cls_R | cls_N | cls_T] (docs/methods/single-classifier.md).
 
     The lower reference of the any-to-any study: nothing is decoupled. The block of a missing sensor is the class
@@ -50,6 +47,10 @@ class SingleClassifier(SeparableMethod):
         """Build from a configuration."""
         options = SingleClassifierOptions.model_validate(config.options)
         return cls(Trunk.build(config, data.cameras, shared_token=False), options, data, config.image_size)
+
+    def backbones(self) -> tuple[Trunk]:
+        """Return the shared trunk."""
+        return (self.trunk,)
 
     def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return the class vectors by sensor, ``"R"`` and so on, (B, D)."""

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from baselines.top_reid.card import Supervision
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
-from mdreid_bench.models.heads import BottleneckHead
 from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.parts import BottleneckHead
 from protocols.modality import Modality
 
 

@@ -1,9 +1,10 @@
 """EDITOR: selects object-centric tokens in all modalities together and aggregates only those."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.editor.aggregation import HierarchicalAggregation
@@ -17,18 +18,17 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
-from mdreid_bench.models.absent import KeptPerCamera
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import (
     Cameras,
     DataFacts,
     Encoded,
     Images,
-    Rate,
+    Method,
 )
-from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.trunk.stacking import stacked_cameras
+from mdreid_bench.models.parts import KeptPerCamera
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
+from mdreid_bench.models.trunk.trunk import stacked_cameras
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
@@ -36,7 +36,7 @@ _ABSENT = "absent"
 _SPATIAL, _BRIGHT = ".spatial", ".bright"
 
 
-class EDITOR(SeparableMethod):
+class EDITOR(Method):
     """Shared trunk, token selection, hierarchical masked aggregation (docs/methods/editor.md).
 
     The selection looks at all modalities of a subset together, so it and the aggregation are repeated for every
@@ -88,9 +88,13 @@ class EDITOR(SeparableMethod):
                 )
         return cls(trunk, options, data, uniform_rate=config.optimizer.trunk_lr is None)
 
-    def rate(self, parameter: str) -> Rate:
+    def backbones(self) -> tuple[TokenTrunk]:
+        """Return the shared trunk."""
+        return (self.trunk,)
+
+    def pretrained(self) -> Iterable[nn.Parameter]:
         """Give the trunk its own rate if there is one; otherwise everything has the base rate."""
-        return "base" if self.uniform_rate else super().rate(parameter)
+        return () if self.uniform_rate else super().pretrained()
 
     def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return what ``encode`` does of the images that are there."""

@@ -1,6 +1,7 @@
 """TOP-ReID: token permutation across spectra, and reconstruction of those that are missing."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +21,15 @@ from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    Rate,
+    Method,
 )
-from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.trunk.stacking import camera_of
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
+from mdreid_bench.models.trunk.trunk import camera_of
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 
-class TOPReID(SeparableMethod):
+class TOPReID(Method):
     """A trunk for each spectrum, token permutation, complementary reconstruction (docs/methods/top-reid.md).
 
     Args:
@@ -69,10 +69,14 @@ class TOPReID(SeparableMethod):
         }
         return cls(trunks, options, data, uniform_rate=config.optimizer.trunk_lr is None)
 
-    def rate(self, parameter: str) -> Rate:
+    def backbones(self) -> tuple[TokenTrunk, ...]:
+        """Return the trunks of all spectra."""
+        trunks: Iterable[Any] = self.trunks.values()
+        return tuple(trunks)
+
+    def pretrained(self) -> Iterable[nn.Parameter]:
         """Give trunks their own rate if there is one; the camera tables always have the base rate."""
-        in_trunk = parameter.startswith("trunks.") and not parameter.endswith(".camera")
-        return "trunk" if in_trunk and not self.uniform_rate else "base"
+        return () if self.uniform_rate else super().pretrained()
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms of the fused feature, of the trunks and of the reconstruction."""

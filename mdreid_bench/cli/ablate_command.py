@@ -63,12 +63,7 @@ def ablate(options: AblateOptions) -> None:
 
       mdreid-bench ablate --no-rows --sweep w1 --values 0,1,1.5,2
     """
-    from mdreid_bench.cli.ablate_session import AblateSession
+    from mdreid_bench.cli.ablate_session import carry_out
 
-    session = AblateSession(options, Console())
-    if options.dry_run:
-        session.show_plan()
-        return
-    code = session.carry_out()
-    if code:
+    if code := carry_out(options, Console()):
         raise typer.Exit(code)

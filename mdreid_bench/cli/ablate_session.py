@@ -1,9 +1,8 @@
-"""The steps behind ``ablate``: rows to runs, each run once, one table for each study and dataset."""
+"""What ``ablate`` does: rows to runs, each run once, one table for each study and dataset."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from mdreid_bench.cli.ablate_command import AblateOptions
 from mdreid_bench.cli.console import Console
@@ -15,8 +14,9 @@ from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Table
 from mdreid_bench.runs.outcome import Outcomes, plan_table
-from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
+from protocols.suites import Setting
 
 SUITE = "ablation"
 
@@ -67,87 +67,67 @@ class PlannedStudy:
     rows: Sequence[PlannedRow]
 
 
-class AblateSession:
-    """One call of ``ablate``; everything that can be refused is refused before data are read.
+def carry_out(options: AblateOptions, console: Console) -> int:
+    """Measure everything that is new, print the tables and the folder of the records; return the exit code.
 
-    Args:
-        arguments: as typed.
-        console: to show things on.
+    Everything that can be refused is refused before data are read.
 
     Raises:
         UnknownNameError: for an unknown dataset, preset or key.
         UsageError: for values out of range, options that a study sets itself, or CUDA where there is none.
     """
+    asked, user = studies(options), options.overrides().tree()
+    workspace = Workspace(options, (SUITE,), console)
 
-    def __init__(self, arguments: AblateOptions, console: Console) -> None:
-        self.arguments, self.console = arguments, console
-        self.studies = studies(arguments)
-        self.workspace = Workspace(arguments, (SUITE,), console)
-        self.user = arguments.overrides().tree()
-        for study in self.studies:
-            ablation.check_study(study, self.user)
-            for row in study.rows:
-                check_configurations(self._request(row, arguments.preset or SMALLEST), self.workspace.cards)
-
-    def _request(self, row: StudyRow, preset: str) -> Request:
+    def request(row: StudyRow, preset: str) -> Request:
         """Return what ``run`` would be asked for."""
-        return Request(
-            methods=(row.method,),
-            preset=preset,
-            seeds=self.arguments.seeds,
-            settings=self.workspace.settings,
-            overrides=Overrides(flags=ablation.row_overrides(row, self.user)),
-        )
+        return Request((row.method,), preset, options.seeds, Overrides(flags=ablation.row_overrides(row, user)))
 
-    @cached_property
-    def planned(self) -> list[PlannedStudy]:
-        """Every study on every dataset, datasets outermost."""
-        indexes, preset, store = self.workspace.indexes, self.workspace.preset, self.workspace.store
-        return [
-            PlannedStudy(
-                study,
-                [PlannedRow(row, plan_runs(self._request(row, preset), [index], store)) for row in study.rows],
-            )
-            for index in indexes
-            for study in self.studies
+    for study in asked:
+        ablation.check_study(study, user)
+        for row in study.rows:
+            check_configurations(request(row, options.preset or SMALLEST), workspace.cards)
+    preset, store = workspace.preset, workspace.store
+    planned = [
+        PlannedStudy(study, [PlannedRow(row, plan_runs(request(row, preset), [index], store)) for row in study.rows])
+        for index in workspace.indexes
+        for study in asked
+    ]
+    runs = {run.run_key: run for study in planned for row in study.rows for run in row.runs}
+    plan = [(run, plan_cells(run, workspace.settings(run.index.card))) for run in runs.values()]
+    if options.dry_run:
+        console.table(plan_table(plan, _labels(planned)))
+        return 0
+    outcomes = workspace.carry_out(plan)
+    for each in planned:
+        table = _table(each, workspace.settings(each.rows[0].runs[0].index.card), outcomes)
+        if table is not None:
+            console.table(table)
+    if outcomes.last is not None:
+        console.result(store.runs)
+    return outcomes.exit_code
+
+
+def _labels(planned: Sequence[PlannedStudy]) -> dict[str, str]:
+    """Return run key -> the rows of the tables that the run stands for; rows of several studies may share one."""
+    labels: dict[str, list[str]] = {}
+    for study in planned:
+        for row in study.rows:
+            for run in row.runs:
+                labels.setdefault(run.run_key, []).append(row.row.label)
+    return {key: ", ".join(names) for key, names in labels.items()}
+
+
+def _table(planned: PlannedStudy, settings: Sequence[Setting], outcomes: Outcomes) -> Table | None:
+    rows = []
+    for row in planned.rows:
+        seeds = {run.run_key: run.config.seed for run in row.runs}
+        records = [record for record in outcomes.records if record.run_key in seeds]
+        absent = [
+            Gap(seeds[outcome.cell.run.run_key], str(outcome.cell.setting), outcome.reason)
+            for outcome in outcomes.without_record
+            if outcome.cell.run.run_key in seeds
         ]
-
-    def cells(self) -> list[tuple[Run, list[Cell]]]:
-        """Return the cells of every distinct run; rows of several studies may share one."""
-        runs = {run.run_key: run for study in self.planned for row in study.rows for run in row.runs}
-        return [(run, plan_cells(run, self.workspace.settings)) for run in runs.values()]
-
-    def show_plan(self) -> None:
-        """Print one row per run: the rows of the tables that it stands for, and what is to be done."""
-        labels: dict[str, list[str]] = {}
-        for study in self.planned:
-            for row in study.rows:
-                for run in row.runs:
-                    labels.setdefault(run.run_key, []).append(row.row.label)
-        self.console.table(plan_table(self.cells(), {key: ", ".join(names) for key, names in labels.items()}))
-
-    def carry_out(self) -> int:
-        """Measure everything that is new, print the tables and the folder of the records; return the exit code."""
-        outcomes = self.workspace.carry_out(self.cells())
-        for study in self.planned:
-            table = self._table(study, outcomes)
-            if table is not None:
-                self.console.table(table)
-        if outcomes.last is not None:
-            self.console.result(self.workspace.store.runs)
-        return outcomes.exit_code
-
-    def _table(self, planned: PlannedStudy, outcomes: Outcomes) -> Table | None:
-        rows = []
-        for row in planned.rows:
-            seeds = {run.run_key: run.config.seed for run in row.runs}
-            records = [record for record in outcomes.records if record.run_key in seeds]
-            absent = [
-                Gap(seeds[outcome.cell.run.run_key], str(outcome.cell.setting), outcome.reason)
-                for outcome in outcomes.without_record
-                if outcome.cell.run.run_key in seeds
-            ]
-            rows.append(MeasuredRow(row.row.label, records, absent))
-        options = planned.rows[-1].runs[0].config.options
-        title = planned.study.title.format(**options)
-        return study_table(title, self.workspace.settings, rows, planned.study.note)
+        rows.append(MeasuredRow(row.row.label, records, absent))
+    title = planned.study.title.format(**planned.rows[-1].runs[0].config.options)
+    return study_table(title, settings, rows, planned.study.note)

@@ -19,7 +19,6 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
 PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
 """Panels of a help page, in order."""
-DEFAULT_PROTOCOLS = ["RNT-to-RNT"]
 DEFAULT_RESULTS = Path("results")
 
 
@@ -55,8 +54,8 @@ Protocols = Annotated[
     option(
         DATA,
         "--protocol",
-        "A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated.",
-        default=True,
+        "A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated. "
+        "Default: the dataset's own, such as RNT-to-RNT.",
     ),
 ]
 Limit = Annotated[
@@ -64,7 +63,7 @@ Limit = Annotated[
     option(
         DATA,
         "--limit",
-        "Use at most this many test triplets: whole identities, always the same. Marked everywhere.",
+        "Use at most this many test items: whole identities, always the same. Marked everywhere.",
         min=1,
     ),
 ]
@@ -117,7 +116,7 @@ Results = Annotated[
 class ScoringOptions:
     """What is scored, and how."""
 
-    protocols: Protocols
+    protocols: Protocols = field(default_factory=list)
     mix: Annotated[
         float | None,
         option(SCORING, "--mix", "Chance of each sensor being present under --protocol mixed. Default: 0.5."),

@@ -8,10 +8,8 @@ import typer
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import (
-    DEFAULT_PROTOCOLS,
     METHODS,
     OUTPUT,
-    Protocols,
     ScoringOptions,
     TrainingOptions,
     option,
@@ -22,7 +20,6 @@ from mdreid_bench.cli.options import (
 class RunOptions(ScoringOptions, TrainingOptions):
     """What ``run`` takes."""
 
-    protocols: Protocols = field(default_factory=lambda: [*DEFAULT_PROTOCOLS])
     methods: Annotated[
         list[str], option(METHODS, "--method", "A method; may be repeated. Default: all registered.")
     ] = field(default_factory=list)
@@ -61,12 +58,7 @@ def run(options: RunOptions) -> None:
       mdreid-bench run --dataset rgbnt201 --protocol ablation
       --method mdreid --set options.orthogonality_weight=0
     """
-    from mdreid_bench.cli.run_session import RunSession
+    from mdreid_bench.cli.run_session import carry_out
 
-    session = RunSession(options, Console())
-    if options.dry_run:
-        session.show_plan()
-        return
-    code = session.carry_out()
-    if code:
+    if code := carry_out(options, Console()):
         raise typer.Exit(code)

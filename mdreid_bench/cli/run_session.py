@@ -1,7 +1,7 @@
-"""The steps behind ``run``: resolve what was asked, say what was chosen and why, carry it out, show tables."""
+"""What ``run`` does: resolve what was asked, say what was chosen and why, carry it out, show tables."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
@@ -12,80 +12,50 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.runs.outcome import Outcomes, plan_table
-from mdreid_bench.runs.plan import Cell, Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
 from mdreid_bench.weights.weights_file import recognise
 
 
-class RunSession:
-    """One call of ``run``; everything that can be refused is refused before data are read.
+def carry_out(options: RunOptions, console: Console) -> int:
+    """Measure everything that is new, print the tables and the path of the records; return the exit code.
 
-    Args:
-        arguments: as typed.
-        console: to show things on.
+    Everything that can be refused is refused before data are read. A cell that fails does not keep the others from
+    being finished, unless the user wants that. When all fail alike, so does the command.
 
     Raises:
         UnknownNameError: for an unknown dataset, protocol or method.
-        UsageError: for arguments that do not go together, or CUDA where there is none.
+        UsageError: for options that do not go together, or CUDA where there is none.
     """
+    shard = None if options.shard is None else Shard.parse(options.shard)
+    workspace = Workspace(options, options.settings(), console, options.weights)
+    names = chosen(options.methods or [ALL], methods.names(), "method")
+    if options.weights:
+        names = [_method_of(options.weights, options.methods and names)]
+    request = Request(names, options.preset or SMALLEST, options.seeds, options.overrides(), options.weights)
+    check_configurations(request, workspace.cards)
 
-    def __init__(self, arguments: RunOptions, console: Console) -> None:
-        self.arguments, self.console = arguments, console
-        self.shard = None if arguments.shard is None else Shard.parse(arguments.shard)
-        self.workspace = Workspace(arguments, arguments.settings(), console, arguments.weights)
-        self.settings = self.workspace.settings
-        self.method_names = chosen(arguments.methods or [ALL], methods.names(), "method")
-        if arguments.weights:
-            self.method_names = [_method_of(arguments.weights, arguments.methods and self.method_names)]
-        check_configurations(self._request(arguments.preset or SMALLEST), self.workspace.cards)
+    runs = plan_runs(replace(request, preset=workspace.preset), workspace.indexes, workspace.store)
+    if shard is not None:
+        ours = shard.take(runs)
+        console.message(f"Shard: {shard}, which holds {len(ours)} of {len(runs)} runs.")
+        runs = ours
+    form = options.average_precision
+    plan = [(run, plan_cells(run, workspace.settings(run.index.card), form)) for run in runs]
+    if options.dry_run:
+        console.table(plan_table(plan))
+        return 0
 
-    @cached_property
-    def runs(self) -> list[Run]:
-        """Every run of the request, or of the shard asked for; what was chosen is said on the way."""
-        indexes = self.workspace.indexes
-        runs = plan_runs(self._request(self.workspace.preset), indexes, self.workspace.store)
-        if self.shard is None:
-            return runs
-        ours = self.shard.take(runs)
-        self.console.message(f"Shard: {self.shard}, which holds {len(ours)} of {len(runs)} runs.")
-        return ours
-
-    def _request(self, preset: str) -> Request:
-        given = self.arguments
-        return Request(
-            methods=self.method_names,
-            preset=preset,
-            seeds=given.seeds,
-            settings=self.settings,
-            overrides=given.overrides(),
-            weights=given.weights,
-        )
-
-    def cells(self) -> list[tuple[Run, list[Cell]]]:
-        """Return the cells of every run with what is stored of them."""
-        form = self.arguments.average_precision
-        return [(run, plan_cells(run, self.settings, form)) for run in self.runs]
-
-    def show_plan(self) -> None:
-        """Print one row per run: how many cells are cached and new, and whether training is needed."""
-        self.console.table(plan_table(self.cells()))
-
-    def carry_out(self) -> int:
-        """Measure everything that is new, print the tables and the path of the records; return the exit code.
-
-        A cell that fails does not keep the others from being finished, unless the user wants that. When all fail
-        alike, so does the command.
-        """
-        outcomes = self.workspace.carry_out(self.cells(), self.arguments.memory_budget)
-        order = {str(setting): place for place, setting in enumerate(self.settings)}
-        records = sorted(outcomes.records, key=lambda record: order[record.protocol])
-        for table in run_tables(records, _absent(outcomes)):
-            self.console.table(table)
-        if outcomes.last is not None:
-            # Of several records, the folder of all of them.
-            self.console.result(outcomes.last if outcomes.cells == 1 else self.workspace.store.runs)
-        return outcomes.exit_code
+    outcomes = workspace.carry_out(plan, options.memory_budget)
+    order = {str(setting): place for place, setting in enumerate(workspace.all_settings)}
+    records = sorted(outcomes.records, key=lambda record: order[record.protocol])
+    for table in run_tables(records, _absent(outcomes)):
+        console.table(table)
+    if outcomes.last is not None:
+        # Of several records, the folder of all of them.
+        console.result(outcomes.last if outcomes.cells == 1 else workspace.store.runs)
+    return outcomes.exit_code
 
 
 def _method_of(weights: Path, named: Sequence[str]) -> str:

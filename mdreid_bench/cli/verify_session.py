@@ -52,14 +52,7 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
         precision="fp32",
     )
     workspace = Workspace(training, [str(setting) for setting in settings], console, options.weights)
-    request = Request(
-        methods=[given.method],
-        preset=workspace.preset,
-        seeds=(),
-        settings=settings,
-        overrides=training.overrides(),
-        weights=options.weights,
-    )
+    request = Request([given.method], workspace.preset, (), training.overrides(), options.weights)
     (run,) = plan_runs(request, workspace.indexes, workspace.store)
     outcomes = workspace.carry_out([(run, plan_cells(run, settings))])
     errors = [outcome.error for outcome in outcomes.all if outcome.error is not None]

@@ -31,8 +31,8 @@ class Workspace:
     """Where the work is done and what on; data are not read before they are asked for.
 
     Args:
-        arguments: as typed.
-        protocols: names of what is measured.
+        options: as typed.
+        protocols: names of what is measured; without any, each dataset has its own.
         console: to say what was chosen.
         weights: that are given instead of a training.
 
@@ -42,14 +42,19 @@ class Workspace:
     """
 
     def __init__(
-        self, arguments: TrainingOptions, protocols: Sequence[str], console: Console, weights: Path | None = None
+        self, options: TrainingOptions, protocols: Sequence[str], console: Console, weights: Path | None = None
     ) -> None:
-        self.arguments, self.weights, self.console = arguments, weights, console
-        self.settings: tuple[Setting, ...] = resolve(protocols)
-        self.dataset_names = chosen(arguments.datasets, datasets.names(), "dataset")
-        self.device = pick_device(arguments.device)
+        self.options, self.protocols, self.weights, self.console = options, protocols, weights, console
+        self.dataset_names = chosen(options.datasets, datasets.names(), "dataset")
+        self.cards = [datasets.get(name).card for name in self.dataset_names]
+        self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
+        self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)
-        self.store = Store(arguments.results)
+        self.store = Store(options.results)
+
+    def settings(self, card: DatasetCard) -> tuple[Setting, ...]:
+        """Return what is measured on a dataset; suites are made of its sensors."""
+        return resolve(self.protocols or card.default_protocols, card.sensors)
 
     def carry_out(self, plan: Plan, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> Outcomes:
         """Measure everything that is new; say what is to be done, what fails, and what came of it.
@@ -60,7 +65,7 @@ class Workspace:
             UsageError: before anything is trained, when a training set cannot fill a batch.
             DataError: likewise, when weights of the trunk are not to be had.
         """
-        given, found = self.arguments, list[Outcome]()
+        given, found = self.options, list[Outcome]()
         means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks)
         self.console.message(plan_line(plan, self.device.type))
         for outcome in execute(plan, means, keep_going=given.keep_going):
@@ -73,27 +78,22 @@ class Workspace:
         self.console.message(outcomes.summary)
         return outcomes
 
-    @property
-    def cards(self) -> list[DatasetCard]:
-        """What is known of the datasets before they are opened."""
-        return [datasets.get(name).card for name in self.dataset_names]
-
     @cached_property
     def indexes(self) -> list[DatasetIndex]:
         """The datasets, located, checked and limited."""
         found = []
         for name in self.dataset_names:
-            location = resolve_data_root(self.arguments.data_root, name, self.console)
+            location = resolve_data_root(self.options.data_root, name, self.console)
             self.console.message(f"Data: {location.reason}")
             index = open_dataset(name, location.root, self.console)
-            found.append(index if self.arguments.limit is None else index.limited(self.arguments.limit))
+            found.append(index if self.options.limit is None else index.limited(self.options.limit))
         return found
 
     @cached_property
     def preset(self) -> str:
         """The preset asked for, or one that suits data and device; opens the datasets."""
-        if self.arguments.preset is not None:
-            return self.arguments.preset
+        if self.options.preset is not None:
+            return self.options.preset
         if self.weights and recognise(self.weights).released:
             self.console.message(f"Preset: {RELEASED_PRESET}, because the weights were released with a paper.")
             return RELEASED_PRESET

@@ -66,14 +66,14 @@ class AugmentConfig(Section):
     erase: Fraction = Field(default=0.5, description="probability of erasing one box with N(0, 1) noise")
     erase_area: tuple[Fraction, Fraction] = Field(default=(0.02, 1 / 3), description="share of the image erased")
     erase_aspect: tuple[float, float] = Field(default=(0.3, 3.33), description="aspect ratio range of the box")
-    sync: bool = Field(default=False, description="same flip, crop and box for the three modalities of a triplet")
+    sync: bool = Field(default=False, description="same flip, crop and box for all images of an item")
 
 
 class BatchConfig(Section):
     """Identity-balanced batches: size = identities x instances."""
 
-    size: Positive = Field(default=64, description="triplets per batch")
-    instances: Positive = Field(default=8, description="triplets per identity in a batch (K)")
+    size: Positive = Field(default=64, description="items per batch")
+    instances: Positive = Field(default=8, description="items per identity in a batch (K)")
 
     @model_validator(mode="after")
     def _divides(self) -> "BatchConfig":
@@ -121,7 +121,7 @@ class ScheduleConfig(Section):
 class EvaluationConfig(Section):
     """How features are extracted; a precision that is asked for is part of the run key, nothing else is."""
 
-    batch_size: Positive = Field(default=128, description="test triplets per forward pass")
+    batch_size: Positive = Field(default=128, description="test items per forward pass")
     precision: PrecisionChoice = Field(
         default="auto",
         description="type of weights and activations for extraction; auto is bf16, or else fp16, on CUDA, bf16 for "
@@ -135,7 +135,7 @@ class MemoryConfig(Section):
 
     micro_batch: Positive | None = Field(
         default=None,
-        description="triplets that pass the trunk together in training, twice each; losses and their mining still "
+        description="items that pass the trunk together in training, twice each; losses and their mining still "
         "see the whole batch; null passes all at once",
     )
     checkpointing: bool = Field(

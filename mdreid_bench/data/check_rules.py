@@ -10,7 +10,7 @@ from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.dataset import Dataset, Fault, Scan
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.items import Item, Items, Role
-from mdreid_bench.data.opening import folder_of
+from mdreid_bench.data.opening import role_folders
 from protocols.relevance import Relevance
 from protocols.suites import resolve
 
@@ -135,8 +135,8 @@ def duplicate_findings(scan: Scan, facts: Facts) -> list[Finding]:
 def count_findings(dataset: Dataset, items: Sequence[Item], *, compare: bool) -> list[Finding]:
     """Report each role whose items are not the published ones, or, without ``compare``, each one that has none."""
     result = []
-    for role in Role:
-        folder, part = folder_of(dataset, role), [item.identity for item in items if role in item.roles]
+    for role, folder in role_folders(dataset).items():
+        part = [item.identity for item in items if role in item.roles]
         if not compare:
             result += [] if part else [Finding(Kind.COUNT, folder, "no images")]
             continue

@@ -124,16 +124,16 @@ def _complaint(title: str, folder: Path, faults: Sequence[Fault]) -> str:
 
 
 def _refuse_empty(dataset: Dataset, folder: Path, items: Sequence[Item]) -> None:
-    for role in Role:
+    for role, place in role_folders(dataset).items():
         if not any(role in item.roles for item in items):
-            place, expected = folder / folder_of(dataset, role), dataset.card.layout
-            raise DataError(f"No images of {dataset.card.title} in {place}: expected {expected}.")
+            expected = dataset.card.layout
+            raise DataError(f"No images of {dataset.card.title} in {folder / place}: expected {expected}.")
 
 
-def folder_of(dataset: Dataset, role: Role) -> str:
-    """Return the folder that stands for a role in messages, or its name where roles have no folders."""
-    named = str(role.name).lower()
-    return next((folder for folder, roles in dataset.roles.items() if role in roles), named)
+def role_folders(dataset: Dataset) -> dict[Role, str]:
+    """Return the roles for which a dataset has images, each with the first folder that holds them."""
+    folders = {role: [folder for folder, roles in dataset.roles.items() if role in roles] for role in Role}
+    return {role: found[0] for role, found in folders.items() if found}
 
 
 def _compare_counts(index: DatasetIndex, reporter: Reporter) -> None:

@@ -42,25 +42,22 @@ def embed(
         ``(n, E)``, in the order of the items.
 
     Raises:
+        UsageError: when the method does not return one vector of the same length for each item.
         DataError: for an unreadable image, or an embedding that is not finite.
         MdreidError: when not even a single item fits into the memory.
     """
     copied = ready(method, config, device)
-    embedders: dict[Modality, Embedder] = {}
+    embedder = Embedder(copied, device, config, reporter)
     parts: dict[int, NDArray[np.float32]] = {}
     with reporter.track(f"embedding with {config.method}", len(items)) as step, ThreadPoolExecutor() as pool:
         for subset, rows in _batches(items, config.evaluation.batch_size):
             loaded = list(pool.map(lambda row: _load(items.images[row], config), rows))
             images = {m: torch.stack([sample[m] for sample in loaded]) for m in subset}
-            embedder = embedders.setdefault(subset, Embedder(copied, device, (subset,), config, reporter))
-            vectors = embedder(images, torch.full((len(rows),), camera, dtype=torch.int64))[subset]
+            cameras = torch.full((len(rows),), camera, dtype=torch.int64)
+            vectors = embedder(images, cameras, items.names[rows], (subset,))[subset]
             parts |= dict(zip(rows, vectors, strict=True))
             step(len(rows))
-    result = np.stack([parts[row] for row in range(len(items))])
-    broken = np.flatnonzero(~np.isfinite(result).all(axis=1))
-    if len(broken):
-        raise DataError(f"The embedding of {items.names[broken[0]]} by {config.method} is not finite.")
-    return result
+    return np.stack([parts[row] for row in range(len(items))])
 
 
 def _batches(items: Items, size: int) -> list[tuple[Modality, list[int]]]:

@@ -13,6 +13,7 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.loading import Feeder, TestImages, worker_count
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
+from mdreid_bench.embedding.vectors import checked
 from mdreid_bench.errors import MdreidError, is_out_of_memory
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.trunk.inference_copy import inference_copy
@@ -119,7 +120,7 @@ def _rounds(
 ) -> Iterator[list[Batch]]:
     """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
     with ranks.together():
-        embedder = Embedder(ready(method, config, device), device, subsets, config, reporter)
+        embedder = Embedder(ready(method, config, device), device, config, reporter)
     count, size = len(index.test), config.evaluation.batch_size
     cameras = torch.from_numpy(index.test.labels.camera)
     feeder = Feeder(TestImages(index, config), worker_count(config, count, device), pin=device.type == "cuda")
@@ -129,7 +130,9 @@ def _rounds(
     for _ in range(0, len(batches), ranks.size):
         with ranks.together():
             images, rows = next(loaded, (None, None))
-            own = None if images is None or rows is None else (rows, embedder(images, cameras[rows]))
+            own = None
+            if images is not None and rows is not None:
+                own = rows, embedder(images, cameras[rows], index.test.names[rows], subsets)
         yield [batch for batch in ranks.collect(own) if batch is not None]
 
 
@@ -152,7 +155,6 @@ class Embedder:
     Args:
         method: ready to embed, on the device.
         device: to compute on.
-        subsets: to embed.
         config: batch size, and names for messages.
         reporter: told when batches are halved.
     """
@@ -161,34 +163,60 @@ class Embedder:
         self,
         method: Method,
         device: torch.device,
-        subsets: tuple[Modality, ...],
         config: RunConfig,
         reporter: Reporter,
     ) -> None:
-        self.method, self.device, self.subsets = method, device, subsets
+        self.method, self.device = method, device
         self.config, self.reporter = config, reporter
         self.size = config.evaluation.batch_size
+        self.width: int | None = None
 
-    def __call__(self, images: Mapping[Modality, Tensor], cameras: Tensor) -> dict[Modality, NDArray[np.float32]]:
-        """Return the embeddings of a batch, (B, E) for each subset."""
+    def __call__(
+        self,
+        images: Mapping[Modality, Tensor],
+        cameras: Tensor,
+        names: NDArray[np.str_],
+        subsets: tuple[Modality, ...],
+    ) -> dict[Modality, NDArray[np.float32]]:
+        """Return the embeddings of a batch of items, (B, E) for each subset.
+
+        Args:
+            images: (B, 3, H, W) by sensor.
+            cameras: (B,).
+            names: of the items.
+            subsets: to embed, of the sensors that there are images of.
+
+        Raises:
+            UsageError: when the method returns something else.
+            DataError: when an embedding is not finite.
+            MdreidError: when not even a single item fits into the memory.
+        """
         count, pieces, start = len(cameras), [], 0
         while start < count:
-            piece = self._piece(images, cameras, slice(start, start + self.size))
+            rows = slice(start, start + self.size)
+            part = {m: x[rows] for m, x in images.items()}
+            piece = self._piece(part, cameras[rows], names[rows], subsets)
             if piece is None:
                 self._halve(min(self.size, count))
             else:
                 pieces.append(piece)
                 start += self.size
-        return {s: np.concatenate([piece[s] for piece in pieces]) for s in self.subsets}
+        return {s: np.concatenate([piece[s] for piece in pieces]) for s in subsets}
 
     def _piece(
-        self, images: Mapping[Modality, Tensor], cameras: Tensor, rows: slice
+        self,
+        images: Mapping[Modality, Tensor],
+        cameras: Tensor,
+        names: NDArray[np.str_],
+        subsets: tuple[Modality, ...],
     ) -> dict[Modality, NDArray[np.float32]] | None:
-        """Return the embeddings of some rows, or None when the memory is too small for them."""
+        """Return the embeddings of a part of a batch, or None when the memory is too small for it."""
         try:
-            on_device = {m: x[rows].to(self.device, non_blocking=True) for m, x in images.items()}
-            vectors = self.method.embed_all(on_device, cameras[rows].to(self.device), self.subsets)
-            return {subset: matrix.float().cpu().numpy() for subset, matrix in vectors.items()}
+            on_device = {m: x.to(self.device, non_blocking=True) for m, x in images.items()}
+            vectors = self.method.embed_all(on_device, cameras.to(self.device), subsets)
+            found = checked(self.method, vectors, subsets, names, self.width)
+            self.width = found[subsets[0]].shape[1]
+            return found
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -1,14 +1,16 @@
 """The contract every method fulfils: images of any modalities in, one vector for any subset out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.errors import UsageError
+from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import RNT, Modality
@@ -21,8 +23,6 @@ Cameras = Tensor | Mapping[Modality, Tensor]
 
 Encoded = Mapping[str, Tensor]
 """What ``encode`` passes to ``embed``; names are the method's own, the first dimension of each tensor is B."""
-
-Rate = Literal["trunk", "base"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,56 @@ class Method(nn.Module, ABC):
         """Build the untrained method; the global torch seed is set by the caller."""
 
     @abstractmethod
+    def backbones(self) -> Sequence[Backbone]:
+        """Return the pretrained networks that the method is built on; an empty tuple says that there are none."""
+
+    def pretrained(self) -> Iterable[nn.Parameter]:
+        """Return the parameters that are trained at ``optimizer.trunk_lr``; all others have the base rate."""
+        return (parameter for backbone in self.backbones() for parameter in backbone.pretrained())
+
     def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Return the named loss terms, already weighted scalars; their sum is minimised."""
+        """Return the named loss terms, already weighted scalars; their sum is minimised.
+
+        A method that trains overrides this, or ``losses``, which lets it take a batch apart.
+
+        Raises:
+            UsageError: for a method with nothing to train.
+        """
+        return self.losses(self.represent(batch.images, batch.camera), batch.identity)
+
+    @classmethod
+    def separable(cls) -> bool:
+        """Say whether batches may be taken apart: whether there are losses of what was represented before.
+
+        Training can then send a batch through the trunk piece by piece, or on several devices, and still compute the
+        losses, with their mining and their batch statistics, over the whole batch.
+        """
+        return cls.losses is not Method.losses
+
+    def represent(self, images: Images, camera: Cameras) -> Encoded:
+        """Return all that the losses need of each item, with gradient: the same as ``encode``, unless overridden.
+
+        Items must not influence each other.
+
+        Args:
+            images: (B, 3, H, W) of every sensor of the data set.
+            camera: as in a training batch.
+
+        Raises:
+            UsageError: for cameras by sensor, unless overridden.
+        """
+        if not isinstance(camera, Tensor):
+            raise UsageError(f"{self.card.name} does not train on images of sensors that have cameras of their own.")
+        return self.encode(images, camera)
+
+    def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
+        """Return the named loss terms of a whole batch, already weighted scalars; their sum is minimised.
+
+        Args:
+            represented: result of ``represent``, of the whole batch.
+            identity: (B,) labels in 0..C-1.
+        """
+        raise UsageError(f"{self.card.name} has nothing to train; evaluate it as it is.")
 
     @abstractmethod
     def encode(self, images: Images, camera: Tensor) -> Encoded:
@@ -123,11 +171,6 @@ class Method(nn.Module, ABC):
             sensors: of the data set.
         """
         return embeddings
-
-    def rate(self, parameter: str) -> Rate:
-        """Say which learning rate the parameter of this name gets."""
-        trunk = parameter.startswith("trunk.") and not parameter.startswith("trunk.camera")
-        return "trunk" if trunk else "base"
 
     @torch.inference_mode()
     def embed_all(self, images: Images, camera: Tensor, subsets: tuple[Modality, ...]) -> dict[Modality, Tensor]:

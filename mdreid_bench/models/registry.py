@@ -50,7 +50,9 @@ def get(name: str) -> "type[Method]":
     if isinstance(loaded, MethodCard):
         loaded = _REGISTERED.imported(name, loaded.target)
     found: type[Method] = _REGISTERED.checked(name, loaded, Method)  # type: ignore[type-abstract]
-    _own(name, getattr(found, "card", None))
+    card = _own(name, getattr(found, "card", None))
+    if card.trains and not found.separable() and found.training_losses is Method.training_losses:
+        raise UsageError(f"The method {name!r} trains, as its card says, but has neither losses nor training_losses.")
     return found
 
 

@@ -6,11 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mdreid_bench.config.schema import Precision, PrecisionChoice
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.trunk.trunk import Trunk
+from mdreid_bench.models.method import Method
 from protocols.names import UnknownNameError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -35,19 +34,19 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
 
 
-def pick_precision(name: PrecisionChoice, device: torch.device, method: nn.Module) -> Precision:
+def pick_precision(name: PrecisionChoice, device: torch.device, method: Method) -> Precision:
     """Resolve ``auto``: bf16 or else fp16 on CUDA; on a CPU bf16 where that is faster, else fp32.
 
     Args:
         name: ``auto``, or a precision, which is returned.
         device: to compute on.
-        method: whose trunk decides on a CPU.
+        method: whose backbones decide on a CPU.
     """
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    width = max((m.position.shape[1] for m in method.modules() if isinstance(m, Trunk)), default=0)
+    width = max((backbone.token_width for backbone in method.backbones()), default=0)
     return "bf16" if width >= WIDE and cpu_has_bf16() else "fp32"
 
 

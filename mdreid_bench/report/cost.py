@@ -15,9 +15,10 @@ from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.place import read_sealed
 from mdreid_bench.results.store import RunFolder
+from protocols.modality import RNT
 
 COUNTING = (
-    "Ours counts every parameter used at inference, and the multiply-adds of one item with all three images, "
+    "Ours counts every parameter used at inference, and the multiply-adds of one item with {images}, "
     "attention included, as they are done here: in the last block, not for tokens that nobody looks at. The papers "
     "count otherwise: the MDReID paper's figures fit a counter that sees convolutions and plain linear layers alone "
     "and leaves out attention, normalisation and embeddings of its own method, so published and measured costs are "
@@ -29,6 +30,8 @@ TIMING = (
 )
 NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
+PAPER_SENSORS = RNT
+"""Of all data sets for which costs are published."""
 _TIMED_PROTOCOL = "RNT-to-RNT"
 
 
@@ -70,13 +73,15 @@ def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder:
         for kind in _KINDS
         for title in (("published", ours_title) if published else (ours_title,))
     ]
+    usual = group.sensors == PAPER_SENSORS
+    images = "all three images" if usual else f"an image of each sensor ({', '.join(map(str, group.sensors))})"
     protocols = list(dict.fromkeys(protocol for variant in group.variants for protocol in variant.records))
     return Table(
         title=f"Cost, {group.title}",
         caption=remarks.caption(group.variants, unit=""),
         columns=(Column("method"), *columns),
         rows=tuple(rows),
-        footnotes=(COUNTING, TIMING, *remarks.provenance(group.variants, protocols)),
+        footnotes=(COUNTING.format(images=images), TIMING, *remarks.provenance(group.variants, protocols)),
     )
 
 
@@ -119,7 +124,8 @@ def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: _K
     found = [
         figure
         for figure in figures
-        if figure.metric == kind.printed
+        if group.sensors == PAPER_SENSORS
+        and figure.metric == kind.printed
         and figure.dataset in ("", group.dataset)
         and figure.protocol in ("", _TIMED_PROTOCOL)
         and method_key(figure.method) == method_key(variant.method)

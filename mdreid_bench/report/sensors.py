@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from mdreid_bench.data import registry
+from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
 from protocols.names import UnknownNameError
@@ -13,20 +14,22 @@ NOT_APPLICABLE = "not applicable"
 
 def sensors_of(dataset: str, protocols: Iterable[str]) -> Modality:
     """Return the sensors that a data set declares; where it is not installed, those that its protocols name."""
-    declared = _declared(dataset)
-    return _named(protocols) if declared is None else declared
+    card = _card(dataset)
+    return _named(protocols) if card is None else card.sensors
 
 
 def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
     """Say why a data set cannot serve all of some protocols; None when it can, or when it is not installed."""
-    declared = _declared(dataset)
-    lacking = Modality(0) if declared is None else _named(protocols) & ~declared
-    return f"{NOT_APPLICABLE}: {dataset} has no {', no '.join(map(str, lacking))}" if lacking else None
+    card = _card(dataset)
+    if card is None:
+        return None
+    lacking = _named(protocols) & ~card.sensors
+    return f"{NOT_APPLICABLE}: {card.title} has no {' and no '.join(map(str, lacking))}" if lacking else None
 
 
-def _declared(dataset: str) -> Modality | None:
+def _card(dataset: str) -> DatasetCard | None:
     try:
-        return registry.get(dataset).card.sensors
+        return registry.get(dataset).card
     except (UnknownNameError, UsageError):
         return None
 

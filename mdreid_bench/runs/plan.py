@@ -11,6 +11,7 @@ import torch
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge
+from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.models import registry
@@ -222,7 +223,6 @@ class Request:
         methods: names.
         preset: name.
         seeds: empty for the preset's own.
-        settings: protocols and mixed settings.
         overrides: configuration that the user set.
         weights: file to evaluate instead of training.
     """
@@ -230,7 +230,6 @@ class Request:
     methods: Sequence[str]
     preset: str
     seeds: Sequence[int]
-    settings: Sequence[Setting]
     overrides: Overrides
     weights: Path | None = None
 
@@ -270,4 +269,22 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
 def plan_cells(run: Run, settings: Iterable[Setting], average_precision: AveragePrecision = "standard") -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
     ap = average_precision
-    return [Cell(run, setting, run.scope.believed(str(setting), ap), ap) for setting in settings]
+    unfit = run.method.skip(run.facts)
+    return [
+        Cell(run, setting, run.scope.believed(str(setting), ap), ap, _why_not(run, setting) or unfit)
+        for setting in settings
+    ]
+
+
+def _why_not(run: Run, setting: Setting) -> str | None:
+    """Say why the data set cannot serve a setting, or given weights cannot; None where both can."""
+    card = run.index.card
+    for owner, sensors in ((f"{card.title} has", card.sensors), ("the given weights know", run.facts.modalities)):
+        lacking = [str(sensor) for sensor in setting.needs if sensor not in sensors]
+        if lacking:
+            return f"{owner} no {' and no '.join(lacking)}"
+    if not card.complete:
+        trials = datasets.get(card.name).trials(run.index.test, setting)
+        if not any(trial.query.size and trial.gallery.size for trial in trials):
+            return f"{card.title} has no item with these sensors on one of the sides"
+    return None

@@ -35,7 +35,7 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
     for run, cells in plan:
-        if all(cell.record is not None for cell in cells) or run.embedded:
+        if all(cell.state != "new" for cell in cells) or run.embedded:
             continue
         if run.config.evaluation.compile:
             check_compiler(device)

@@ -9,8 +9,6 @@ from torch.utils.checkpoint import checkpoint
 from mdreid_bench.config.schema import Precision, RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.method import Encoded, Method, TrainingBatch
-from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.trunk.trunk import Trunk
 from mdreid_bench.processes.device import DTYPES
 from mdreid_bench.processes.ranks import Ranks
 
@@ -37,7 +35,7 @@ class Forward:
     def __init__(self, method: Method, config: RunConfig, precision: Precision, ranks: Ranks) -> None:
         self.method, self.precision, self.ranks = method, precision, ranks
         self.micro_batch = config.memory.micro_batch
-        if (self.micro_batch or ranks.size > 1) and not isinstance(method, SeparableMethod):
+        if (self.micro_batch or ranks.size > 1) and not method.separable():
             what = "memory.micro_batch" if self.micro_batch else "more than one process"
             raise UsageError(f"{config.method} cannot take a batch apart, so it trains without {what}.")
         if config.batch.size % ranks.size:
@@ -45,9 +43,8 @@ class Forward:
                 f"A batch of {config.batch.size} triplets cannot be shared equally by {ranks.size} processes; set "
                 "another --batch-size, or start another number of processes."
             )
-        for module in method.modules():
-            if isinstance(module, Trunk):
-                module.checkpointing = config.memory.checkpointing
+        for backbone in method.backbones():
+            backbone.set_checkpointing(config.memory.checkpointing)
 
     def __call__(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Return the loss terms.
@@ -60,7 +57,7 @@ class Forward:
         """
         with torch.autocast(batch.identity.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
             method = self.method
-            if not isinstance(method, SeparableMethod) or not (self.micro_batch or self.ranks.size > 1):
+            if not method.separable() or not (self.micro_batch or self.ranks.size > 1):
                 return method.training_losses(batch)
             with self.ranks.together():
                 represented = self._represent(method, batch)
@@ -68,7 +65,7 @@ class Forward:
             with self.ranks.together():
                 return method.losses(whole, batch.identity)
 
-    def _represent(self, method: SeparableMethod, batch: TrainingBatch) -> Encoded:
+    def _represent(self, method: Method, batch: TrainingBatch) -> Encoded:
         count, size = len(batch), self.micro_batch
         if size is None or size >= count:
             return method.represent(batch.images, batch.camera)
@@ -76,7 +73,7 @@ class Forward:
         return _joined(pieces)
 
     @staticmethod
-    def _piece(method: SeparableMethod, batch: TrainingBatch, rows: slice) -> Mapping[str, Tensor]:
+    def _piece(method: Method, batch: TrainingBatch, rows: slice) -> Mapping[str, Tensor]:
         represented: Mapping[str, Tensor] = checkpoint(method.represent, *batch.piece(rows), use_reentrant=False)
         return represented
 

@@ -20,10 +20,11 @@ def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
     trunk_lr = section.lr if section.trunk_lr is None else section.trunk_lr
     targets = {"trunk": trunk_lr, "base": section.lr, "bias": section.lr * section.bias_factor}
     members: dict[str, list[torch.nn.Parameter]] = {name: [] for name in targets}
+    pretrained = {id(parameter) for parameter in method.pretrained()}
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
-            kind: str = method.rate(name)
-            members["bias" if kind == "base" and "bias" in name else kind].append(parameter)
+            kind = "trunk" if id(parameter) in pretrained else "bias" if "bias" in name else "base"
+            members[kind].append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": members[name], "lr": target, "target": target} for name, target in targets.items() if members[name]
     ]

@@ -6,7 +6,7 @@ from torch import Tensor
 from mdreid_bench.config.schema import Precision
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import TrainingBatch
-from mdreid_bench.models.trunk.stacking import run_trunk
+from mdreid_bench.models.trunk.trunk import run_trunk
 from mdreid_bench.processes.device import DTYPES
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward

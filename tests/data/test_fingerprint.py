@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.data import fingerprint as module
+from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.items import Item, Role
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
+from protocols.modality import RNT, D, N, R, T
 from tests.data.trees import DATASETS, Recorder, paint, plant
 
 
@@ -21,6 +24,15 @@ def prints(dataset: str, root: Path) -> tuple[str, str]:
 def memory(tmp_path: Path) -> Path:
     (path,) = (tmp_path / "cache" / "images").iterdir()
     return path
+
+
+def test_golden() -> None:
+    """The value of the first version: stored runs are found by it, so it must never change."""
+    facts = {path: ImageFacts(f"{i:032x}", 4, 3) for i, path in enumerate(("R/b", "N/b", "T/b", "s"))}
+    both = Item("0002.jpg", 2, 1, 7, Role.QUERY | Role.GALLERY, {R: "R/b", N: "N/b", T: "T/b"})
+    strip = Item("0001.jpg", 1, 0, 0, Role.GALLERY, dict.fromkeys(RNT, "s"))
+    assert module.fingerprint([both, strip], facts, RNT) == "062fc90133a6efb3922b73b550e60060"
+    assert module.fingerprint([both, strip], facts, RNT | D) != module.fingerprint([both, strip], facts, RNT)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

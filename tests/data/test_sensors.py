@@ -1,6 +1,7 @@
 """Datasets with other sensors: two, four, and one an item."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Role
 from mdreid_bench.data.loading import TrainingImages, collate
 from mdreid_bench.data.location import resolve_data_root
+from mdreid_bench.data.marker import MARKER
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.data.synthetic.write import write_frame
@@ -171,6 +173,17 @@ def test_the_fingerprint_knows_the_sensor_of_a_lone_image(tmp_path: Path) -> Non
                 paint(root / "Lone" / role / place / f"{identity:04d}" / "0.jpg", (12, 8), str(identity))
         prints.add(open_dataset("lone", root, Silent()).test_fingerprint)
     assert len(prints) == 2
+
+
+def test_a_dataset_may_have_nothing_to_train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, "pairs", "tiny", 0, Silent())
+    shutil.rmtree(tmp_path / "Pairs" / "train")
+    (tmp_path / "Pairs" / MARKER).unlink()
+    with pytest.raises(DataError, match="lacks train"):
+        open_dataset("pairs", tmp_path, Silent())
+    monkeypatch.setattr(Pairs, "roles", {"test": Role.QUERY | Role.GALLERY})
+    index = open_dataset("pairs", tmp_path, Silent())
+    assert (len(index.train), index.train.identities, index.test.identities) == (0, 0, len(TEST))
 
 
 def test_a_split_is_chosen_before_training(tmp_path: Path) -> None:

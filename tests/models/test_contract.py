@@ -9,8 +9,8 @@ import torch
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
+from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
-from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.weights import checkpoint
 from protocols.modality import ALL_MODALITIES, SUBSETS, Modality
 from tests.support import FACTS, build, images, training_batch
@@ -76,11 +76,11 @@ def test_losses_and_gradients_are_finite(method: Method) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if issubclass(registry.get(n), SeparableMethod)])
+@pytest.mark.parametrize("name", [n for n in METHODS if registry.get(n).separable()])
 def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
     random_depth = "drop_path" in registry.card(name).options_model.model_fields
     method = build(name, {"options": {"drop_path": 0.0}} if random_depth else None).train()
-    assert isinstance(method, SeparableMethod)
+    assert method.separable()
     batch = training_batch()
     wanted = copy.deepcopy(method).training_losses(batch)
     whole = method.represent(batch.images, batch.camera)
@@ -132,6 +132,12 @@ def test_weights_of_another_shape_are_refused(name: str, tmp_path: Path) -> None
     other = build(name, {"image": {"size": [48, 48]}})
     with pytest.raises(DataError, match="does not fit"):
         checkpoint.load_weights(tmp_path / "w.safetensors", other)
+
+
+def test_every_backbone_is_listed(method: Method) -> None:
+    listed = [id(module) for module in method.backbones()]
+    assert listed == [id(module) for module in method.modules() if isinstance(module, Backbone)]
+    assert {id(p) for p in method.pretrained()} <= {id(p) for p in method.parameters()}
 
 
 def test_facts_are_used(method: Method) -> None:

@@ -158,12 +158,12 @@ class _Counting(extract_module.Embedder):
     rows = 0
     left = 10**9
 
-    def __call__(self, images: Any, cameras: Tensor) -> Any:
+    def __call__(self, images: Any, cameras: Tensor, *others: Any) -> Any:
         if _Counting.left <= 0:
             raise _StopError
         _Counting.left -= len(cameras)
         _Counting.rows += len(cameras)
-        return super().__call__(images, cameras)
+        return super().__call__(images, cameras, *others)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -77,7 +77,7 @@ def _carry_out(
         for run in (FakeRun("a"), FakeRun("b"))
     ]
     workspace = object.__new__(Workspace)
-    workspace.arguments = TrainingOptions(datasets=[], keep_going=keep_going)
+    workspace.options = TrainingOptions(datasets=[], keep_going=keep_going)
     workspace.console, workspace.device, workspace.ranks = Console(), torch.device("cpu"), ALONE
     return workspace.carry_out(plan), fake
 

@@ -13,6 +13,7 @@ from mdreid_bench.data import registry
 from mdreid_bench.report.cost import NOT_COUNTED, NOT_TIMED, cost_table
 from mdreid_bench.report.grid import grid_tables
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.printed import NO_FIGURE
 from mdreid_bench.report.quantities import average, single
 from mdreid_bench.report.sections import Contents, section_title
 from mdreid_bench.report.table import Cell, Missing, Number, Table
@@ -62,6 +63,13 @@ def test_sources_that_count_otherwise_are_named_in_the_note(tmp_path: Path) -> N
     assert isinstance(printed, Number)
     assert printed.text == "278.2"
     assert "324.53 in IDEA" in printed.note
+
+
+def test_published_costs_are_those_of_three_sensors(tmp_path: Path) -> None:
+    group = only([cell("pairs", "mdreid", 0, "R-to-T")])
+    assert costs(group, tmp_path)["parameters [M] published"] == Missing(NO_FIGURE)
+    notes = cost_table(group, figures(), False, lambda record: tmp_path).footnotes
+    assert "one item with an image of each sensor (R, T), attention included" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -136,19 +144,19 @@ def test_the_sensors_of_an_installed_data_set_are_those_that_it_declares() -> No
 
 
 def test_a_data_set_declares_sensors_that_no_record_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = replace(registry.get("rgbnt201").card, sensors=Modality.R | Modality.T)
+    card = replace(registry.get("rgbnt201").card, title="Pairs", sensors=Modality.R | Modality.T)
     monkeypatch.setattr(registry, "get", lambda name: SimpleNamespace(card=card))
     group = only([cell("pairs", "mdreid", 0, "R-to-R")])
     assert group.sensors == Modality.R | Modality.T
     mean = average("ablation", ("R-to-R", "RT-to-NT"), "mAP").measured(group.variants[0])
-    assert mean == Missing("not applicable: pairs has no N")
+    assert mean == Missing("not applicable: Pairs has no N")
 
 
 def test_a_protocol_that_a_data_set_cannot_serve_is_not_applicable() -> None:
     (variant,) = only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).variants
-    assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
-    assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: rgbnt201 has no D")
-    assert single("D-to-D", "mAP").chance([variant]) == Missing("not applicable: rgbnt201 has no D")
+    assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
+    assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
+    assert single("D-to-D", "mAP").chance([variant]) == Missing("not applicable: RGBNT201 has no D")
     assert single("R-to-T", "mAP").measured(variant) == Missing("not run")
 
 

@@ -91,6 +91,13 @@ def test_a_heat_map_is_the_same_each_time_and_shows_its_numbers(tmp_path: Path) 
         assert min(image.size) > 800
 
 
+def test_a_heat_map_of_many_subsets_is_larger() -> None:
+    columns = (Column("query"), *(Column(f"g{i}", "gallery", numeric=True) for i in range(15)))
+    rows: tuple[tuple[Cell, ...], ...] = tuple((f"q{i}", *[Number(50.0)] * 15) for i in range(15))
+    large, small = heat_map(Table("t", columns, rows)), heat_map(shaded_table())
+    assert large.get_figheight() / 15 == pytest.approx(small.get_figheight() / 7)
+
+
 @pytest.mark.parametrize("published", [True, False])
 def test_a_sweep_draws_ours_and_the_published_figures(tmp_path: Path, published: bool) -> None:
     titles = ("ours", "difference", *(["published"] if published else []))

@@ -24,7 +24,7 @@ FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1
 
 
 def _plan(method: str, flags: Mapping[str, Any], index: DatasetIndex, root: Path, assignments: Sequence[str]) -> Run:
-    request = Request((method,), "tiny", (), (), Overrides(assignments=assignments, flags=dict(flags)))
+    request = Request((method,), "tiny", (), Overrides(assignments=assignments, flags=dict(flags)))
     (run,) = plan_runs(request, [index], Store(root))
     return run
 

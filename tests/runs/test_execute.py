@@ -36,7 +36,6 @@ def _runs(
         methods=methods,
         preset="tiny",
         seeds=seeds,
-        settings=(),
         overrides=Overrides(assignments=assignments, flags=FLAGS),
     )
     return plan_runs(request, [index], Store(root))
@@ -83,7 +82,7 @@ def test_few_frames_lie_between_the_command_and_a_loss(
         frames.extend(f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}" for frame in own)
         raise _ReachedError
 
-    monkeypatch.setattr("mdreid_bench.models.single_branch.soft_margin_triplet", loss)
+    monkeypatch.setattr("baselines.single_classifier.soft_margin_triplet", loss)
     small = ("--set", "trunk.pretrained=null", "--batch-size", "4", "--set", "batch.instances=2", "--preset", "tiny")
     places = ("--data-root", str(planted.root.parent), "--results", str(tmp_path / "r"), "--device", "cpu")
     command = ("run", "--dataset", "msvr310", "--method", "single-classifier", *small, *places)

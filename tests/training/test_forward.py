@@ -13,13 +13,12 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method, TrainingBatch
-from mdreid_bench.models.separable import SeparableMethod
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward
 from protocols.modality import SINGLES
 from tests.support import build, small_config, training_batch
 
-SEPARABLE = [name for name in registry.names() if issubclass(registry.get(name), SeparableMethod)]
+SEPARABLE = [name for name in registry.names() if registry.get(name).separable()]
 SAVINGS = [
     MemoryConfig(micro_batch=pieces, checkpointing=again)
     for pieces in (None, 1, 2, 3)
@@ -131,7 +130,7 @@ def test_left_out_branches_are_left_out_again(name: str, monkeypatch: pytest.Mon
     assert _result(method, MemoryConfig(), seed=1)[0]["identity"] != whole[0]["identity"]
 
 
-class _OnALine(SeparableMethod):
+class _OnALine(Method):
     """The feature of an item is the mean of its images times a weight."""
 
     def __init__(self) -> None:
@@ -142,6 +141,9 @@ class _OnALine(SeparableMethod):
     @classmethod
     def build(cls, config: RunConfig, data: DataFacts) -> "Method":
         return cls()
+
+    def backbones(self) -> tuple[()]:
+        return ()
 
     def represent(self, images: Images, camera: Cameras) -> Encoded:
         self.calls.append(len(next(iter(images.values()))))

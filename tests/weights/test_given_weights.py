@@ -21,7 +21,7 @@ from tests.weights.checkpoints import random_state
 
 def planned(index: DatasetIndex, method: str, weights: Path, root: Path, *assignments: str) -> Run:
     overrides = Overrides(assignments=assignments, flags={"image": FLAGS["image"]} if method == "mdreid" else {})
-    request = Request([method], "paper", (), (), overrides, weights)
+    request = Request([method], "paper", (), overrides, weights)
     (run,) = plan_runs(request, [index], Store(root))
     return run
 

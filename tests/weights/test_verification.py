@@ -3,7 +3,7 @@
 import pytest
 
 from mdreid_bench.report.table import Missing, Number
-from mdreid_bench.report.verification import Check, check_table, compare, protocols_of, published
+from mdreid_bench.report.verification import Check, check_table, compare, protocols_in, published
 from mdreid_bench.results.published import Figure
 from mdreid_bench.results.schema import Metrics
 from tests.results.factory import make_record
@@ -36,7 +36,7 @@ def test_the_figures_of_mdreid_are_those_of_its_paper() -> None:
     assert found["NT-to-NT", "mAP"] == 67.0  # RGB missing on both sides
     assert len(found) == 24
     assert len(published("msvr310", "mdreid")) == len(published("rgbnt100", "mdreid")) == 10
-    assert len(protocols_of(published("rgbnt201", "mdreid"))) == 11
+    assert len(protocols_in(published("rgbnt201", "mdreid"))) == 11
 
 
 @pytest.mark.parametrize(("method", "value"), [("top-reid", 72.3), ("editor", 66.5)])

@@ -1,6 +1,6 @@
 """MDReID: modality-decoupled learning for any-to-any multi-modal object re-identification."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +12,6 @@ from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.heads import BottleneckHead
 from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
@@ -21,18 +20,17 @@ from mdreid_bench.models.method import (
     DataFacts,
     Encoded,
     Images,
-    Rate,
+    Method,
 )
-from mdreid_bench.models.separable import SeparableMethod
-from mdreid_bench.models.trunk.stacking import run_trunk
-from mdreid_bench.models.trunk.trunk import Trunk
+from mdreid_bench.models.parts import BottleneckHead
+from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
 from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}
 
 
-class MDReID(SeparableMethod):
+class MDReID(Method):
     """One specific and one shared vector per modality, decoupled by ROL and KDL (docs/methods/mdreid.md).
 
     Args:
@@ -59,9 +57,13 @@ class MDReID(SeparableMethod):
         trunk = Trunk.build(config, data.cameras, shared_token=True, tie_shared_token=options.tie_shared_token)
         return cls(trunk, options, data)
 
-    def rate(self, parameter: str) -> Rate:
-        """Give the position table the base rate, as the released code does; otherwise the common rule."""
-        return "base" if parameter == "trunk.position" else super().rate(parameter)
+    def backbones(self) -> tuple[Trunk]:
+        """Return the shared trunk."""
+        return (self.trunk,)
+
+    def pretrained(self) -> Iterable[nn.Parameter]:
+        """Leave out the position table, which has the base rate in the released code."""
+        return (parameter for parameter in super().pretrained() if parameter is not self.trunk.position)
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses")."""

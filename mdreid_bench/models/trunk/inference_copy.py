@@ -8,7 +8,6 @@ from torch import nn
 
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.trunk.blocks import is_plain
-from mdreid_bench.models.trunk.trunk import Trunk
 
 _QUICK = 1.702
 """QuickGELU is x * sigmoid(1.702 x)."""
@@ -24,7 +23,7 @@ def inference_copy(method: Method, device: torch.device, dtype: torch.dtype, *, 
         method: stays as it is.
         device: of the copy.
         dtype: of its weights; images may stay in single precision.
-        compiled: compile the trunk at its first use.
+        compiled: compile the backbones at their first use.
     """
     copied = copy.deepcopy(method).to(device).eval().requires_grad_(False)
     for module in copied.modules():
@@ -32,10 +31,9 @@ def inference_copy(method: Method, device: torch.device, dtype: torch.dtype, *, 
             _fuse_activation(module)
     copied = copied.to(dtype)
     if compiled:
-        for module in copied.modules():
-            if isinstance(module, Trunk):
-                # Weights that cannot change are laid out once as the products want them.
-                module.compile(options={"freezing": device.type == "cpu"})
+        for backbone in copied.backbones():
+            # Weights that cannot change are laid out once as the products want them.
+            backbone.compile(options={"freezing": device.type == "cpu"})
     return copied
 
 

@@ -69,6 +69,11 @@ class TokenTrunk(Trunk):
                 )
         return cls(visual, config.image_size, cameras, drop_path=drop_path)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile all from the assembled tokens on, whether or not attention is watched."""
+        super().compile(*args, **kwargs)
+        self.__dict__["_watched"] = torch.compile(self._watched, *args, **kwargs)
+
     def attended(self, images: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
         """Return all tokens (B, 1 + P, W) and, without gradient, the attention rollout of the class token.
 

@@ -1,6 +1,6 @@
 """The shared vision transformer with extra tokens and a camera embedding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,8 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.backbone import Backbone
+from mdreid_bench.models.method import Cameras, Images
 from mdreid_bench.models.trunk.blocks import run_block
 from mdreid_bench.models.trunk.tower_weights import visual_tower
+from protocols.modality import Modality
 
 CACHED_VALUES = 5_000_000
 """Hidden values of an MLP up to which images go through the blocks of a trunk together on a CPU.
@@ -54,7 +57,7 @@ def tower_for(config: RunConfig) -> nn.Module:
     return visual
 
 
-class Trunk(nn.Module):
+class Trunk(Backbone):
     """A CLIP vision transformer that puts out one vector for each of its leading tokens.
 
     Token order: class (specific) token, shared token if any, patches. The camera embedding is added to the class
@@ -103,7 +106,7 @@ class Trunk(nn.Module):
         self.camera = nn.Parameter(torch.empty(cameras, table.shape[1]))
         nn.init.trunc_normal_(self.camera, std=0.02)
         self.camera_scale = camera_scale
-        self.width = int(source.proj.shape[1])
+        self.width, self.token_width = int(source.proj.shape[1]), table.shape[1]
 
     @classmethod
     def build(cls, config: RunConfig, cameras: int, *, shared_token: bool, tie_shared_token: bool = True) -> "Trunk":
@@ -114,6 +117,14 @@ class Trunk(nn.Module):
         """
         visual = tower_for(config)
         return cls(visual, config.image_size, cameras, shared_token=shared_token, tie_shared_token=tie_shared_token)
+
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """Yield all but the camera table, which no pretrained network has."""
+        return (parameter for parameter in self.parameters() if parameter is not self.camera)
+
+    def set_checkpointing(self, on: bool) -> None:
+        """Compute the inside of a block again for the gradient instead of keeping it."""
+        self.checkpointing = on
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
         """Return the output vectors of the leading tokens, (B, k, D).
@@ -160,3 +171,28 @@ class Trunk(nn.Module):
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(work, *arguments, use_reentrant=False)
         return work(*arguments)
+
+
+def run_trunk(trunk: Callable[[Tensor, Tensor], Tensor], images: Images, camera: Cameras) -> dict[Modality, Tensor]:
+    """Stack the sensors on the batch axis, run the trunk once, and take them apart again.
+
+    Args:
+        trunk: of all sensors.
+        images: (B, 3, H, W) by sensor.
+        camera: (B,) of the items, or by sensor.
+
+    Returns:
+        By sensor what the trunk returns of images and their cameras, such as (B, k, D), the k leading tokens.
+    """
+    output = trunk(torch.cat(list(images.values())), stacked_cameras(images, camera))
+    return dict(zip(images, output.chunk(len(images)), strict=True))
+
+
+def stacked_cameras(images: Images, camera: Cameras) -> Tensor:
+    """Return the cameras of all images, one sensor after the other."""
+    return torch.cat([camera_of(camera, m) for m in images])
+
+
+def camera_of(camera: Cameras, sensor: Modality) -> Tensor:
+    """Return the (B,) cameras of the images of one sensor."""
+    return camera if isinstance(camera, Tensor) else camera[sensor]

@@ -25,7 +25,8 @@ def heat_map(table: Table) -> "Figure":
     """
     values = [[cell.value if isinstance(cell, Number) else np.nan for cell in row[1:]] for row in table.rows]
     room = max(len(table.rows) / _USUAL_ROWS, 1.0)
-    drawing = figure((5.2 * room, 4.6 * room))
+    margin = 0.8 if room > 1 else 0.0  # else the name of the axis lies outside the picture
+    drawing = figure((5.2 * room + margin, 4.6 * room))
     axis = drawing.subplots()
     image = axis.imshow(np.array(values), cmap="Blues", vmin=0, vmax=100)
     for y, row in enumerate(table.rows):

@@ -1,0 +1,89 @@
+"""``mdreid-bench run`` on a data set of RGB and thermal images."""
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from mdreid_bench.data import registry
+from mdreid_bench.data.card import DatasetCard, SplitCounts
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.items import Role
+from protocols.exclusion import Exclusion
+from protocols.modality import Modality
+from tests.cli.running import Outcome, environment, in_process
+from tests.data.trees import paint
+from tests.support import SIZE
+
+COUNTS = {f"{part}_{what}": 4 for part in ("train", "query", "gallery") for what in ("images", "identities")}
+
+
+class Pairs(Dataset):
+    """Four identities seen by two cameras, each by RGB and thermal."""
+
+    card = DatasetCard(
+        name="pairs",
+        title="Pairs",
+        kind="person",
+        paper="none",
+        bibtex="",
+        licence="none",
+        image_size=SIZE,
+        cameras=2,
+        exclusion=Exclusion.CAMERA,
+        counts=SplitCounts(**COUNTS),
+        layout="Pairs/{train,query,gallery}/{rgb,tir}/*.jpg",
+        sensors=Modality.R | Modality.T,
+    )
+    roles: ClassVar = {"train": Role.TRAIN, "query": Role.QUERY, "gallery": Role.GALLERY}
+    sensors: ClassVar = {"rgb": Modality.R, "tir": Modality.T}
+    grammar = re.compile(
+        r"(?P<role>train|query|gallery)/(?P<sensor>rgb|tir)/(?P<file>(?P<identity>[0-9]{2})_c(?P<camera>[12])\.jpg)"
+    )
+
+    def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
+        """Return identity, camera from 0, and no scene."""
+        return int(match["identity"]), int(match["camera"]) - 1, 0
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for split, cameras, first in (("train", "12", 0), ("query", "1", 4), ("gallery", "2", 4)):
+        for identity in range(first, first + 4):
+            for camera in cameras:
+                for sensor in ("rgb", "tir"):
+                    path = tmp_path / "data" / "Pairs" / split / sensor / f"{identity:02}_c{camera}.jpg"
+                    paint(path, (SIZE[1], SIZE[0]), str(path.relative_to(tmp_path)))
+    monkeypatch.setattr(registry, "names", lambda: ("pairs",))
+    monkeypatch.setattr(registry, "get", lambda name: {"pairs": Pairs()}[name])
+    return tmp_path
+
+
+def run(root: Path, *arguments: str) -> Outcome:
+    small = ("--epochs", "1", "--batch-size", "4", "--set", "batch.instances=2", "--set", "trunk.pretrained=null")
+    places = ("--data-root", str(root / "data"), "--results", str(root / "results"))
+    own = environment(MDREID_CACHE=str(root / "cache"))
+    return in_process("run", "--dataset", "pairs", "--preset", "tiny", *arguments, *small, *places, env=own)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "cached", "new", "unfit"),
+    [((), 0, 1, None), (("all",), 0, 9, None), (("ablation",), 0, 1, 5), (("R-to-T", "R-to-D"), 0, 1, 1)],
+)
+def test_the_plan_follows_the_sensors(
+    root: Path, protocols: tuple[str, ...], cached: int, new: int, unfit: int | None
+) -> None:
+    named = [part for name in protocols for part in ("--protocol", name)]
+    done = run(root, "--method", "single-classifier", "--dry-run", *named)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("pairs ")]
+    assert row[4:7] == [str(cached), str(new), "train," if unfit is None else str(unfit)]
+    if unfit is not None:
+        assert "Not applicable: " in done.stdout
+        assert "Pairs has no " in done.stdout
+
+
+def test_what_cannot_be_served_is_no_failure(root: Path) -> None:
+    done = run(root, "--method", "random", "--protocol", "R-to-N")
+    assert (done.returncode, "1 not applicable" in done.stderr) == (0, True)
