@@ -45,6 +45,11 @@ def expected(error: Exception) -> MdreidError:
             "There is too little memory; use smaller batches with --batch-size and --set evaluation.batch_size=8, "
             "fewer loader processes with --set data.workers=0, or a smaller --memory-budget."
         )
+    if is_lost_process(error):
+        return MdreidError(
+            "A process that loads images has ended before its time, perhaps for lack of memory; use fewer of them "
+            "with --set data.workers=1, or none with data.workers=0."
+        )
     return _invalid(error) or _unexpected(error)
 
 
@@ -53,6 +58,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _TOO_LARGE)
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Tell whether an error means that a loader process of PyTorch has ended before its time."""
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
 
 
 def _invalid(error: Exception) -> UsageError | None:

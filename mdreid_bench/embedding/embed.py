@@ -12,7 +12,7 @@ from torch import Tensor
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.images import BadImageError, load_rgb
 from mdreid_bench.data.items import Items
-from mdreid_bench.data.transforms import normalise, resize
+from mdreid_bench.data.transforms import resize
 from mdreid_bench.embedding.extract import Embedder, ready
 from mdreid_bench.errors import DataError
 from mdreid_bench.models.method import Method
@@ -70,12 +70,12 @@ def _batches(items: Items, size: int) -> list[tuple[Modality, list[int]]]:
 
 
 def _load(paths: Mapping[Modality, str], config: RunConfig) -> Mapping[Modality, Tensor]:
-    """Read, resize and normalise the images of an item, each (3, H, W)."""
+    """Read and resize the images of an item, each (3, H, W) uint8."""
     images = {}
     for modality, path in paths.items():
         try:
             pixels = resize(load_rgb(Path(path), config.image.counts), config.image_size, training=False)
         except BadImageError as error:
             raise DataError(f"The image {path} cannot be used: {error}.") from None
-        images[modality] = normalise(pixels, config.image)
+        images[modality] = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     return images

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.feeding import feeder
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import Feeder, TestImages, worker_count
+from mdreid_bench.data.loading import TestImages
+from mdreid_bench.data.transforms import normalised
 from mdreid_bench.embedding.parts import Parts
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.embedding.vectors import checked
@@ -121,18 +123,18 @@ def _rounds(
     """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
     with ranks.together():
         embedder = Embedder(ready(method, config, device), device, config, reporter)
-    count, size = len(index.test), config.evaluation.batch_size
+    size = config.evaluation.batch_size
     cameras = torch.from_numpy(index.test.labels.camera)
-    feeder = Feeder(TestImages(index, config), worker_count(config, count, device), pin=device.type == "cuda")
     batches = index.test.batches(size, first)
-    loaded = feeder(batches[ranks.rank :: ranks.size])
+    feed = feeder(TestImages(index, config), size, config, device, reporter, ranks.size)
+    own_batches = feed(batches[ranks.rank :: ranks.size])
 
     for _ in range(0, len(batches), ranks.size):
         with ranks.together():
-            images, rows = next(loaded, (None, None))
-            own = None
-            if images is not None and rows is not None:
-                own = rows, embedder(images, cameras[rows], index.test.names[rows], subsets)
+            loaded, own = next(own_batches, None), None
+            if loaded is not None:
+                rows = loaded.rows
+                own = rows, embedder(loaded.images, cameras[rows], index.test.names[rows], subsets)
         yield [batch for batch in ranks.collect(own) if batch is not None]
 
 
@@ -155,7 +157,7 @@ class Embedder:
     Args:
         method: ready to embed, on the device.
         device: to compute on.
-        config: batch size, and names for messages.
+        config: pixel statistics, batch size, and names for messages.
         reporter: told when batches are halved.
     """
 
@@ -181,7 +183,7 @@ class Embedder:
         """Return the embeddings of a batch of items, (B, E) for each subset.
 
         Args:
-            images: (B, 3, H, W) by sensor.
+            images: (B, 3, H, W) uint8 by sensor.
             cameras: (B,).
             names: of the items.
             subsets: to embed, of the sensors that there are images of.
@@ -212,7 +214,8 @@ class Embedder:
     ) -> dict[Modality, NDArray[np.float32]] | None:
         """Return the embeddings of a part of a batch, or None when the memory is too small for it."""
         try:
-            on_device = {m: x.to(self.device, non_blocking=True) for m, x in images.items()}
+            pixels = {m: x.to(self.device, non_blocking=True) for m, x in images.items()}
+            on_device = {m: normalised(x, self.config.image) for m, x in pixels.items()}
             vectors = self.method.embed_all(on_device, cameras.to(self.device), subsets)
             found = checked(self.method, vectors, subsets, names, self.width)
             self.width = found[subsets[0]].shape[1]

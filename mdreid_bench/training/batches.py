@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.feeding import feeder
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import Feeder, TrainingImages, worker_count
+from mdreid_bench.data.loading import TrainingImages
 from mdreid_bench.models.method import TrainingBatch
 from mdreid_bench.processes.ranks import Ranks
+from mdreid_bench.progress import Reporter
 from mdreid_bench.training.sampler import IdentityBatches
 
 
@@ -43,18 +45,20 @@ class Batches:
         index: its training frame is drawn from.
         config: batch size, seed, augmentation and loading.
         device: where the batches go.
+        reporter: told when there is too little memory for the loader processes.
         ranks: the processes that share a batch.
 
     Raises:
         UsageError: when the training set cannot fill a batch.
     """
 
-    def __init__(self, index: DatasetIndex, config: RunConfig, device: torch.device, ranks: Ranks) -> None:
+    def __init__(
+        self, index: DatasetIndex, config: RunConfig, device: torch.device, reporter: Reporter, ranks: Ranks
+    ) -> None:
         self.labels, self.device, self.size = Labels.of(index), device, config.batch.size
         self.sampler = IdentityBatches(self.labels.identity, config.batch.size, config.batch.instances, config.seed)
-        workers = worker_count(config, len(index.train), device)
-        self.feeder = Feeder(TrainingImages(index, config), workers, pin=device.type == "cuda")
-        share = config.batch.size // ranks.size
+        share, self.image = config.batch.size // ranks.size, config.image
+        self.feeder = feeder(TrainingImages(index, config), share, config, device, reporter, ranks.size)
         self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)
 
     def count(self, number: int) -> int:
@@ -68,11 +72,11 @@ class Batches:
         """
         drawn = list(self.sampler.epoch(number))
         shares = [self._draws(rows, number, place)[self.own] for place, rows in enumerate(drawn)]
-        for rows, (images, loaded) in zip(drawn, self.feeder(shares), strict=True):
+        for rows, loaded in zip(drawn, self.feeder(shares), strict=True):
             batch = TrainingBatch(
-                images={m: x.to(self.device, non_blocking=True) for m, x in images.items()},
+                images=loaded.on(self.device, self.image),
                 identity=torch.from_numpy(self.labels.identity[rows]).to(self.device),
-                camera=torch.from_numpy(self.labels.camera[loaded]).to(self.device),
+                camera=torch.from_numpy(self.labels.camera[loaded.rows]).to(self.device),
             )
             yield batch, tuple(self.labels.names[rows])
 

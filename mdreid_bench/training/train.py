@@ -62,7 +62,7 @@ class Trainer:
     ) -> None:
         self.method, self.config, self.folder = method.to(device), config, folder
         self.device, self.reporter, self.ranks = device, reporter, ranks
-        self.batches = Batches(index, config, device, self.ranks)
+        self.batches = Batches(index, config, device, reporter, self.ranks)
         self.optimizer = build_optimizer(self.method, config)
         self.precision = pick_precision(config.precision, device, method)
         self.forward = Forward(self.method, config, self.precision, self.ranks)

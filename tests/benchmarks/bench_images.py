@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mdreid_bench.data.loading import Feeder, TestImages
+from mdreid_bench.data.feeding import Feeder
+from mdreid_bench.data.loading import TestImages
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.models.trunk.inference_copy import inference_copy
@@ -25,7 +26,7 @@ def test_images_against_the_trunk(benchmark: Benchmark, dataset: str) -> None:
     index = open_dataset(dataset, resolve_data_root(None, dataset, Silent()).root, Silent())
     rows = np.arange(BATCHES * BATCH) % len(index.test)
     index = replace(index, test=index.test.take(rows))
-    feeder = Feeder(TestImages(index, configure("mdreid")), WORKERS, pin=False)
+    feeder = Feeder(TestImages(index, configure("mdreid")), WORKERS)
     batches = [range(start, start + BATCH) for start in range(0, len(rows), BATCH)]
 
     def read() -> None:

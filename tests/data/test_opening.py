@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mdreid_bench.data import decoding, loading, registry
+from mdreid_bench.data.feeding import Feeder
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
@@ -201,11 +202,11 @@ def test_workers_notice_an_image_that_changes_after_opening(tmp_path: Path) -> N
     plant(tmp_path, "msvr310")
     index, config = open_dataset("msvr310", tmp_path, Silent()), small_config("mdreid")
     rows = [list(batch) for batch in index.test.batches(4)]
-    feeder = loading.Feeder(loading.TestImages(index, config), workers=1, pin=False)
-    assert sum(len(loaded) for _, loaded in feeder(rows)) == len(index.test)
+    feeder = Feeder(loading.TestImages(index, config), workers=1)
+    assert sum(len(loaded.rows) for loaded in feeder(rows)) == len(index.test)
     changed = index.root / index.test.images[5][Modality.N]
     paint(changed, (12, 8), "something else")
-    feeder = loading.Feeder(loading.TestImages(index, config), workers=1, pin=False)
+    feeder = Feeder(loading.TestImages(index, config), workers=1)
     with pytest.raises(DataError, match=f"{changed.name} has changed since"):
         list(feeder(rows))
 

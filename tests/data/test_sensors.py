@@ -13,9 +13,10 @@ from mdreid_bench.data import loading
 from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.feeding import collate
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Role
-from mdreid_bench.data.loading import TrainingImages, collate
+from mdreid_bench.data.loading import TrainingImages
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.marker import MARKER
 from mdreid_bench.data.opening import open_dataset
@@ -99,12 +100,12 @@ def test_trials_hold_the_items_that_have_the_sensors(tmp_path: Path) -> None:
 def test_batches_hold_the_sensors_of_the_dataset(name: str, tmp_path: Path) -> None:
     index, config = opened(name, tmp_path), small_config("mdreid")
     training, testing = TrainingImages(index, config), loading.TestImages(index, config)
-    images, rows = collate([training[0, 0, 0], training[3, 0, 1]])
-    assert list(images) == list(index.sensors)
-    assert rows.tolist() == [0, 3]
-    again, _ = collate([training[0, 0, 0], training[3, 0, 1]])
-    assert all(torch.equal(images[sensor], again[sensor]) for sensor in images)
-    shown, _ = collate([testing[row] for row in range(2)])
+    first, again = (collate([training[0, 0, 0], training[3, 0, 1]]) for _ in range(2))
+    assert list(first.images) == list(index.sensors)
+    assert first.rows.tolist() == [0, 3]
+    assert torch.equal(first.pixels, again.pixels)
+    assert torch.equal(first.noise, again.noise)
+    shown = collate([testing[row] for row in range(2)]).images
     assert {tuple(tensor.shape) for tensor in shown.values()} == {(2, 3, *config.image_size)}
 
 
@@ -112,7 +113,7 @@ def test_items_of_different_sensors_are_no_batch(tmp_path: Path) -> None:
     index = opened("lone", tmp_path)
     testing = loading.TestImages(index, small_config("mdreid"))
     own = [int(np.flatnonzero(index.test.sensors == sensor.value)[0]) for sensor in (R, T)]
-    assert [list(testing[row][0]) for row in own] == [[R], [T]]
+    assert [list(testing[row].pixels) for row in own] == [[R], [T]]
     with pytest.raises(ValueError, match="the same sensors"):
         collate([testing[row] for row in own])
 

@@ -5,18 +5,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from mdreid_bench.config.schema import AugmentConfig, ImageConfig
+from mdreid_bench.data.feeding import Sample, collate
 from mdreid_bench.data.transforms import TrainTransform, normalise, resize
-from protocols.modality import SINGLES
+from protocols.modality import SINGLES, Modality
+
+R = Modality.R
 
 OFF = AugmentConfig(flip=0, pad=0, erase=0)
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
 
 
-def _transform(config: AugmentConfig) -> TrainTransform:
-    return TrainTransform(config, ImageConfig())
+def _augmented(config: AugmentConfig, pixels: NDArray[np.uint8], seed: int) -> Tensor:
+    """Return what a network sees of one augmented image, (3, H, W)."""
+    found, box = TrainTransform(config)(pixels, np.random.default_rng(seed))
+    return collate([Sample({R: found}, {R: box} if box else {}, 0)]).on(torch.device("cpu"), ImageConfig())[R][0]
 
 
 def test_normalise_by_hand() -> None:
@@ -25,19 +32,19 @@ def test_normalise_by_hand() -> None:
 
 
 def test_without_augmentation_only_the_scale_changes() -> None:
-    found = _transform(OFF)(PIXELS, np.random.default_rng(1))
+    found = _augmented(OFF, PIXELS, 1)
     assert torch.equal(found, normalise(PIXELS, ImageConfig()))
 
 
 def test_certain_flip_mirrors_columns() -> None:
-    found = _transform(OFF.model_copy(update={"flip": 1.0}))(PIXELS, np.random.default_rng(1))
+    found = _augmented(OFF.model_copy(update={"flip": 1.0}), PIXELS, 1)
     assert torch.equal(found, normalise(PIXELS, ImageConfig()).flip(2))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 3))
 def test_crop_is_a_shift_with_black_borders(seed: int, pad: int) -> None:
-    found = _transform(OFF.model_copy(update={"pad": pad}))(PIXELS, np.random.default_rng(seed))
+    found = _augmented(OFF.model_copy(update={"pad": pad}), PIXELS, seed)
     padded = normalise(np.pad(PIXELS, ((pad, pad), (pad, pad), (0, 0))), ImageConfig())
     windows = [padded[:, y : y + 8, x : x + 6] for y in range(2 * pad + 1) for x in range(2 * pad + 1)]
     assert any(torch.equal(found, window) for window in windows)
@@ -47,7 +54,7 @@ def test_crop_is_a_shift_with_black_borders(seed: int, pad: int) -> None:
 @given(st.integers(0, 1000))
 def test_erasing_replaces_one_box_of_allowed_size(seed: int) -> None:
     plain = np.full((40, 30, 3), 7, dtype=np.uint8)
-    found = _transform(OFF.model_copy(update={"erase": 1.0}))(plain, np.random.default_rng(seed))
+    found = _augmented(OFF.model_copy(update={"erase": 1.0}), plain, seed)
     changed = (found != normalise(plain, ImageConfig())).any(0)
     assert changed.any()
     rows, columns = torch.where(changed)
@@ -57,18 +64,21 @@ def test_erasing_replaces_one_box_of_allowed_size(seed: int) -> None:
 
 
 def test_draws_depend_on_the_seed_alone() -> None:
-    transform = _transform(AugmentConfig(pad=2))
+    transform = TrainTransform(AugmentConfig(pad=2))
     pixels = dict.fromkeys(SINGLES, PIXELS)
-    first, again, other = (transform.each(pixels, (1, 2, n)) for n in (3, 3, 4))
+    first, again, other = (
+        collate([Sample(*transform.each(pixels, (1, 2, n)), 0)]).on(torch.device("cpu"), ImageConfig())
+        for n in (3, 3, 4)
+    )
     assert all(torch.equal(first[m], again[m]) for m in SINGLES)
     assert any(not torch.equal(first[m], other[m]) for m in SINGLES)
 
 
 @pytest.mark.parametrize("sync", [True, False])
 def test_modalities_share_their_draws_only_when_synchronised(sync: bool) -> None:
-    transform = _transform(AugmentConfig(pad=3, erase=0, sync=sync))
-    results = [transform.each(dict.fromkeys(SINGLES, PIXELS), (0, 0, n)) for n in range(8)]
-    same = [all(torch.equal(r[SINGLES[0]], r[m]) for m in SINGLES) for r in results]
+    transform = TrainTransform(AugmentConfig(pad=3, erase=0, sync=sync))
+    results = [transform.each(dict.fromkeys(SINGLES, PIXELS), (0, 0, n))[0] for n in range(8)]
+    same = [all(np.array_equal(r[SINGLES[0]], r[m]) for m in SINGLES) for r in results]
     assert all(same) if sync else not all(same)
 
 
