@@ -27,9 +27,9 @@ from mdreid_bench.models.method import (
     Method,
 )
 from mdreid_bench.models.parts import KeptPerCamera
+from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.models.trunk.trunk import stacked_cameras
-from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 _ABSENT = "absent"

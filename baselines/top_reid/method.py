@@ -23,9 +23,9 @@ from mdreid_bench.models.method import (
     Images,
     Method,
 )
+from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.models.trunk.trunk import camera_of
-from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 

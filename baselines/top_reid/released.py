@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mdreid_bench.weights.released_format import ReleasedFormat, Row
-from mdreid_bench.weights.released_rows import head_rows, move_patch_bias, vit_rows
+from mdreid_bench.models.released_format import ReleasedFormat, Row
+from mdreid_bench.models.released_rows import head_rows, move_patch_bias, vit_rows
 from protocols.modality import SINGLES, Modality, N, R, T
 
 _NAMES: Mapping[Modality, str] = {R: "RGB", N: "NI", T: "TI"}

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(gt=0, le=4096)]
+"""Side of an image in pixels; a trunk has a row of its position table for each patch."""
 LARGEST_SEED = 2**63 - 1
 """Of a signed integer of 64 bits, which every generator of random numbers and every format of tables takes."""
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -36,7 +38,7 @@ class TrunkConfig(Section):
 class ImageConfig(Section):
     """Size and pixel statistics of the images that enter the trunk."""
 
-    size: tuple[Positive, Positive] | None = Field(
+    size: tuple[Side, Side] | None = Field(
         default=None, description="(height, width); null takes the dataset's size times scale"
     )
     scale: Annotated[float, Field(gt=0)] = Field(

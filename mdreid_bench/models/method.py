@@ -12,7 +12,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.weights.released_format import ReleasedFormat
+from mdreid_bench.models.released_format import ReleasedFormat
 from protocols.modality import RNT, Modality
 
 Images = Mapping[Modality, Tensor]

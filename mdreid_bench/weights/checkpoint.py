@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
+from mdreid_bench.models.state_dict import check_numbers
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
@@ -86,7 +87,9 @@ def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[
         facts = json.loads(metadata.get(_FACTS, "{}"))
     except UnicodeError:
         raise DataError(f"The path of the checkpoint {path} is not UTF-8; rename it.") from None
-    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+    except OSError as error:
+        raise DataError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
+    except (SafetensorError, ValueError, RuntimeError) as error:
         raise DataError(f"The checkpoint {path} cannot be read ({type(error).__name__}); {again}.") from None
     if _DIGEST in metadata and metadata[_DIGEST] != digest(tensors, _described(metadata)):
         raise DataError(f"The checkpoint {path} was changed after it was written; {again}.")
@@ -171,6 +174,7 @@ def _load_strictly(path: Path, method: nn.Module, tensors: Mapping[str, Tensor])
     faults += sorted(n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape)
     if faults:
         raise DataError(f"The checkpoint {path} does not fit the method: {listed(faults)}.")
+    check_numbers(path, own, tensors)
     method.load_state_dict(dict(tensors))
 
 

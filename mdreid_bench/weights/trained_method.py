@@ -34,8 +34,12 @@ def load_trained(folder: RunFolder) -> tuple[Method, RunConfig]:
     weights = weights_of(folder, facts)
     # The trained weights replace all of the trunk, so its pretrained ones need not be had.
     trunk = config.trunk if weights is None else config.trunk.model_copy(update={"pretrained": None})
-    torch.manual_seed(config.seed)
     data = DataFacts(facts.identities, facts.cameras, facts.modalities)
+    if facts.weights is not None and weights is not None:
+        data = weights_file.recognise(weights).data
+    elif weights is not None:
+        weights_file.check_sizes(weights, data, trunk)
+    torch.manual_seed(config.seed)
     method = method_class.build(config.model_copy(update={"trunk": trunk}), data)
     if weights is not None:
         weights_file.load(weights, method, config)

@@ -2,9 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -13,13 +15,17 @@ from mdreid_bench.config.schema import RunConfig, TrunkConfig
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
-from mdreid_bench.models.trunk.tower_weights import read_state
+from mdreid_bench.models.released_format import ReleasedFormat
+from mdreid_bench.models.state_dict import LARGEST_CLAIM, Faults, check_file, check_numbers, read_state
+from mdreid_bench.models.trunk.tower_weights import tower_bytes
 from mdreid_bench.weights import checkpoint
-from mdreid_bench.weights.faults import Faults
 from mdreid_bench.weights.given_weights import GivenWeights
-from mdreid_bench.weights.released_format import ReleasedFormat
 from mdreid_bench.weights.weights_facts import WeightsFacts
 
+FREE_ROWS = 50_000
+"""Identities or cameras that a file may claim whatever it holds: a method need not have a row for each."""
+FREE_TRUNK = 2 << 30
+"""Bytes of a trunk that a file may claim whatever it holds: a method need not use it."""
 _ALIKE = 0.5
 """Share of names in common from which on a file counts as one of a format, with faults if need be."""
 
@@ -31,10 +37,7 @@ def recognise(path: Path) -> GivenWeights:
         DataError: when it cannot be read, is no checkpoint of a registered method, or any name or shape is not what
             it should be.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"The weights file {path} cannot be read: {error.strerror}.") from None
+    stat = check_file(path)
     return _recognise(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -50,6 +53,7 @@ def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
             f"The weights {path} were written for version {facts.version} of {facts.method}, of which version "
             f"{card.version} is installed; use the version of this suite that wrote them."
         )
+    check_sizes(path, facts.data, facts.trunk)
     optional = card.evaluation_options
     return GivenWeights(
         path=path,
@@ -76,9 +80,10 @@ def load(path: Path, method: Method, config: RunConfig) -> None:
         config: that it was built with.
 
     Raises:
-        DataError: when any name or shape differs.
+        DataError: when any name or shape differs, or a tensor holds no usable numbers.
     """
-    shapes = {name: tuple(value.shape) for name, value in method.state_dict().items()}
+    own = method.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in own.items()}
     if own_facts(path) is None:
         released = read_state(path)
         _, form = _release_of(path, released)
@@ -88,7 +93,25 @@ def load(path: Path, method: Method, config: RunConfig) -> None:
     faults = Faults.between(shapes, {name: tuple(value.shape) for name, value in state.items()})
     if faults:
         raise DataError(f"The weights {path} do not fit {config.method}: {faults}.")
+    check_numbers(path, own, state)
     method.load_state_dict(state)
+
+
+def check_sizes(path: Path, data: DataFacts, trunk: TrunkConfig) -> None:
+    """Refuse a description from which a method would be built that is far larger than the file.
+
+    Raises:
+        DataError: when it names more identities or cameras than any tensor of the file has rows, beyond
+            ``FREE_ROWS``, or a trunk that is several times as large as the file, beyond ``FREE_TRUNK``.
+    """
+    with _opened(path) as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    rows = max((side for shape in shapes for side in shape), default=0)
+    for count, what in ((data.identities, "identities"), (data.cameras, "cameras")):
+        if count > max(rows, FREE_ROWS):
+            raise DataError(f"The weights {path} claim {count} {what}, of which they hold nothing.")
+    if tower_bytes(trunk) > max(LARGEST_CLAIM * path.stat().st_size, FREE_TRUNK):
+        raise DataError(f"The weights {path} claim the trunk {trunk.name}, which is far larger than the file.")
 
 
 def own_facts(path: Path) -> WeightsFacts | None:
@@ -100,10 +123,19 @@ def own_facts(path: Path) -> WeightsFacts | None:
     if path.suffix != ".safetensors":
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with _opened(path) as file:
             header = json.loads((file.metadata() or {}).get("facts", "{}"))
         return WeightsFacts.model_validate(header) if "method" in header else None
-    except (OSError, SafetensorError, ValueError) as error:
+    except ValueError as error:
+        raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
 
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.trunk.tower_weights import read_state, visual_tower, weights_file
+from mdreid_bench.models.state_dict import read_state
+from mdreid_bench.models.trunk.tower_weights import visual_tower, weights_file
 
 QUICK, PLAIN = "ViT-B-16-quickgelu", "ViT-B-16"
 MARKS = ("input_resolution", "context_length", "vocab_size")

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.trunk.tower_weights import load_visual, read_state, visual_tower, weights_file
+from mdreid_bench.models.state_dict import read_state
+from mdreid_bench.models.trunk.tower_weights import load_visual, visual_tower, weights_file
 from mdreid_bench.models.trunk.trunk import Trunk, interpolate_positions
 from protocols.names import UnknownNameError
 from tests.support import SIZE, build

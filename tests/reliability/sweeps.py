@@ -12,7 +12,7 @@ from mdreid_bench.data.images import BadImageError, inspect_image, load_rgb
 from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
 from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.errors import DataError
-from mdreid_bench.models.trunk.tower_weights import read_state
+from mdreid_bench.models.state_dict import read_state
 from protocols.modality import Modality
 from tests.reliability import stored
 from tests.reliability.damage import HARMLESS, NOTICED, REFUSED, Counts, sweep

@@ -10,9 +10,9 @@ from mdreid_bench.config.schema import ImageConfig, TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.load_method import likely_dataset
-from mdreid_bench.weights.released_format import ReleasedFormat
 from mdreid_bench.weights.weights_file import recognise
 from tests.weights.checkpoints import FORMATS, empty_state, random_state, shapes
 

@@ -23,8 +23,8 @@ from mdreid_bench.models.method import (
     Method,
 )
 from mdreid_bench.models.parts import BottleneckHead
+from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
-from mdreid_bench.weights.released_format import ReleasedFormat
 from protocols.modality import Modality
 
 _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mdreid_bench.config.tree import Tree
-from mdreid_bench.weights.released_format import ReleasedFormat, Row
-from mdreid_bench.weights.released_rows import head_rows
+from mdreid_bench.models.released_format import ReleasedFormat, Row
+from mdreid_bench.models.released_rows import head_rows
 from protocols.modality import SINGLES
 
 _TOWER = "BACKBONE.base."

@@ -1,21 +1,17 @@
 """Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
 
 import re
-import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.models.state_dict import Faults, check_numbers, read_state
 from mdreid_bench.models.trunk.download import download, quiet_logging
 from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
-from mdreid_bench.weights.faults import Faults
 from protocols.names import UnknownNameError
 
 BUNDLED_TAG = "synthetic"
@@ -37,12 +33,6 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
     import open_clip
 
     with quiet_logging():
-        if config.name not in open_clip.list_models():
-            for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
-                with resources.as_file(file) as path:
-                    open_clip.add_model_config(path)
-        if config.name not in open_clip.list_models():
-            raise UnknownNameError("trunk", config.name, open_clip.list_models())
         parts = {"vision_cfg": _vision_settings(config), "text_cfg": _SMALL_TEXT}
         model = open_clip.create_model(config.name, load_weights=False, **parts)
     visual: nn.Module = model.visual
@@ -55,10 +45,30 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
     return visual
 
 
+def tower_bytes(config: TrunkConfig) -> int:
+    """Return how large the blocks of a visual tower are, as far as open_clip's description tells; 0 if it does not.
+
+    A block has 12 W^2 parameters but for its biases and norms.
+
+    Raises:
+        UnknownNameError: for a model name that open_clip does not know.
+        UsageError: when the model has fewer blocks than asked for.
+    """
+    settings = _vision_settings(config)
+    width, layers = settings.get("width"), settings.get("layers")
+    return 4 * 12 * width**2 * layers if isinstance(width, int) and isinstance(layers, int) else 0
+
+
 def _vision_settings(config: TrunkConfig) -> dict[str, Any]:
     """Return open_clip's settings of a visual tower, with as many blocks as are wanted."""
     import open_clip
 
+    if config.name not in open_clip.list_models():
+        for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
+            with resources.as_file(file) as path:
+                open_clip.add_model_config(path)
+    if config.name not in open_clip.list_models():
+        raise UnknownNameError("trunk", config.name, open_clip.list_models())
     settings: dict[str, Any] = dict((open_clip.get_model_config(config.name) or {})["vision_cfg"])
     if config.layers is not None:
         if not isinstance(settings.get("layers"), int) or config.layers > settings["layers"]:
@@ -124,7 +134,7 @@ def load_visual(visual: nn.Module, path: Path, name: str) -> None:
 
     Raises:
         UsageError: for a checkpoint of OpenAI's and a model without QuickGELU, which would run and be wrong.
-        DataError: when the file is unreadable, or lists what is missing, unexpected or misshapen.
+        DataError: when the file is unreadable, with what is missing, unexpected, misshapen or no usable number.
     """
     import open_clip
 
@@ -140,6 +150,7 @@ def load_visual(visual: nn.Module, path: Path, name: str) -> None:
     faults = Faults.between(wanted, {key: tuple(value.shape) for key, value in state.items()})
     if faults:
         raise DataError(f"The weights {path} do not fit the trunk {name} ({faults}).")
+    check_numbers(path, visual.state_dict(), state)
     visual.load_state_dict({key: value.float() for key, value in state.items()})
 
 
@@ -157,42 +168,3 @@ def _other_activation(weights: str, model: str, *, quick: bool) -> UsageError:
         f"The weights {weights} were trained with {found}, which the trunk {model} has not; "
         f"choose the one that has with --set trunk.name={right}."
     )
-
-
-def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
-    """Read a state dict from safetensors or from a pickle of tensors alone, without running code in it.
-
-    Args:
-        path: a file written by safetensors, or by ``torch.save``.
-        archives: accept TorchScript archives too, as OpenAI publishes them; these bring code of their own, in a
-            language that knows tensors alone.
-
-    Raises:
-        DataError: when the file cannot be read that way.
-    """
-    try:
-        content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path, archives)
-    except (OSError, RuntimeError, SafetensorError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
-    except Exception as error:
-        raise DataError(
-            f"The weights file {path} is refused: it is damaged or holds more than tensors ({type(error).__name__})."
-        ) from None
-    if isinstance(content, dict):
-        for key in ("state_dict", "model"):
-            content = content.get(key, content)
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise DataError(f"The weights file {path} does not hold a state dict of tensors.")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
-
-
-def _load_torch(path: Path, archives: bool) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about archives, which are handled below
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except RuntimeError as error:
-            if "TorchScript" not in str(error) or not archives:
-                raise
-        archive: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    return archive.state_dict()

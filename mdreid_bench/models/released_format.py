@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mdreid_bench.config.tree import Tree
-from mdreid_bench.weights.faults import UNKNOWN, Faults
+from mdreid_bench.models.state_dict import UNKNOWN, Faults
 
 BLOCK = "{n}"
 """Stands for the number of a transformer block in the name of a row."""
+_DIGITS = 6
 _SIDE = re.compile(r"(\d*)([A-Z]?)")
 
 
@@ -41,7 +42,7 @@ class Row:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What the names of this row look like, the number of the block as a group."""
-        return re.compile(re.escape(self.name).replace(re.escape(BLOCK), r"(\d+)"))
+        return re.compile(re.escape(self.name).replace(re.escape(BLOCK), rf"(\d{{1,{_DIGITS}}})"))
 
     def shape_for(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape in numbers, ``UNKNOWN`` for a side whose letter has no size."""
@@ -147,7 +148,12 @@ class ReleasedFormat(ABC):
         return rows
 
     def _blocks(self, names: Iterable[str]) -> int:
-        """Return one more than the highest number of a block in names, at least 1."""
+        """Return one more than the highest number of a block in names, at least 1.
+
+        Every block has names of its own, so a number beyond that of all names is none.
+        """
+        given = list(names)
         patterns = [row.pattern for row in self.rows() if BLOCK in row.name]
-        matches = (pattern.fullmatch(name) for name in names for pattern in patterns)
-        return max((int(match[1]) for match in matches if match), default=0) + 1
+        matches = (pattern.fullmatch(name) for name in given for pattern in patterns)
+        numbers = (int(match[1]) for match in matches if match)
+        return max((number for number in numbers if number < len(given)), default=0) + 1

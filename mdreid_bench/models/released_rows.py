@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from mdreid_bench.weights.released_format import Row
+from mdreid_bench.models.released_format import Row
 
 _PATCH_BIAS = "patch_bias"
 _BLOCK_OF_VIT = {
