@@ -24,7 +24,7 @@ from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
-from mdreid_bench.report.variants import PERCENT
+from mdreid_bench.report.variants import PERCENT, marked, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Store, load_record
@@ -84,6 +84,12 @@ class Side:
         """Folder names of the runs."""
         found = (RunId.of(record).folder_name for seeds in self.records.values() for _, record in seeds.values())
         return list(dict.fromkeys(found))
+
+    @property
+    def marked_names(self) -> str:
+        """The names, each with what must be said of its records."""
+        records = [record for seeds in self.records.values() for _, record in seeds.values()]
+        return ", ".join(dict.fromkeys(marked(RunId.of(r).folder_name, record_marks(r)) for r in records))
 
 
 class CompareSession:
@@ -173,7 +179,7 @@ class CompareSession:
         """Return one row per comparison; values in percent, differences in percentage points."""
         comparisons = self.comparisons
         example = next(iter(self.a.records[comparisons[0].protocol].values()))[1]
-        marks = [f"A: {', '.join(self.a.names)}.", f"B: {', '.join(self.b.names)}."]
+        marks = [f"A: {self.a.marked_names}.", f"B: {self.b.marked_names}."]
         if example.data_kind == "synthetic":
             marks.append(f"SYNTHETIC data in the layout of {example.dataset}, not the published images.")
         if example.average_precision == "trapezoid":
@@ -206,12 +212,12 @@ def _side(store: Store, text: str, limit: int | None, form: AveragePrecision) ->
         record = load_record(path)
         return Side(text, {record.protocol: {record.seed: (path, record)}})
     found: dict[str, dict[int, tuple[Path, Record]]] = {}
-    configurations: set[tuple[str, str]] = set()
+    configurations: set[tuple[str, ...]] = set()
     for folder in find_runs(store, text):
         for path in sorted(find_scope(folder, limit).path.glob("*.json")):
             record = load_record(path)
             if (record.average_precision, record.rerank) == (form, None):
-                configurations.add((record.config_key, record.selection))
+                configurations.add((record.config_key, record.selection, record.precision))
                 found.setdefault(record.protocol, {})[record.seed] = (path, record)
     if len(configurations) > 1:
         find_run(store, text)  # raises the error that lists the candidates

@@ -32,7 +32,7 @@ class Variant:
     @property
     def marks(self) -> list[str]:
         """What every label must say of the records, so that nobody takes them for usual ones."""
-        return _marks(self.example)
+        return record_marks(self.example)
 
     @property
     def example(self) -> Record:
@@ -79,7 +79,7 @@ def row_variants(label: str, records: Iterable[Record]) -> list[Variant]:
     """Bring the records of one named row together; there are several rows where they must not be averaged."""
     variants = group_variants(records)
     if len(variants) == 1:
-        return [replace(variants[0], label=_marked(label, variants[0].marks))]
+        return [replace(variants[0], label=marked(label, variants[0].marks))]
     return [replace(variant, label=f"{label}: {variant.label}") for variant in variants]
 
 
@@ -110,15 +110,17 @@ def _label(record: Record, own: Mapping[str, str], facts: Mapping[tuple[str, ...
     """Name a variant by its method, the facts in which variants of that method differ, and its marks."""
     others = [rest for (method, *_), rest in facts.items() if method == record.method]
     differing = [f"{name} {value}" for name, value in own.items() if any(rest.get(name) != value for rest in others)]
-    return _marked(record.method, [*differing, *_marks(record)])
+    return marked(record.method, [*differing, *record_marks(record)])
 
 
-def _marks(record: Record) -> list[str]:
+def record_marks(record: Record) -> list[str]:
+    """Return what must be said of a record wherever it is named, so that nobody takes it for a usual one."""
     marks = ["epoch chosen on test data"] if record.selection == "best-test" else []
     return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
 
 
-def _marked(label: str, marks: Sequence[str]) -> str:
+def marked(label: str, marks: Sequence[str]) -> str:
+    """Return a label with its marks in brackets."""
     return f"{label} ({', '.join(marks)})" if marks else label
 
 

@@ -1,12 +1,14 @@
 """``mdreid-bench compare``."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mdreid_bench.config.schema import Precision
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.results.store import load_record
 from protocols.protocol import Protocol
@@ -85,12 +87,15 @@ def test_mistakes_are_one_sentence(trained: Trained, arguments: tuple[str, ...],
     assert done.stderr.count("\n") == 1
 
 
-def invented(results: Path, method: str, seeds: tuple[int, ...], **changes: Any) -> None:
+def invented(
+    results: Path, method: str, seeds: tuple[int, ...], precision: Precision = "fp32", **changes: Any
+) -> None:
     """Store and score runs of one configuration on random embeddings."""
     for seed in seeds:
         key = f"{seed:x}" + sha256(method.encode()).hexdigest()[1:]
         stored = store(results, seed, method=method, seed=seed, run_key=key, config_key=key[1:], **changes)
-        CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-NT"))
+        table = replace(stored.table, precision=precision)
+        CellScorer(stored.facts, stored.scope)(table, Protocol.parse("R-to-NT"))
 
 
 def compared(results: Path, *sides: str) -> Outcome:
@@ -112,6 +117,17 @@ def test_seeds_that_do_not_meet_are_refused(tmp_path: Path) -> None:
     done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor")
     assert done.returncode == 2
     assert "share no seed under R-to-NT (1, 2 and 3, 4); name single runs instead" in done.stderr
+
+
+def test_embeddings_of_another_precision_are_marked_and_no_side_has_both(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (0,))
+    invented(tmp_path, "editor", (0,), precision="bf16")
+    done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor")
+    assert done.returncode == 0, done.stderr
+    assert "(embeddings in bf16)" in " ".join(done.stdout.partition("B: ")[2].split())
+    assert "bf16" not in done.stdout.partition("B: ")[0]
+    invented(tmp_path, "mdreid", (1,), precision="bf16")
+    assert compared(tmp_path, "msvr310-mdreid", "msvr310-editor").returncode == 2
 
 
 def test_other_test_data_are_refused(tmp_path: Path) -> None:
