@@ -33,7 +33,7 @@ def interval(
     """Return the percentile bootstrap interval of the mean of the values.
 
     Args:
-        values: ``(nq,)`` one metric, of several trials by ``evaluation.values_over_trials``; NaN marks queries left out.
+        values: ``(nq,)`` one metric; NaN marks queries left out. Several trials give ``values_over_trials``.
         identities: ``(nq,)`` identity of each query, the cluster.
         level: share of the bootstrap distribution inside the interval, in (0, 1).
         samples: number of bootstrap samples.

@@ -15,7 +15,7 @@ with another number of threads. Two copies of one image would then score a last 
   place of sgemm only in small or narrow products. Hence zeros fill up the rows to tiles and the vectors to 32.
 
 Both give ties to equal vectors, and the same ranks in memory and from disk. They differ from each other in the last
-bits of float32, so two processors may disagree where a positive and a negative score that close to each other.
+bits of float32, so two processors may disagree on items whose scores are that close to each other.
 """
 
 import mmap
@@ -35,7 +35,9 @@ _TILES_AT_ONCE = 4
 _IN_ORDER = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 """The kernels of OpenBLAS that add up the elements in their order wherever a score stands."""
 _LENGTHS = 32
+"""What the lengths of vectors are filled up to a multiple of, with zeros."""
 _BITS = 26
+"""Of a vector of length 1, how many bits its elements keep after the binary point."""
 
 
 class NonFiniteScoreError(ValueError):
@@ -131,7 +133,7 @@ def _whole_tiles(rows: FloatArray, tile: int) -> FloatArray:
 
 def _whole_steps(rows: FloatArray, tile: int) -> FloatArray:
     """Round each row to its multiples of a power of two, in float64; the tile plays no part."""
-    exact = np.array(rows, dtype=np.float32, order="C").astype(np.float64)
+    exact = rows.astype(np.float32, copy=False).astype(np.float64, order="C")
     _, exponent = np.frexp(2**-0.4 * np.sqrt(np.square(exact).sum(axis=1)))
     # Float64 has 52 bits after the leading one: next to 1.5 * 2^52 steps it holds whole steps only.
     rounder = np.ldexp(1.5 * 2.0 ** (52 - _BITS), exponent)[:, None]
