@@ -47,7 +47,7 @@ def origin(records: Sequence[Record]) -> str:
 
 def reranking(record: Record) -> str:
     """Return ``re-ranked k1=20, k2=6, lambda=0.3``; nothing for a record without re-ranking."""
-    numbers = re.split("[-,_]", record.rerank or "")
+    numbers = re.split("[-,_]", record.rerank or "", maxsplit=2)
     if len(numbers) == 3:
         return f"re-ranked {', '.join(f'{name}={number}' for name, number in zip(_RERANKING, numbers, strict=True))}"
     return f"re-ranked {record.rerank}" if record.rerank else ""

@@ -96,10 +96,10 @@ def test_trapezoid_average_precision_is_said() -> None:
 
 
 def test_re_ranking_is_said_in_title_and_caption_and_never_averaged() -> None:
-    plain, reranked = run_tables([make_record(), make_record(seed=1, rerank="20-6-0.3")])
+    plain, reranked = run_tables([make_record(), make_record(seed=1, rerank="20-6-1e-05")])
     assert plain.title == "msvr310 R-to-NT (synthetic data)"
-    assert reranked.title == "msvr310 R-to-NT (synthetic data, re-ranked k1=20, k2=6, lambda=0.3)"
-    assert "re-ranked k1=20, k2=6, lambda=0.3" in reranked.caption
+    assert reranked.title == "msvr310 R-to-NT (synthetic data, re-ranked k1=20, k2=6, lambda=1e-05)"
+    assert "re-ranked k1=20, k2=6, lambda=1e-05" in reranked.caption
     assert number(reranked.rows[0][1]).spread is None
 
 
