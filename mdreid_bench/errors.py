@@ -35,20 +35,15 @@ def expected(error: Exception) -> MdreidError:
         return DataError(f"Cannot use {error.filename}: {error.strerror}.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(f"A disk is full ({error.strerror}); make room and run the same command again.")
-    if "DataLoader worker" in str(error):
+    if is_lost_process(error):
         return MdreidError(
-            "A process that reads images has died, which happens when memory is short; read them in this one with "
-            "--set data.workers=0."
+            "A process that reads images has died, which happens when memory is short; use fewer of them with "
+            "--set data.workers=1, or none with data.workers=0."
         )
     if is_out_of_memory(error):
         return MdreidError(
             "There is too little memory; use smaller batches with --batch-size and --set evaluation.batch_size=8, "
             "fewer loader processes with --set data.workers=0, or a smaller --memory-budget."
-        )
-    if is_lost_process(error):
-        return MdreidError(
-            "A process that loads images has ended before its time, perhaps for lack of memory; use fewer of them "
-            "with --set data.workers=1, or none with data.workers=0."
         )
     return _invalid(error) or _unexpected(error)
 
@@ -61,7 +56,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_lost_process(error: BaseException) -> bool:
-    """Tell whether an error means that a loader process of PyTorch has ended before its time."""
+    """Tell whether an error means that a process of PyTorch that reads images has died."""
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
 
 

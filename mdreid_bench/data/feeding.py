@@ -178,7 +178,7 @@ class Feeder:
         """Yield one loaded batch for each list of keys.
 
         Raises:
-            MdreidError: when a loader process has ended before its time, or the shared memory is full.
+            MdreidError: when a loader process has died, or the shared memory is full.
             DataError: for an image that cannot be read any more.
         """
         self._batches.batches = [list(batch) for batch in batches]

@@ -149,7 +149,7 @@ def _lost(key: int) -> None:
 
 def test_a_loader_process_that_is_killed_is_an_error_with_advice() -> None:
     start = time.monotonic()
-    with pytest.raises(MdreidError, match=r"ended before its time.*--set data.workers=1"):
+    with pytest.raises(MdreidError, match=r"has died, .*--set data.workers=1"):
         list(Feeder(Grey(_killed), workers=2)([[0, 1], [2, 3], [4]]))
     assert time.monotonic() - start < PATIENCE
 

@@ -37,7 +37,8 @@ class Embeds(RandomScorer):
 def embedded(change: Callable[[Tensor, Modality], Any], batch: int = 4) -> dict[Modality, Any]:
     config = small_config("random", {"evaluation": {"batch_size": batch}})
     embedder = Embedder(Embeds(change), CPU, config, Silent())
-    return embedder(images(4), torch.zeros(4, dtype=torch.int64), NAMES, SUBSETS)
+    pixels = {m: x.mul(60).add(128).clamp(0, 255).to(torch.uint8) for m, x in images(4).items()}
+    return embedder(pixels, torch.zeros(4, dtype=torch.int64), NAMES, SUBSETS)
 
 
 CASES: dict[str, tuple[Callable[[Tensor, Modality], Any], str]] = {
