@@ -60,7 +60,7 @@ class CellScorer:
         """
         start, shared = time.monotonic(), self.facts.shared
         trials = trials_of(shared.dataset, stored, setting)
-        comparison = registry.card(shared.method).comparison(shared.options, stored.sensors)
+        comparison = registry.card(shared.method).comparison(shared.options, self.facts.modalities)
         measured = [self._measure(stored, setting, trial, comparison) for trial in trials]
         values = _joined(stored, trials, measured)
         expected = [chance(found.positives, found.items, self.average_precision).summary() for found in measured]

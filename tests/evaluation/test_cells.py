@@ -1,6 +1,9 @@
 """From stored embeddings to a record on disk, for the whole grid and for mixed availability."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +11,15 @@ from numpy.typing import NDArray
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.models import registry
+from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.results.schema import Metrics
 from mdreid_bench.results.store import read_values
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
 from protocols.mixed import MixedAvailability
-from protocols.modality import Modality, R
+from protocols.modality import RNT, D, Modality, R
 from protocols.protocol import ALL_PROTOCOLS, Protocol, Side
 from protocols.ranking import rank
 from protocols.suites import Setting
@@ -102,3 +107,19 @@ def test_embeddings_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"R-to-R cannot be scored .* query 000 with gallery item 002 is nan"):
         CellScorer(stored.facts, stored.scope)(table, Protocol(R, R))
     assert not stored.scope.record_path("R-to-R").exists()
+
+
+def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given weights may know other sensors than the data set has; vectors have a block for each of theirs."""
+    told: list[tuple[bool, Modality]] = []
+
+    def spy(options: Mapping[str, Any], sensors: Modality) -> None:
+        told.append((options == stored.facts.shared.options, sensors))
+
+    stored = store(tmp_path)
+    monkeypatch.setattr(registry, "card", lambda name: dataclasses.replace(CARD, comparison=spy))
+    facts = stored.facts.model_copy(update={"sensors": "RNTD"})
+    CellScorer(facts, stored.scope)(stored.table, SETTINGS[0])
+    assert told == [(True, RNT | D)]
