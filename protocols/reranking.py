@@ -63,6 +63,11 @@ class Reranking:
             raise ValueError(f"re-ranking is written k1,k2,lambda, for example {cls()}, not {text!r}")
         return cls(int(found[1]), int(found[2]), float(found[3]))
 
+    @property
+    def name(self) -> str:
+        """The parameters as records and names of files have them, for example ``"20-6-0.3"``."""
+        return str(self).replace(",", "-")
+
     def __str__(self) -> str:
         return f"{self.k1},{self.k2},{self.weight!r}"
 

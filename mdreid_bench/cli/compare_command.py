@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import (
@@ -13,6 +13,7 @@ from mdreid_bench.cli.options import (
     AsJson,
     AveragePrecisionForm,
     Limit,
+    Rerank,
     Results,
     argument,
     option,
@@ -31,9 +32,11 @@ from mdreid_bench.results.store import RunId, Store, load_record
 from protocols.evaluation import AveragePrecision
 from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
+from protocols.reranking import Reranking
 from protocols.suites import resolve
 
 _SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
+Form: TypeAlias = tuple[AveragePrecision, Reranking | None]
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
 _EVERY_SENSOR = Modality(sum(sensor.value for sensor in Modality))
 _ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(_EVERY_SENSOR))}
@@ -49,6 +52,7 @@ def compare(
         ),
     ] = None,
     average_precision: AveragePrecisionForm = "standard",
+    rerank: Rerank = None,
     limit: Limit = None,
     as_json: AsJson = False,
     results: Results = DEFAULT_RESULTS,
@@ -65,7 +69,7 @@ def compare(
       mdreid-bench compare 3f9c 81d2 --protocol paper-mismatched --json
     """
     console = Console()
-    session = CompareSession(results, (a, b), tuple(protocol or ()), average_precision, limit, console)
+    session = CompareSession(results, (a, b), tuple(protocol or ()), (average_precision, rerank), limit, console)
     if as_json:
         console.json(session.as_json())
     else:
@@ -99,7 +103,7 @@ class CompareSession:
         results: the results folder.
         sides: both, as typed.
         protocols: names as typed; empty for all that both sides have.
-        form: of the AP, for sides that are runs.
+        form: of the AP, and the re-ranking, for sides that are runs.
         limit: whose evaluations to use, likewise.
         reporter: shows the progress.
 
@@ -114,7 +118,7 @@ class CompareSession:
         results: Path,
         sides: tuple[str, str],
         protocols: Sequence[str],
-        form: AveragePrecision,
+        form: Form,
         limit: int | None,
         reporter: Reporter,
     ) -> None:
@@ -206,17 +210,18 @@ class CompareSession:
         }
 
 
-def _side(store: Store, text: str, limit: int | None, form: AveragePrecision) -> Side:
+def _side(store: Store, text: str, limit: int | None, form: Form) -> Side:
     if text.endswith(".json"):
         path = Path(text)
         record = load_record(path)
         return Side(text, {record.protocol: {record.seed: (path, record)}})
+    precision, reranking = form
     found: dict[str, dict[int, tuple[Path, Record]]] = {}
     configurations: set[tuple[str, ...]] = set()
     for folder in find_runs(store, text):
         for path in sorted(find_scope(folder, limit).path.glob("*.json")):
             record = load_record(path)
-            if (record.average_precision, record.rerank) == (form, None):
+            if (record.average_precision, record.rerank) == (precision, reranking.name if reranking else None):
                 configurations.add((record.config_key, record.selection, record.precision))
                 found.setdefault(record.protocol, {})[record.seed] = (path, record)
     if len(configurations) > 1:

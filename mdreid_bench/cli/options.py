@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from mdreid_bench.cli.values import config_file, one_of, parse_seed, parse_size, reader, with_mix
+from mdreid_bench.cli.values import config_file, one_of, parse_reranking, parse_seed, parse_size, reader, with_mix
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
 from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
+from protocols.reranking import Reranking
 
 DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
 PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
@@ -103,6 +104,16 @@ AveragePrecisionForm = Annotated[
         parser=reader(one_of("average precision", get_args(AveragePrecision))),
     ),
 ]
+Rerank = Annotated[
+    Reranking | None,
+    option(
+        SCORING,
+        "--rerank",
+        "Re-rank by k-reciprocal neighbours: k1,k2,lambda, such as 20,6,0.3. Never a default; marked everywhere.",
+        metavar="<k1,k2,lambda>",
+        parser=reader(parse_reranking),
+    ),
+]
 AsJson = Annotated[bool, option(OUTPUT, "--json", "Write JSON instead of a table.", default=True)]
 Results = Annotated[
     Path,
@@ -126,6 +137,7 @@ class ScoringOptions:
         option(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0.", min=0),
     ] = None
     average_precision: AveragePrecisionForm = "standard"
+    rerank: Rerank = None
     memory_budget: Annotated[
         int,
         option(

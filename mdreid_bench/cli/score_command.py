@@ -8,13 +8,14 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import METHODS, OUTPUT, ScoringOptions, option
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.report.run_table import run_tables
+from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.results.finding import find_run, find_scope
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.lock import locked
-from mdreid_bench.results.store import RunFolder, Scope, Store
+from mdreid_bench.results.store import RunFolder, RunId, Scope, Store
+from protocols.evaluation import AveragePrecision
 from protocols.suites import Setting, resolve
 
 
@@ -43,6 +44,8 @@ def score(options: ScoreOptions) -> None:
 
       mdreid-bench score --run 3f9c --protocol RNT-to-RNT
       --average-precision trapezoid
+
+      mdreid-bench score --run 3f9c --protocol all --rerank 20,6,0.3
     """
     ScoreSession(options, Console()).carry_out()
 
@@ -62,9 +65,11 @@ class ScoreSession:
 
     def __init__(self, options: ScoreOptions, console: Console) -> None:
         self.options, self.console, self.store = options, console, Store(options.results)
-        self.settings = resolve(options.settings())
+        self.names, self.rerank = options.settings(), options.rerank.name if options.rerank else None
+        resolve(self.names)  # refuses unknown names before runs are looked for
         folders = {folder.path: folder for folder in (find_run(self.store, text) for text in options.runs)}
         self.found = [(find_scope(folder, options.limit), folder) for folder in folders.values()]
+        self.gaps: list[Absent] = []
         self.done = 0
 
     def carry_out(self) -> None:
@@ -75,40 +80,54 @@ class ScoreSession:
         Raises:
             DataError: when stored embeddings are missing or damaged.
         """
-        by_run = [self._records(scope, folder) for scope, folder in self.found]
-        records = [record for group in zip(*by_run, strict=True) for record in group]
-        for table in run_tables(records):
+        records = [record for scope, folder in self.found for record in self._records(scope, folder)]
+        for table in run_tables(records, self.gaps):
             self.console.table(table)
-        self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done.")
+        unfit = f", {len(self.gaps)} not applicable" if self.gaps else ""
+        self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done{unfit}.")
         if len(records) == 1:
-            scope, _ = self.found[0]
-            self.console.result(scope.record_path(records[0].protocol, records[0].average_precision))
-        else:
+            (scope,) = (
+                scope for scope, _ in self.found if scope.path.parent.name == RunId.of(records[0]).folder_name
+            )
+            self.console.result(scope.record_path(*self._name(records[0].protocol)))
+        elif records:
             self.console.result(self.store.runs)
 
+    def _name(self, setting: Setting | str) -> tuple[str, AveragePrecision, str | None]:
+        """Return what the files of a cell are named after."""
+        return str(setting), self.options.average_precision, self.rerank
+
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
-        form, force = self.options.average_precision, self.options.force
-        stored = {setting: None if force else scope.believed(str(setting), form) for setting in self.settings}
+        """Return the stored records of a run and score what lacks one; note what its data set cannot serve."""
+        facts = RunFacts.read(folder.facts)
+        stored: dict[Setting, Record | None] = {}
+        for setting in resolve(self.names, facts.modalities):
+            lacking = [str(sensor) for sensor in setting.needs if sensor not in facts.modalities]
+            if lacking:
+                reason = f"not applicable: {facts.shared.dataset} has no {' and no '.join(lacking)}"
+                self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
+            else:
+                stored[setting] = None if self.options.force else scope.believed(*self._name(setting))
         if None in stored.values():
             log = RunLog(folder.log, self.console)
             with log.failures():
-                return self._score(scope, folder, stored, log)
+                return self._score(scope, facts, stored, log)
         return [record for record in stored.values() if record is not None]
 
     def _score(
-        self, scope: Scope, folder: RunFolder, stored: Mapping[Setting, Record | None], log: RunLog
+        self, scope: Scope, facts: RunFacts, stored: Mapping[Setting, Record | None], log: RunLog
     ) -> list[Record]:
         """Return the stored records and score what lacks one, unless another process does so meanwhile."""
-        form, records, name = self.options.average_precision, [], scope.path.parent.name
+        options, records, name = self.options, [], scope.path.parent.name
         items = EmbeddingFolder(scope.embeddings).read_items()
-        scorer = CellScorer(RunFacts.read(folder.facts), scope, form, self.options.memory_budget)
+        scorer = CellScorer(facts, scope, options.average_precision, options.rerank, options.memory_budget)
         with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
             for setting, known in stored.items():
                 if known is not None:
                     records.append(known)
                     continue
-                with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
-                    found = None if self.options.force else scope.believed(str(setting), form)
+                with locked(scope.lock_path(*self._name(setting)), f"{setting} of {name}", log):
+                    found = None if options.force else scope.believed(*self._name(setting))
                     records.append(found or scorer(items, setting))
                     self.done += found is None
                 step(note=str(setting))

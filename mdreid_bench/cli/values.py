@@ -11,6 +11,7 @@ from mdreid_bench.errors import UsageError
 from protocols.mixed import MixedAvailability
 from protocols.modality import Modality
 from protocols.names import UnknownNameError
+from protocols.reranking import Reranking
 
 ALL = "all"
 """Stands for every registered name."""
@@ -105,6 +106,18 @@ def with_mix(protocols: Iterable[str], mix: float | None, mix_seed: int | None) 
         raise UsageError(f"--mix takes a probability above 0 and at most 1, not {probability:g}.")
     setting = str(MixedAvailability(probability, mix_seed or 0))
     return [setting if is_plain else name for name, is_plain in zip(names, plain, strict=True)]
+
+
+def parse_reranking(text: str) -> Reranking:
+    """Read ``"20,6,0.3"``.
+
+    Raises:
+        UsageError: for another form, or a number out of range.
+    """
+    try:
+        return Reranking.parse(text)
+    except ValueError as error:
+        raise UsageError(f"--rerank takes k1,k2,lambda, such as 20,6,0.3, not {text!r}: {error}.") from None
 
 
 def parse_seed(text: str) -> int:

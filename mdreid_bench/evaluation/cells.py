@@ -22,6 +22,7 @@ from protocols.evaluation import AveragePrecision, NoValidQueryError, PerQuery, 
 from protocols.evaluation import Metrics as Means
 from protocols.names import UnknownNameError
 from protocols.ranking import DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
+from protocols.reranking import Reranking
 from protocols.suites import Setting
 from protocols.trial import Trial
 
@@ -34,6 +35,7 @@ class CellScorer:
         facts: of the run.
         scope: with complete embeddings.
         average_precision: standard, or the trapezoid form of older tables.
+        reranking: what comes after the comparison; None for nothing.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
@@ -42,6 +44,7 @@ class CellScorer:
     facts: RunFacts
     scope: Scope
     average_precision: AveragePrecision = "standard"
+    reranking: Reranking | None = None
     memory_budget: int = DEFAULT_MEMORY_BUDGET
     gpu: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class CellScorer:
             precision=stored.precision,
             protocol=str(setting),
             average_precision=self.average_precision,
+            rerank=self.reranking.name if self.reranking else None,
             metrics=_mean([found.summary() for found in measured]),
             interval=Interval(mAP=interval(values.by_query(values.metrics.ap), values.identities[values.first])),
             chance=_mean(expected),
@@ -95,6 +99,7 @@ class CellScorer:
                 items.labels.take(trial.query),
                 items.labels.take(trial.gallery),
                 stored.exclusion,
+                reranking=self.reranking,
                 memory_budget=self.memory_budget,
             )
             found = evaluate(ranking, self.average_precision)

@@ -32,7 +32,6 @@ from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
 from mdreid_bench.weights import checkpoint, weights_file
-from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 
@@ -171,7 +170,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         return
     with job.log.failures():
         items = run.embeddings.read_items()
-    scorer = _scorer(run, facts, new[0].average_precision, job)
+    scorer = _scorer(new[0], facts, job)
     with job.log.track(f"scoring {run.name}", len(new)) as step:
         taken = []
         for cell in new:
@@ -189,12 +188,13 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
             yield outcome
 
 
-def _scorer(run: Run, facts: RunFacts, average_precision: AveragePrecision, job: _Job) -> CellScorer:
+def _scorer(cell: Cell, facts: RunFacts, job: _Job) -> CellScorer:
     means = job.means
     return CellScorer(
         facts=facts,
-        scope=run.scope,
-        average_precision=average_precision,
+        scope=cell.run.scope,
+        average_precision=cell.average_precision,
+        reranking=cell.reranking,
         memory_budget=means.memory_budget,
         gpu=device_name(means.device),
         seconds=job.seconds,
@@ -203,7 +203,7 @@ def _scorer(run: Run, facts: RunFacts, average_precision: AveragePrecision, job:
 
 def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -> Outcome:
     """Score a cell that is locked, unless another process did so before."""
-    stored = cell.run.scope.believed(str(cell.setting), cell.average_precision)
+    stored = cell.run.scope.believed(*cell.name)
     if stored is not None:
         return Outcome(cell, "reused", stored)
     try:

@@ -37,7 +37,7 @@ class Outcome:
     @property
     def path(self) -> Path:
         """Where the record lies, if there is one."""
-        return self.cell.run.scope.record_path(str(self.cell.setting), self.cell.average_precision)
+        return self.cell.run.scope.record_path(*self.cell.name)
 
     @property
     def reason(self) -> str:

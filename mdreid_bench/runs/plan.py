@@ -24,6 +24,7 @@ from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_file import recognise
 from protocols.evaluation import AveragePrecision
+from protocols.reranking import Reranking
 from protocols.suites import Setting
 
 State = Literal["new", "cached", "not applicable"]
@@ -184,6 +185,7 @@ class Cell:
         setting: protocol or mixed availability.
         record: the stored record, if there is one.
         average_precision: the form of AP to measure.
+        reranking: what comes after the comparison; None for nothing.
         why_not: why data set or method cannot serve the setting; None where they can.
     """
 
@@ -191,6 +193,7 @@ class Cell:
     setting: Setting
     record: Record | None
     average_precision: AveragePrecision = "standard"
+    reranking: Reranking | None = None
     why_not: str | None = None
 
     @property
@@ -206,9 +209,14 @@ class Cell:
         return self.run.run_key, str(self.setting)
 
     @property
+    def name(self) -> tuple[str, AveragePrecision, str | None]:
+        """What its files are named after: setting, form of AP, re-ranking."""
+        return str(self.setting), self.average_precision, self.reranking.name if self.reranking else None
+
+    @property
     def lock(self) -> Path:
         """Lock of the process that measures it."""
-        return self.run.scope.lock_path(str(self.setting), self.average_precision)
+        return self.run.scope.lock_path(*self.name)
 
 
 Plan: TypeAlias = Sequence[tuple[Run, Sequence[Cell]]]
@@ -266,14 +274,19 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
     return runs
 
 
-def plan_cells(run: Run, settings: Iterable[Setting], average_precision: AveragePrecision = "standard") -> list[Cell]:
+def plan_cells(
+    run: Run,
+    settings: Iterable[Setting],
+    average_precision: AveragePrecision = "standard",
+    reranking: Reranking | None = None,
+) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
-    ap = average_precision
     unfit = run.method.skip(run.facts)
-    return [
-        Cell(run, setting, run.scope.believed(str(setting), ap), ap, _why_not(run, setting) or unfit)
-        for setting in settings
-    ]
+    found = []
+    for setting in settings:
+        cell = Cell(run, setting, None, average_precision, reranking, _why_not(run, setting) or unfit)
+        found.append(replace(cell, record=run.scope.believed(*cell.name)))
+    return found
 
 
 def _why_not(run: Run, setting: Setting) -> str | None:

@@ -64,7 +64,7 @@ def make_index(
     on = pick_device(device)
     folder = find_run(Store(results), run)
     facts = _facts(folder, camera)
-    items = read_gallery(gallery, reporter)
+    items = read_gallery(gallery, reporter, facts.modalities)
     method, config = load_trained(folder)
     built = SearchIndex.build(
         embed(method, config, items, camera, on, reporter),
@@ -109,6 +109,12 @@ def find(
     loaded = SearchIndex.read(index)
     folder = find_run(Store(results), loaded.facts.run)
     facts = _facts(folder, camera)
+    unknown = [str(sensor) for sensor in query.sensors if sensor not in facts.modalities]
+    if unknown:
+        raise UsageError(
+            f"The run {folder.path.name} knows the sensors {facts.sensors}; leave out the image of "
+            f"{', '.join(unknown)}."
+        )
     if _digest(folder, facts) != loaded.facts.weights:
         raise DataError(f"The run {folder.path} was trained again since {index} was made; make the index again.")
     method, config = load_trained(folder)

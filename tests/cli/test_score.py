@@ -77,6 +77,24 @@ def test_trapezoid_lies_beside_standard_and_is_marked(copied: Trained) -> None:
     assert load_record(path).metrics.mAP < load_record(path.with_name("R-to-NT.json")).metrics.mAP
 
 
+def test_a_reranked_record_lies_beside_the_plain_one_and_is_marked(copied: Trained) -> None:
+    plain = copied.folder("mdreid") / "full" / "R-to-NT.json"
+    before = plain.read_bytes()
+    arguments = ("score", "--run", RUN, "--protocol", "R-to-NT", "--rerank", "3,1,0")
+    done = copied.call(*arguments)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path == plain.with_name("R-to-NT.rerank-3-1-0.0.json")
+    record = load_record(path)
+    assert record.rerank == "3-1-0.0"
+    assert record.metrics != load_record(plain).metrics
+    assert "re-rank" in done.stdout
+    assert "1 reused, 0 done" in copied.call(*arguments).stderr
+    assert plain.read_bytes() == before
+    both = copied.call("compare", RUN, "msvr310-mdreid-tiny-s2", "--rerank", "3,1,0")
+    assert (both.returncode, "no protocol in common" in both.stderr) == (2, True)
+
+
 def test_run_takes_the_same_scoring_options(copied: Trained) -> None:
     """With the images in another place nothing is trained or extracted again, for they are the same images."""
     options = ("--protocol", "mixed", "--mix", "0.7", "--average-precision", "trapezoid", "--memory-budget", "1MiB")
@@ -109,6 +127,7 @@ def test_score_does_without_torch(copied: Trained) -> None:
         (("--limit", "5"), 3, "not evaluated with --limit 5; there is: full"),
         (("--mix", "0.5"), 2, "--mix and --mix-seed are for --protocol mixed"),
         (("--protocol", "mixed", "--mix", "0"), 2, "above 0 and at most 1, not 0"),
+        (("--rerank", "20,6"), 2, "--rerank takes k1,k2,lambda, such as 20,6,0.3, not '20,6'"),
         (("--average-precision", "trapez"), 2, "Did you mean 'trapezoid'"),
         (("--memory-budget", "1 hectare"), 2, "such as 500MB or 1GiB"),
     ],

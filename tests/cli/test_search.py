@@ -112,6 +112,9 @@ def test_the_table_shows_the_top(trained: Trained, gallery: Path, index: Path) -
         ((), 2, "at least one image"),
         (("--rgb", "nothing.jpg"), 3, "nothing.jpg cannot be used: file is missing"),
         (("--rgb", "IMAGE", "--camera", "8"), 2, "use 0 to 7"),
+        (("--rgb", "IMAGE", "--image", "R=IMAGE"), 2, "Two images are given for one sensor"),
+        (("--image", "D=IMAGE"), 2, "knows the sensors RNT; leave out the image of D"),
+        (("--image", "depth.png"), 2, "the letter of a sensor (R, N, T, D) and a file, such as D=depth.png"),
         (("--rgb", "IMAGE", "--device", "tpu"), 2, "Unknown device"),
     ],
 )
@@ -119,7 +122,7 @@ def test_mistakes_in_a_search(
     trained: Trained, gallery: Path, index: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     image = str(sorted((gallery / "RGB").iterdir())[0])
-    done = trained.call("search", str(index), *[image if part == "IMAGE" else part for part in arguments])
+    done = trained.call("search", str(index), *[part.replace("IMAGE", image) for part in arguments])
     assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

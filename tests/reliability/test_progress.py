@@ -37,7 +37,7 @@ def _evaluated(results: Path) -> None:
 def test_comparing_counts_its_comparisons(tmp_path: Path) -> None:
     _evaluated(tmp_path)
     recorder = Recorder()
-    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), "standard", None, recorder)
+    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), ("standard", None), None, recorder)
     assert len(session.comparisons) == len(PROTOCOLS)
     assert recorder.totals == [len(PROTOCOLS)] == [recorder.done]
 
