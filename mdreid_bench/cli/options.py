@@ -197,7 +197,7 @@ class TrainingOptions:
         option(
             TRAINING,
             "--compile",
-            "Compile the trunk for extraction; takes a while at first. EDITOR's is left as it is.",
+            "Compile the trunk for extraction; takes a while at first.",
             default=True,
         ),
     ] = False
