@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mdreid_bench.models.released_format import ReleasedFormat, Row
 from mdreid_bench.models.released_rows import head_rows, move_patch_bias, vit_rows
-from protocols.modality import SINGLES, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T
 
 _NAMES: Mapping[Modality, str] = {R: "RGB", N: "NIR", T: "TIR"}
 _CENTRES = "centres.centres"
@@ -47,7 +47,7 @@ class EDITORRelease(ReleasedFormat):
         """Return the parameters by their names here."""
         mapped = self.mapped(state)
         move_patch_bias(mapped, "trunk")
-        mapped[_CENTRES] = torch.stack([mapped.pop(f"{_CENTRES}.{modality}") for modality in SINGLES])
+        mapped[_CENTRES] = torch.stack([mapped.pop(f"{_CENTRES}.{modality}") for modality in RNT])
         kept, other = (_JOINT, _SEPARATE) if options["supervision"] == "joint" else (_SEPARATE, _JOINT)
         return {
             _HEAD + name.removeprefix(kept) if name.startswith(kept) else name: value

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mdreid_bench.models.released_format import ReleasedFormat, Row
 from mdreid_bench.models.released_rows import head_rows, move_patch_bias, vit_rows
-from protocols.modality import SINGLES, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T
 
 _NAMES: Mapping[Modality, str] = {R: "RGB", N: "NI", T: "TI"}
 _STEPS = ("start", "middle", "end")
@@ -63,7 +63,7 @@ class TOPReIDRelease(ReleasedFormat):
     def converted(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the parameters by their names here."""
         mapped = self.mapped(state)
-        for modality in SINGLES:
+        for modality in RNT:
             move_patch_bias(mapped, f"trunks.{modality}")
         joint = options["supervision"] == "joint"
         return {
@@ -79,7 +79,7 @@ def _rows() -> tuple[Row, ...]:
     for modality, name in _NAMES.items():
         rows += vit_rows(f"{name}.base", f"trunks.{modality}")
         rows += head_rows(f"{name}.classifier", f"{name}.bottleneck", 768, f"{_HEADS}{modality}")
-        others = [other for other in SINGLES if other != modality]
+        others = [other for other in RNT if other != modality]
         for number, other in enumerate(others, start=1):
             rows += _renamed(f"CRM.{name}RE.re{number}.blocks.0", f"reconstruction.blocks.{modality}2{other}", _BLOCK)
     for number, step in enumerate(_STEPS):

@@ -10,7 +10,7 @@ from torch import Tensor
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.models.released_format import ReleasedFormat, Row
 from mdreid_bench.models.released_rows import head_rows
-from protocols.modality import SINGLES
+from protocols.modality import RNT
 
 _TOWER = "BACKBONE.base."
 _CLASS, _SHARED = _TOWER + "class_embedding", _TOWER + "add_image_token"
@@ -80,7 +80,7 @@ def _rows() -> tuple[Row, ...]:
     rows = list(_TRUNK)
     for name, shape in _IN_BLOCK.items():
         rows.append(Row(f"{_TOWER}transformer.resblocks.{{n}}.{name}", shape, f"trunk.blocks.{{n}}.{name}"))
-    for modality in SINGLES:
+    for modality in RNT:
         rows += _head(str(modality).lower(), 512, f"specific_heads.{modality}")
     rows += _head("s", 1536, "shared_head")
     for suffix in UNTRAINED_HEADS:

@@ -25,7 +25,7 @@ from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.models.trunk.trunk import interpolate_positions
 from mdreid_bench.progress import Reporter, Step
-from protocols.modality import SINGLES
+from protocols.modality import RNT
 
 _NAMESPACE = "trunk-pretraining"
 _KINDS: tuple[Kind, Kind] = ("person", "vehicle")
@@ -64,13 +64,13 @@ Views = NDArray[np.uint8]
 def draw_views(kind: Kind, identities: int, views: int, seed: int, name: str, step: Step) -> Views:
     """Render identities that belong to the pretraining alone, (identities, views, 3, H, W, 3) uint8."""
     height, width = _SIZES[kind]
-    out = np.empty((identities, views, len(SINGLES), height, width, 3), dtype=np.uint8)
+    out = np.empty((identities, views, len(RNT), height, width, 3), dtype=np.uint8)
     for i in range(identities):
         identity = draw_identity(kind, stream(_NAMESPACE, seed, kind, name, i))
         for v in range(views):
             rng = stream(_NAMESPACE, seed, kind, name, i, v)
             images = render(identity, draw_camera(kind, rng), draw_scene(kind, rng), rng, (height, width))
-            for s, modality in enumerate(SINGLES):
+            for s, modality in enumerate(RNT):
                 out[i, v, s] = images[modality]
         step()
     return out
@@ -149,7 +149,7 @@ class Pretrainer:
         pixels = torch.from_numpy(pool[rows[:, None], views]).flatten(0, 2)
         images = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         vectors = self._forward(images, _SIZES[kind])
-        return contrastive(vectors.reshape(len(rows), 2, len(SINGLES), -1), self.plan.temperature)
+        return contrastive(vectors.reshape(len(rows), 2, len(RNT), -1), self.plan.temperature)
 
     def _forward(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the class vectors (B, D), the position table interpolated to the image size."""
