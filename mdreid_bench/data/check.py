@@ -18,6 +18,7 @@ from mdreid_bench.data.check_rules import (
 )
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import inspect_files
+from mdreid_bench.data.images import described, rules_of
 from mdreid_bench.data.marker import MARKER, read_marker
 from mdreid_bench.data.opening import split_of, strip_faults
 from mdreid_bench.progress import Reporter
@@ -68,6 +69,8 @@ def check_dataset(name: str, root: Path, reporter: Reporter, split: str | None =
     scan = dataset.scan(paths, dataset.assignment(folder, split_of(dataset, split)))
     named = {path for item in scan.items for path in item.images.values()}
     facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=True)
+    for sentence in described(rules_of(facts.values())):
+        reporter.message(f"{dataset.card.title} has {sentence}.")
     items = established(scan)
     strips = strip_faults(dataset, facts)
     found = [

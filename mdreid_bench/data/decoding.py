@@ -200,13 +200,18 @@ def _grey(counts: NDArray[Any], span: Span | None, *, inverted: bool) -> NDArray
         span = (low, high) if low < high else (lowest, highest)
     if span[0] == span[1]:
         return np.full(counts.shape, _CONSTANT, dtype=np.uint8)
-    ends = scaled(np.array([lowest, highest]), span)
-    if lowest < highest and ends[0] == ends[1]:
+    if becomes_one_grey((lowest, highest), span):
         raise BadImageError(
             f"its counts, {lowest:g} to {highest:g}, become a single grey with image.counts {list(span)}"
         )
     grey = scaled(counts, span)
     return 255 - grey if inverted else grey
+
+
+def becomes_one_grey(counts: Span, span: Span) -> bool:
+    """Tell whether different counts, given by their extremes, become a single grey with a span."""
+    low, high = scaled(np.array(counts), span)
+    return counts[0] < counts[1] and bool(low == high)
 
 
 def scaled(counts: NDArray[Any], span: Span) -> NDArray[np.uint8]:

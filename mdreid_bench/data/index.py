@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.decoding import Span
-from mdreid_bench.data.images import BadImageError, ImageFacts, load_rgb
+from mdreid_bench.data.decoding import Span, becomes_one_grey
+from mdreid_bench.data.images import BadImageError, ImageFacts, load_rgb, rules_of
 from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.wording import counted, printable
 from protocols.modality import Modality
 
 
@@ -56,6 +57,28 @@ class DatasetIndex:
     def full_test_fingerprint(self) -> str:
         """Fingerprint of the whole test set, whatever the limit."""
         return (self.unlimited or self).test_fingerprint
+
+    @property
+    def image_rules(self) -> dict[str, int]:
+        """How many images need each rule of docs/methods/images.md."""
+        return rules_of(self.facts.values())
+
+    def check_counts(self, counts: Span | None) -> None:
+        """Refuse a range of counts in which images have no contrast.
+
+        Raises:
+            UsageError: when different counts of any image would become a single grey.
+        """
+        if counts is None:
+            return
+        flat = [p for p, fact in self.facts.items() if fact.counts and becomes_one_grey(fact.counts, counts)]
+        if flat:
+            low, high = self.facts[flat[0]].counts or counts
+            raise UsageError(
+                f"image.counts {list(counts)} makes a single grey of {counted(len(flat), 'image')} of "
+                f"{self.card.title}, such as {printable(flat[0])} with counts from {low:g} to {high:g}; "
+                "choose a range that they fill, or leave it out."
+            )
 
     def read(self, images: Mapping[Modality, str], counts: Span | None = None) -> dict[Modality, Image.Image]:
         """Decode the images of an item; a strip is decoded once and cut in as many parts as it has sensors.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from mdreid_bench.data.images import described
 from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, dates, hardware, reranking, sizes
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat
@@ -39,6 +40,7 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
     if record.rerank:
         sentences.append(f"All methods {reranking(record)}: k-reciprocal re-ranking, Zhong et al. 2017.")
     sentences.append(_data(variants))
+    sentences += [f"{rule}." for rule in described(record.image_rules)]
     setups = {_setup(variant) for variant in variants}
     if len(setups) == 1:
         sentences.append(f"All methods: {setups.pop()}.")

@@ -37,6 +37,7 @@ class SharedFacts(Part):
     config_key: Hash
     options: dict[str, JsonValue]
     config_overrides: dict[str, JsonValue]
+    image_rules: dict[Name, Count] = Field(default_factory=dict)
 
 
 class GivenWeights(Part):

@@ -140,6 +140,7 @@ class Record(Part):
         per_query: file name of the per-query values, in the record's own folder.
         per_query_digest: hash of that file, so that nothing in it can be altered.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
+        image_rules: how many images of the data set needed each rule of docs/methods/images.md.
     """
 
     schema_version: Literal[3] = SCHEMA_VERSION
@@ -168,6 +169,7 @@ class Record(Part):
     per_query: Name | None = None
     per_query_digest: Hash | None = None
     config_overrides: dict[str, JsonValue] = Field(default_factory=dict)
+    image_rules: dict[Name, Count] = Field(default_factory=dict)
     provenance: Provenance
 
     @field_validator("options", "config_overrides")

@@ -46,6 +46,7 @@ def facts_of(run: Run) -> RunFacts:
             config_key=run.config_key,
             options=config.options,
             config_overrides=run.overrides,
+            image_rules=index.image_rules,
         ),
         identities=run.facts.identities,
         cameras=run.facts.cameras,

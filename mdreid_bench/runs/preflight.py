@@ -31,12 +31,14 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
     """Check every run that has to be trained or extracted.
 
     Raises:
-        UsageError: when the training set cannot fill a batch, or a trunk is to be compiled and nothing can.
+        UsageError: when the training set cannot fill a batch, counts would
+            lose their contrast, or a trunk is to be compiled and nothing can.
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
     for run, cells in plan:
         if all(cell.state != "new" for cell in cells) or run.embedded:
             continue
+        run.index.check_counts(run.config.image.counts)
         if run.config.evaluation.compile:
             check_compiler(device)
         if run.config.trunk.pretrained is not None and not run.weights:
