@@ -14,8 +14,9 @@ from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Table
 from mdreid_bench.runs.outcome import Outcomes, plan_table
-from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
+from mdreid_bench.runs.run import Run
 from protocols.suites import Setting
 
 SUITE = "ablation"

@@ -24,12 +24,16 @@ _IN_USE = 2
 """Batches that are in use or on the way beside those."""
 
 
+Rows = int | tuple[int, ...]
+"""The row of an item, or of one item for each sensor."""
+
+
 class Sample(NamedTuple):
     """The images of one item, (H, W, 3) uint8 by modality, boxes to be filled with noise, and the row of the item."""
 
     pixels: Mapping[Modality, Pixels]
     boxes: Mapping[Modality, Box]
-    row: int
+    row: Rows
 
 
 class Source(Protocol):
@@ -53,7 +57,7 @@ class Loaded(NamedTuple):
         pixels: (S, B, 3, H, W) uint8.
         erased: (k, 6), boxes to be filled: sensor, sample, top, left, height and width.
         noise: float32, what they are filled with, (3, height, width) each, one after the other.
-        rows: (B,) of the items.
+        rows: (B,) of the items; (B, S) where each sensor has items of its own.
     """
 
     sensors: Sequence[Modality]

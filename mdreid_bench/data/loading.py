@@ -1,14 +1,16 @@
 """The images of items, read, resized and, for training, augmented."""
 
+from collections.abc import Sequence
+
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.data.feeding import Sample
+from mdreid_bench.data.feeding import Rows, Sample
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Items
 from mdreid_bench.data.transforms import Pixels, TrainTransform, resize
 from protocols.modality import Modality
 
-Draw = tuple[int, int, int]
-"""(row, epoch, position in the epoch): the row to read and what its augmentation depends on."""
+Draw = tuple[Rows, int, int]
+"""(row, epoch, position in the epoch): the item to read, or that of each sensor, and what augmentation depends on."""
 
 
 class ItemReader:
@@ -43,27 +45,48 @@ class ItemReader:
 
 
 class TrainingImages:
-    """Augmented images of training items by ``Draw``."""
+    """Augmented images of the training items of some datasets, one after the other, by ``Draw``.
 
-    def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = ItemReader(index, index.train, config, training=True, cache_bytes=config.data.cache_mb << 20)
-        self.transform, self.seed = TrainTransform(config.augment), config.seed
+    Args:
+        indexes: the datasets.
+        config: image size, augmentation, seed, cache.
+        sensors: whose images are read.
+        stream: what the augmentation depends on besides seed, epoch and position.
+    """
+
+    def __init__(
+        self, indexes: Sequence[DatasetIndex], config: RunConfig, sensors: Modality, stream: tuple[int, ...] = ()
+    ) -> None:
+        cache = (config.data.cache_mb << 20) // len(indexes)
+        self.readers = [ItemReader(i, i.train, config, training=True, cache_bytes=cache) for i in indexes]
+        self.places = [(read, row) for read in self.readers for row in range(len(read.images))]
+        self.sensors, self.seed = tuple(sensors), (config.seed, *stream)
+        self.transform = TrainTransform(config.augment)
         noise = 4 * config.augment.erase * max(config.augment.erase_area)  # bytes for each byte of pixels
-        self.item_bytes = round(self.read.item_bytes * (1 + noise))
+        self.item_bytes = round(max(read.item_bytes for read in self.readers) * (1 + noise))
 
     def __len__(self) -> int:
-        return len(self.read.images)
+        return len(self.places)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        row, epoch, position = draw
-        return Sample(*self.transform.each(self.read(row), (self.seed, epoch, position)), row)
+        rows, epoch, position = draw
+        if isinstance(rows, int):
+            found = self._read(rows)
+            pixels = {m: found[m] for m in self.sensors}
+        else:
+            pixels = {m: self._read(row)[m] for m, row in zip(self.sensors, rows, strict=True)}
+        return Sample(*self.transform.each(pixels, (*self.seed, epoch, position)), rows)
+
+    def _read(self, row: int) -> dict[Modality, Pixels]:
+        read, own = self.places[row]
+        return read(own)
 
 
 class TestImages:
-    """Images of test items by row number, not augmented."""
+    """Images of test items, or of other ones, by row number; not augmented."""
 
-    def __init__(self, index: DatasetIndex, config: RunConfig) -> None:
-        self.read = ItemReader(index, index.test, config, training=False)
+    def __init__(self, index: DatasetIndex, config: RunConfig, items: Items | None = None) -> None:
+        self.read = ItemReader(index, index.test if items is None else items, config, training=False)
         self.item_bytes = self.read.item_bytes
 
     def __len__(self) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from mdreid_bench.results.storage.atomic import replacing
-from mdreid_bench.runs.plan import Run
-from protocols.modality import SUBSETS
+from mdreid_bench.runs.run import Run
+from protocols.modality import subsets
 
 
 def derive(run: Run, source: Run) -> None:
@@ -22,7 +22,7 @@ def derive(run: Run, source: Run) -> None:
     """
     items = source.embeddings.read_items()
     with ExitStack() as stack:
-        for subset in SUBSETS:
+        for subset in subsets(run.index.sensors):
             path = stack.enter_context(replacing(run.embeddings.matrix(subset)))
             stored = torch.from_numpy(np.array(source.embeddings.load(subset, items)))
             with path.open("wb") as file:

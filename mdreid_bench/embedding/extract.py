@@ -1,6 +1,8 @@
 """One pass over the distinct test images, seven embedding matrices on disk."""
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import numpy as np
@@ -11,9 +13,10 @@ from torch import Tensor
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.feeding import feeder
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.items import Items
 from mdreid_bench.data.loading import TestImages
 from mdreid_bench.data.transforms import normalised
-from mdreid_bench.embedding.parts import Parts
+from mdreid_bench.embedding.parts import Parts, Vectors
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.embedding.vectors import checked
 from mdreid_bench.errors import MdreidError, is_out_of_memory
@@ -23,10 +26,10 @@ from mdreid_bench.processes.device import DTYPES, check_compiler, pick_precision
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.weights import checkpoint
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import Modality, subsets
 
-Batch: TypeAlias = tuple[NDArray[np.int64], dict[Modality, NDArray[np.float32]]]
-"""Rows of the test frame with their embedding (b, E) for each subset."""
+Batch: TypeAlias = tuple[NDArray[np.int64], Vectors]
+"""Rows of the items, and their embeddings (b, E) for each subset."""
 
 
 def extract(
@@ -38,22 +41,22 @@ def extract(
     reporter: Reporter,
     ranks: Ranks = ALONE,
 ) -> None:
-    """Embed every distinct test triplet for all seven subsets and store the result.
+    """Embed every distinct test item for all subsets of the sensors that saw it, and store the result.
 
     An extraction that was interrupted is continued after its last complete part.
 
     Args:
         method: trained; stays as it is.
-        index: its test frame is embedded row by row.
+        index: its test items are embedded.
         config: image size, batch size and precision.
         folder: where the matrices go; complete once its item table exists.
         device: to compute on.
         reporter: receives progress.
-        ranks: the processes that share the triplets; the leader stores what all of them embed.
+        ranks: the processes that share the items; the leader stores what all of them embed.
 
     Raises:
         DataError: when the file system refuses.
-        MdreidError: when not even a single triplet fits into the memory, or another process fails.
+        MdreidError: when not even a single item fits into the memory, or another process fails.
     """
     count = len(index.test)
     precision = ranks.agree(pick_precision(config.evaluation.precision, device, method))
@@ -61,13 +64,14 @@ def extract(
     with ranks.together():
         weights = checkpoint.digest(method.state_dict())
         facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
-        parts = Parts(folder, facts)
+        parts = Parts(folder, index.sensors, facts)
         first = parts.begin() if ranks.leads else 0
     first = ranks.agree(first)
     with reporter.track(f"extracting {config.method} on {config.dataset}", count) as step:
         if first:
             step(first, note="resumed")
-        for batches in _rounds(method, index, config, device, SUBSETS, first, reporter, ranks):
+        wanted = subsets(index.sensors)
+        for batches in _rounds(method, index, index.test, config, device, wanted, first, reporter, ranks):
             with ranks.together():
                 for rows, vectors in batches:
                     parts.add(rows, vectors)
@@ -87,32 +91,35 @@ def embedded(
     device: torch.device,
     subsets: tuple[Modality, ...],
     *,
-    first: int = 0,
+    items: Items | None = None,
     reporter: Reporter | None = None,
-) -> Iterator[Batch]:
-    """Yield the rows of the test frame batch by batch, with their embedding (b, E) for each subset.
+) -> dict[Modality, NDArray[np.float32]]:
+    """Return the embeddings of n items by subset, (n, E); rows of items that lack a sensor of the subset are NaN.
 
     Batches that do not fit into the memory are halved.
 
     Args:
         method: trained; a copy of it, in the precision of the configuration, does the work.
-        index: its test frame is embedded.
+        index: the data set.
         config: image size, batch size and precision.
         device: to compute on.
         subsets: to embed.
-        first: row to begin with.
+        items: of the data set; the test items if None.
         reporter: told when batches are halved.
 
     Raises:
-        MdreidError: when not even a single triplet fits into the memory.
+        MdreidError: when not even a single item fits into the memory.
     """
-    for batches in _rounds(method, index, config, device, subsets, first, reporter or Silent(), ALONE):
-        yield from batches
+    items = index.test if items is None else items
+    rounds = _rounds(method, index, items, config, device, subsets, 0, reporter or Silent(), ALONE)
+    parts = [vectors for batches in rounds for _, vectors in batches]
+    return {subset: np.concatenate([part[subset] for part in parts]) for subset in subsets}
 
 
 def _rounds(
     method: Method,
     index: DatasetIndex,
+    items: Items,
     config: RunConfig,
     device: torch.device,
     subsets: tuple[Modality, ...],
@@ -123,19 +130,25 @@ def _rounds(
     """Let every process embed one batch at a time; yield the batches of all on the leader, none on the others."""
     with ranks.together():
         embedder = Embedder(ready(method, config, device), device, config, reporter)
-    size = config.evaluation.batch_size
-    cameras = torch.from_numpy(index.test.labels.camera)
-    batches = index.test.batches(size, first)
-    feed = feeder(TestImages(index, config), size, config, device, reporter, ranks.size)
+    size, cameras = config.evaluation.batch_size, torch.from_numpy(items.labels.camera)
+    batches = items.batches(size, first)
+    feed = feeder(TestImages(index, config, items), size, config, device, reporter, ranks.size)
     own_batches = feed(batches[ranks.rank :: ranks.size])
-
     for _ in range(0, len(batches), ranks.size):
         with ranks.together():
             loaded, own = next(own_batches, None), None
             if loaded is not None:
-                rows = loaded.rows
-                own = rows, embedder(loaded.images, cameras[rows], index.test.names[rows], subsets)
+                rows, there = loaded.rows, reduce(or_, loaded.sensors)
+                # Where the items lack a sensor of every subset, another one tells how long the vectors are.
+                wanted = tuple(subset for subset in subsets if subset in there) or (there,)
+                own = rows, _complete(embedder(loaded.images, cameras[rows], items.names[rows], wanted), subsets)
         yield [batch for batch in ranks.collect(own) if batch is not None]
+
+
+def _complete(vectors: dict[Modality, NDArray[np.float32]], subsets: tuple[Modality, ...]) -> Vectors:
+    """Add NaN for the subsets that the items of a batch lack a sensor of."""
+    none = np.full_like(next(iter(vectors.values())), np.nan)
+    return {subset: vectors.get(subset, none) for subset in subsets}
 
 
 def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
@@ -228,12 +241,12 @@ class Embedder:
     def _halve(self, tried: int) -> None:
         if tried == 1:
             raise MdreidError(
-                f"A single triplet of {self.config.dataset} is too large for the memory of {self.device.type} with "
+                f"A single item of {self.config.dataset} is too large for the memory of {self.device.type} with "
                 f"{self.config.method}; use --device cpu, or smaller images with --set image.scale=0.5."
             )
         self.size = tried // 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()  # so that smaller blocks fit
         self.reporter.message(
-            f"Too little memory for {tried} triplets at once with {self.config.method}; going on with {self.size}."
+            f"Too little memory for {tried} items at once with {self.config.method}; going on with {self.size}."
         )

@@ -18,7 +18,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.weights import checkpoint
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import Modality, subsets
 
 PART_SECONDS = 15.0
 PART_BYTES = 128 << 20
@@ -32,7 +32,7 @@ Vectors = Mapping[Modality, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Part:
-    """The embeddings of the rows ``start`` to ``end - 1``, for all seven subsets."""
+    """The embeddings of the rows ``start`` to ``end - 1``, for all subsets."""
 
     path: Path
     start: int
@@ -44,15 +44,16 @@ class Parts:
 
     Args:
         folder: of the embeddings.
+        sensors: of the data set; each of their subsets has a matrix.
         facts: JSON-able description of all that determines the numbers; parts with another one are not continued.
     """
 
-    def __init__(self, folder: EmbeddingFolder, facts: Mapping[str, Any]) -> None:
-        self.folder, self.facts = folder, dict(facts)
+    def __init__(self, folder: EmbeddingFolder, sensors: Modality, facts: Mapping[str, Any]) -> None:
+        self.folder, self.subsets, self.facts = folder, subsets(sensors), dict(facts)
         self.path = self.folder_of(folder)
         self.done: list[Part] = []
         self._rows: list[NDArray[np.int64]] = []
-        self._vectors: dict[Modality, list[NDArray[np.float32]]] = {subset: [] for subset in SUBSETS}
+        self._vectors: dict[Modality, list[NDArray[np.float32]]] = {subset: [] for subset in self.subsets}
         self._since = time.monotonic()
 
     def begin(self) -> int:
@@ -102,13 +103,13 @@ class Parts:
         self._since = time.monotonic()
 
     def join(self, count: int) -> None:
-        """Write the seven matrices of ``count`` rows.
+        """Write a matrix of ``count`` rows for each subset.
 
         Raises:
             DataError: when the file system refuses, or a part has become unreadable.
         """
         with ExitStack() as stack:
-            paths = {s: stack.enter_context(replacing(self.folder.matrix(s))) for s in SUBSETS}
+            paths = {s: stack.enter_context(replacing(self.folder.matrix(s))) for s in self.subsets}
             files = {s: stack.enter_context(path.open("wb")) for s, path in paths.items()}
             for part in self.done:
                 tensors, _ = checkpoint.read(part.path, _DEPTH)
@@ -143,5 +144,5 @@ class Parts:
             tensors, facts = checkpoint.read(path, _DEPTH)
         except DataError:
             return None
-        fits = all(len(tensors.get(str(s), ())) == part.end - part.start > 0 for s in SUBSETS)
+        fits = all(len(tensors.get(str(s), ())) == part.end - part.start > 0 for s in self.subsets)
         return part if fits and facts == self.facts else None

@@ -61,6 +61,10 @@ class MethodCard:
         evaluation_options: names of options that change embeddings but not the trained weights.
         derived_from: values of some of these under which the embeddings hold all that other values need; see
             ``Method.derive``.
+        unpaired: whether row i of each sensor in a training batch is some image of one identity; else it is one item
+            that all sensors saw.
+        adapts: whether it learns from the training items of the evaluated data set without their identities, beside
+            the labelled ones of other data sets.
         comparison: from the method's options and the sensors of the data set to how two sides are compared; None
             stands for the inner product of the embeddings.
     """
@@ -78,4 +82,6 @@ class MethodCard:
     recipes: Recipes = field(default_factory=dict)
     evaluation_options: frozenset[str] = frozenset()
     derived_from: Mapping[str, Any] = field(default_factory=dict)
+    unpaired: bool = False
+    adapts: bool = False
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product

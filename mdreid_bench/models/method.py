@@ -1,11 +1,13 @@
 """The contract every method fulfils: images of any modalities in, one vector for any subset out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mdreid_bench.config.schema import RunConfig
@@ -48,11 +50,13 @@ class TrainingBatch:
         images: (B, 3, H, W) of each sensor.
         identity: (B,) labels in 0..C-1.
         camera: (B,) indices of cameras, from 0; by sensor where row i of each sensor is another item.
+        target: of a method that adapts, a batch of the data set whose identities are guessed, with those guesses.
     """
 
     images: Images
     identity: Tensor
     camera: Cameras
+    target: "TrainingBatch | None" = None
 
     def __len__(self) -> int:
         """Return how many rows of images there are."""
@@ -63,6 +67,43 @@ class TrainingBatch:
         camera = self.camera
         of_rows = camera[rows] if isinstance(camera, Tensor) else {m: c[rows] for m, c in camera.items()}
         return {m: x[rows] for m, x in self.images.items()}, of_rows
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """n training items, as a method may look at them before an epoch.
+
+    Attributes:
+        names: (n,) unique names.
+        sensors: (n,) uint8, the value of the ``Modality`` that saw each.
+        camera: (n,) indices of cameras.
+        identity: (n,) labels in 0..C-1; None where they are unknown to the method.
+        embed: from subsets of the sensors to one float32 matrix (n, E) for each, as of test items; rows of items
+            that lack a sensor of a subset are NaN.
+    """
+
+    names: NDArray[np.str_]
+    sensors: NDArray[np.uint8]
+    camera: NDArray[np.int64]
+    identity: NDArray[np.int64] | None
+    embed: Callable[[Sequence[Modality]], Mapping[Modality, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class EpochAhead:
+    """What a method may know before an epoch.
+
+    Attributes:
+        epoch: that is about to begin, counted from 1.
+        seed: for random draws; another one for every epoch.
+        labelled: the items that the labelled batches are drawn from.
+        unlabelled: those that the batches of a method that adapts are drawn from, else None.
+    """
+
+    epoch: int
+    seed: int
+    labelled: TrainingSet
+    unlabelled: TrainingSet | None
 
 
 class Method(nn.Module, ABC):
@@ -142,6 +183,18 @@ class Method(nn.Module, ABC):
             identity: (B,) labels in 0..C-1.
         """
         raise UsageError(f"{self.card.name} has nothing to train; evaluate it as it is.")
+
+    def before_epoch(self, ahead: EpochAhead) -> NDArray[np.int64] | None:
+        """Get ready for an epoch: here nothing. May embed training items, cluster them, keep prototypes.
+
+        What must outlast an interruption is in parameters or buffers. A buffer that is not persistent is no part of
+        the weights, and may have another shape in every epoch.
+
+        Returns:
+            (n,) the guessed identities of the unlabelled items, from 0; -1 for those that are left out. None where
+            there are no such items.
+        """
+        return None
 
     @abstractmethod
     def encode(self, images: Images, camera: Tensor) -> Encoded:

@@ -26,8 +26,9 @@ from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.outcome import UNFIT, Outcome
-from mdreid_bench.runs.plan import Cell, Plan, Run
+from mdreid_bench.runs.plan import Cell, Plan
 from mdreid_bench.runs.preflight import check_runs
+from mdreid_bench.runs.run import Run
 from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
@@ -251,7 +252,8 @@ def _with_weights(run: Run, job: _Job) -> Method:
                 config = run.config.model_copy(update={"precision": precision})
                 with job.phase("train"):
                     with ranks.together():
-                        trainer = Trainer(method, run.index, config, folder, device, job.log, job.means.on_nan, ranks)
+                        on_nan, stage = job.means.on_nan, run.stage
+                        trainer = Trainer(method, run.index, config, folder, device, job.log, on_nan, ranks, stage)
                     trainer.run()
     with ranks.together():
         if ranks.leads and run.weights:

@@ -5,7 +5,7 @@ import yaml
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.runs.plan import Run
+from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_facts import Selection
 from mdreid_bench.weights.weights_file import recognise
@@ -35,7 +35,7 @@ def facts_of(run: Run) -> RunFacts:
         shared=SharedFacts(
             dataset=config.dataset,
             data_kind="synthetic" if index.synthetic else "real",
-            train_fingerprint=index.train_fingerprint if trains else None,
+            train_fingerprint=_trained_on(run) if trains else None,
             method=config.method,
             method_version=run.method.card.version,
             preset=config.preset,
@@ -55,6 +55,12 @@ def facts_of(run: Run) -> RunFacts:
         weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
         config=canonical_hash(config.determining()),
     )
+
+
+def _trained_on(run: Run) -> str:
+    """Return the fingerprint of the training items; of those of several data sets, a hash of all that is drawn."""
+    found = run.stage.fingerprint
+    return found if isinstance(found, str) else canonical_hash(found)
 
 
 def _selection(run: Run) -> Selection:

@@ -9,7 +9,8 @@ from typing import Final, Literal, get_args
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.results.schema import Record
-from mdreid_bench.runs.plan import STATES, Cell, Plan, Run
+from mdreid_bench.runs.plan import STATES, Cell, Plan
+from mdreid_bench.runs.run import Run
 
 Status = Literal["reused", "done", "skipped", "failed", "not applicable"]
 STATUSES: tuple[Status, ...] = get_args(Status)

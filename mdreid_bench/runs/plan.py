@@ -2,26 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
-
-import torch
+from typing import Literal, TypeAlias, get_args
 
 from mdreid_bench.config.resolve import Overrides, resolve
-from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.config.tree import Tree, merge
+from mdreid_bench.config.tree import merge
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.models import registry
-from mdreid_bench.models.method import DataFacts, Method
-from mdreid_bench.models.trunk.tower_weights import local_weights
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import RunId, Scope, Store
-from mdreid_bench.results.trained import TrainingFolder
-from mdreid_bench.weights.checkpoint import file_digest
+from mdreid_bench.results.store import Store
+from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.weights_file import recognise
 from protocols.evaluation import AveragePrecision
 from protocols.reranking import Reranking
@@ -29,151 +20,6 @@ from protocols.suites import Setting
 
 State = Literal["new", "cached", "not applicable"]
 STATES: tuple[State, ...] = get_args(State)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One trained method on one dataset, to be evaluated on the full or the limited test set.
-
-    Attributes:
-        method: the class.
-        index: the dataset, limited if so asked.
-        config: complete configuration.
-        overrides: what the user set, for the record.
-        weights: file with weights to evaluate instead of training.
-        store: where results lie.
-    """
-
-    method: type[Method]
-    index: DatasetIndex
-    config: RunConfig
-    overrides: Tree
-    weights: Path | None
-    store: Store
-
-    @property
-    def name(self) -> str:
-        """Method, dataset and seed in words."""
-        return f"{self.config.method} on {self.config.dataset}, seed {self.config.seed}"
-
-    @property
-    def facts(self) -> DataFacts:
-        """What the method must know of the training data; of those behind the weights, where they are given."""
-        if self.weights:
-            return recognise(self.weights).data
-        return DataFacts(self.index.train.identities, self.index.card.cameras, self.index.sensors)
-
-    @cached_property
-    def training_key(self) -> str:
-        """Hash of all that determines the weights."""
-        return canonical_hash(self._training_facts(self.config))
-
-    @cached_property
-    def run_key(self) -> str:
-        """Hash of all that determines the records but the protocol and the limit."""
-        return canonical_hash(self._evaluation_facts() | {"training": self.training_key})
-
-    @cached_property
-    def config_key(self) -> str:
-        """The run key without the seed: runs that share it are repetitions."""
-        seedless = self._training_facts(self.config.model_copy(update={"seed": 0}))
-        return canonical_hash(self._evaluation_facts() | {"training": seedless})
-
-    def _training_facts(self, config: RunConfig) -> dict[str, Any]:
-        facts: dict[str, Any] = {"method": config.method, "version": self.method.card.version}
-        tree = config.determining()
-        if self.weights:
-            # A released checkpoint leaves some options and the pixel statistics open.
-            free = self.method.card.evaluation_options
-            fixed = {name: v for name, v in tree["options"].items() if name not in free}
-            return facts | {"weights": file_digest(self.weights), "options": fixed, "image": tree["image"]}
-        if config.selection == "best-test":
-            # What is looked at after every epoch decides which weights are kept.
-            facts |= {"selected_on": self.index.test_fingerprint, "selected_in": config.evaluation.precision}
-        else:
-            for name in self.method.card.evaluation_options:
-                tree["options"].pop(name, None)
-        file = local_weights(config.trunk)
-        if file is not None:
-            tree["trunk"]["pretrained"] = file_digest(file)
-        return facts | {"config": tree, "data": self.index.train_fingerprint if self.method.card.trains else None}
-
-    def _evaluation_facts(self) -> dict[str, Any]:
-        options = {name: self.config.options[name] for name in sorted(self.method.card.evaluation_options)}
-        size = list(self.config.image_size)
-        # The whole test set counts, so that limited evaluations lie in the folder of the same run.
-        test = self.index.full_test_fingerprint
-        facts = {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
-        precision = self.config.evaluation.precision
-        # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
-        return facts if precision == "auto" else facts | {"precision": precision}
-
-    def build(self) -> Method:
-        """Build the method as it is before training; all processes draw the same weights."""
-        torch.manual_seed(self.config.seed)
-        return self.method.build(self.config, self.facts)
-
-    @property
-    def training_folder(self) -> TrainingFolder:
-        """Where the weights lie."""
-        name = f"{self.config.dataset}-{self.config.method}-s{self.config.seed}-{self.training_key[:10]}"
-        return TrainingFolder(self.store.root / "trained" / name)
-
-    @property
-    def must_train(self) -> bool:
-        """Whether weights have to be trained because none are given or stored."""
-        return self.method.card.trains and not self.weights and not self.training_folder.weights.exists()
-
-    @property
-    def id(self) -> RunId:
-        """What names the run's folder."""
-        return RunId(
-            dataset=self.config.dataset,
-            method=self.config.method,
-            preset=self.config.preset,
-            seed=self.config.seed,
-            key=self.run_key,
-        )
-
-    @property
-    def scope(self) -> Scope:
-        """Where the records for this limit lie."""
-        return self.store.folder(self.id).scope(self.index.limit)
-
-    @property
-    def embeddings(self) -> EmbeddingFolder:
-        """Where the embeddings for this limit lie."""
-        return EmbeddingFolder(self.scope.embeddings)
-
-    @property
-    def embedding_lock(self) -> Path:
-        """Lock of the process that provides the embeddings."""
-        return self.embeddings.path / ".lock"
-
-    @cached_property
-    def source(self) -> "Run | None":
-        """The run with the same weights from whose embeddings those of this one are derived, if there is one."""
-        defining = self.method.card.derived_from
-        options = merge(self.config.options, defining)
-        if options == self.config.options:
-            return None
-        given = dict(self.overrides)
-        if "options" in given:
-            given["options"] = {name: value for name, value in given["options"].items() if name not in defining}
-        found = replace(self, config=self.config.model_copy(update={"options": options}), overrides=given)
-        return found if found.training_key == self.training_key else None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether no image has to be embedded any more."""
-        return self.embeddings.items_file.exists() or (self.source is not None and self.source.embedded)
-
-    @property
-    def trunk_label(self) -> str:
-        """Name of the trunk and its weights, without folders."""
-        trunk = self.config.trunk
-        source = self.weights or (Path(trunk.pretrained) if trunk.pretrained else Path("random"))
-        return f"{trunk.name}/{source.name}"
 
 
 @dataclass(frozen=True)
@@ -233,6 +79,7 @@ class Request:
         seeds: empty for the preset's own.
         overrides: configuration that the user set.
         weights: file to evaluate instead of training.
+        sources: other datasets to train on; with a method that adapts, those whose identities it learns.
     """
 
     methods: Sequence[str]
@@ -240,6 +87,7 @@ class Request:
     seeds: Sequence[int]
     overrides: Overrides
     weights: Path | None = None
+    sources: Sequence[DatasetIndex] = ()
 
 
 def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -> list[Run]:
@@ -270,7 +118,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
                     given = recognise(request.weights)
                     given.check_cameras(int(index.test.labels.camera.max()), index.card.title)
                     config = given.fit(config, user)
-                runs.append(Run(method, index, config, user, request.weights, store))
+                runs.append(Run(method, index, config, user, request.weights, store, tuple(request.sources)))
     return runs
 
 
@@ -281,7 +129,7 @@ def plan_cells(
     reranking: Reranking | None = None,
 ) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
-    unfit = run.method.skip(run.facts)
+    unfit = _cannot_train(run) or run.method.skip(run.facts)
     found = []
     for setting in settings:
         cell = Cell(run, setting, None, average_precision, reranking, _why_not(run, setting) or unfit)
@@ -301,3 +149,8 @@ def _why_not(run: Run, setting: Setting) -> str | None:
         if not any(trial.query.size and trial.gallery.size for trial in trials):
             return f"{card.title} has no item with these sensors on one of the sides"
     return None
+
+
+def _cannot_train(run: Run) -> str | None:
+    """Say what the data lack that a training needs; None where they lack nothing, or nothing is to be trained."""
+    return run.stage.why_not() if run.method.card.trains and not run.weights else None

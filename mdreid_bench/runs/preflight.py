@@ -9,8 +9,8 @@ from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.models import registry
 from mdreid_bench.models.trunk.tower_weights import weights_file
 from mdreid_bench.processes.device import check_compiler
-from mdreid_bench.runs.plan import Cell, Request, Run
-from mdreid_bench.training.sampler import IdentityBatches
+from mdreid_bench.runs.plan import Cell, Request
+from mdreid_bench.runs.run import Run
 
 
 def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None:
@@ -44,5 +44,4 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
         if run.config.trunk.pretrained is not None and not run.weights:
             weights_file(run.config.trunk)
         if run.must_train:
-            batch = run.config.batch
-            IdentityBatches(run.index.train.labels.identity, batch.size, batch.instances, run.config.seed)
+            run.stage.check(run.config)

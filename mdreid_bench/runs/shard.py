@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mdreid_bench.errors import UsageError
-from mdreid_bench.runs.plan import Run
+from mdreid_bench.runs.run import Run
 
 
 @dataclass(frozen=True)

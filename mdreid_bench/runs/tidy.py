@@ -7,7 +7,7 @@ from mdreid_bench.results.storage.lock import attempt, in_use
 from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.runs.facts import describe
-from mdreid_bench.runs.plan import Run
+from mdreid_bench.runs.run import Run
 
 
 def tidy(run: Run) -> None:

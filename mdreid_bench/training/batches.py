@@ -1,48 +1,114 @@
 """Batches of a training: labels of all, images of this process."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, count, islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.feeding import feeder
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.loading import TrainingImages
-from mdreid_bench.models.method import TrainingBatch
+from mdreid_bench.data.loading import Draw, TrainingImages
+from mdreid_bench.embedding.extract import embedded
+from mdreid_bench.models.method import EpochAhead, Method, TrainingBatch, TrainingSet
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.progress import Reporter
-from mdreid_bench.training.sampler import IdentityBatches
+from mdreid_bench.training.stage import Sampler, Stage
+from protocols.modality import Modality
+
+_ROUND = 1_000_003
+"""Added to the number of an epoch for every further pass over the same items within it."""
+
+Loaded = tuple[TrainingBatch, tuple[str, ...]]
+"""A batch, of this process its images and cameras, and the names of all its items."""
 
 
-@dataclass(frozen=True)
-class Labels:
-    """Training labels by row.
+class Pool:
+    """Training items of one or several data sets, drawn from as if they were one.
 
-    Attributes:
-        identity: (n,) 0..C-1, identities in ascending order.
-        camera: (n,).
-        names: (n,) unique names of the triplets.
+    Args:
+        indexes: the data sets.
+        stage: how batches are drawn.
+        config: batch size, seed, augmentation and loading.
+        device: where the batches go.
+        reporter: told when there is too little memory for the loader processes.
+        ranks: the processes that share a batch.
     """
 
-    identity: NDArray[np.int64]
-    camera: NDArray[np.int64]
-    names: NDArray[np.object_]
+    def __init__(
+        self,
+        indexes: tuple[DatasetIndex, ...],
+        stage: Stage,
+        config: RunConfig,
+        device: torch.device,
+        reporter: Reporter,
+        ranks: Ranks,
+    ) -> None:
+        self.indexes, self.stage, self.config = indexes, stage, config
+        self.device, self.reporter = device, reporter
+        self.identity, self.camera = stage.numbered(indexes)
+        self.seen = np.concatenate([index.train.sensors for index in indexes])
+        self.names = np.concatenate([index.train.names for index in indexes])
+        stream = () if indexes == stage.labelled else (1,)
+        images, share = TrainingImages(indexes, config, stage.sensors, stream), config.batch.size // ranks.size
+        self.feeder = feeder(images, share, config, device, reporter, ranks.size)
+        self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)
 
-    @classmethod
-    def of(cls, index: DatasetIndex) -> "Labels":
-        """Number the identities of the training frame."""
-        _, identity = np.unique(index.train.labels.identity, return_inverse=True)
-        return cls(identity, index.train.labels.camera, index.train.names.astype(object))
+    def sampler(self, identity: NDArray[np.int64]) -> Sampler:
+        """Return what draws batches of the items, for identities (n,) of which those below 0 are left out.
+
+        Raises:
+            UsageError: when the items cannot fill a batch.
+        """
+        return self.stage.sampler(identity, self.indexes, self.config)
+
+    def load(self, drawn: list[NDArray[np.int64]], identity: NDArray[np.int64], epoch: int) -> Iterator[Loaded]:
+        """Load batches of rows (B,), or (B, sensors)."""
+        shares = [self._draws(rows, epoch, place)[self.own] for place, rows in enumerate(drawn)]
+        for rows, loaded in zip(drawn, self.feeder(shares), strict=True):
+            first = rows if rows.ndim == 1 else rows[:, 0]
+            batch = TrainingBatch(
+                images=loaded.on(self.device, self.config.image),
+                identity=torch.from_numpy(identity[first]).to(self.device),
+                camera=self._cameras(loaded.rows),
+            )
+            yield batch, tuple(self.names[rows.ravel()])
+
+    def shown(self, method: Method, *, labelled: bool) -> TrainingSet:
+        """Return the items as a method may look at them, with their identities or without."""
+
+        def embed(subsets: Sequence[Modality]) -> dict[Modality, NDArray[np.float32]]:
+            parts = [
+                embedded(method, i, self.config, self.device, tuple(subsets), items=i.train, reporter=self.reporter)
+                for i in self.indexes
+            ]
+            return {subset: np.concatenate([part[subset] for part in parts]) for subset in subsets}
+
+        return TrainingSet(self.names, self.seen, self.camera, self.identity if labelled else None, embed)
+
+    def _cameras(self, rows: NDArray[np.int64]) -> Tensor | dict[Modality, Tensor]:
+        found = torch.from_numpy(self.camera[rows]).to(self.device)
+        return found if found.ndim == 1 else dict(zip(self.stage.sensors, found.unbind(1), strict=True))
+
+    def _draws(self, rows: NDArray[np.int64], epoch: int, place: int) -> list[Draw]:
+        """Return what is loaded of a batch; its place in the epoch decides on the augmentation."""
+        size = self.config.batch.size
+        drawn = rows.tolist()
+        return [(row if rows.ndim == 1 else tuple(row), epoch, place * size + i) for i, row in enumerate(drawn)]
 
 
 class Batches:
     """The identity-balanced batches of a training; all processes draw the same and load a share of each.
 
+    An epoch is one pass over the labelled items. Where a batch of unlabelled ones stands beside each of theirs, these
+    are passed over as often as it takes.
+
     Args:
-        index: its training frame is drawn from.
+        stage: what is drawn from.
         config: batch size, seed, augmentation and loading.
         device: where the batches go.
         reporter: told when there is too little memory for the loader processes.
@@ -53,33 +119,43 @@ class Batches:
     """
 
     def __init__(
-        self, index: DatasetIndex, config: RunConfig, device: torch.device, reporter: Reporter, ranks: Ranks
+        self, stage: Stage, config: RunConfig, device: torch.device, reporter: Reporter, ranks: Ranks
     ) -> None:
-        self.labels, self.device, self.size = Labels.of(index), device, config.batch.size
-        self.sampler = IdentityBatches(self.labels.identity, config.batch.size, config.batch.instances, config.seed)
-        share, self.image = config.batch.size // ranks.size, config.image
-        self.feeder = feeder(TrainingImages(index, config), share, config, device, reporter, ranks.size)
-        self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)
+        self.labelled = Pool(stage.labelled, stage, config, device, reporter, ranks)
+        self.sampler = self.labelled.sampler(self.labelled.identity)
+        target = stage.unlabelled
+        self.unlabelled = None if target is None else Pool((target,), stage, config, device, reporter, ranks)
 
-    def count(self, number: int) -> int:
+    def count(self, epoch: int) -> int:
         """Return how many batches an epoch has."""
-        return sum(1 for _ in self.sampler.epoch(number))
+        return sum(1 for _ in self.sampler.epoch(epoch))
 
-    def epoch(self, number: int) -> Iterator[tuple[TrainingBatch, tuple[str, ...]]]:
-        """Yield the batches of an epoch, each with the names of all its triplets.
+    def ahead(self, method: Method, epoch: int, seed: int) -> EpochAhead:
+        """Return what a method may look at before an epoch, and a seed for its draws."""
+        target = None if self.unlabelled is None else self.unlabelled.shown(method, labelled=False)
+        return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target)
+
+    def epoch(self, number: int, guessed: NDArray[np.int64] | None = None) -> Iterator[Loaded]:
+        """Yield the batches of an epoch, each with the names of all its items.
 
         Images and cameras are those of this process's share, identities those of the whole batch.
+
+        Args:
+            number: of the epoch, from 1.
+            guessed: (n,) identities of the unlabelled items, where there are such; -1 for those left out.
+
+        Raises:
+            UsageError: when the items that are not left out cannot fill a batch.
         """
         drawn = list(self.sampler.epoch(number))
-        shares = [self._draws(rows, number, place)[self.own] for place, rows in enumerate(drawn)]
-        for rows, loaded in zip(drawn, self.feeder(shares), strict=True):
-            batch = TrainingBatch(
-                images=loaded.on(self.device, self.image),
-                identity=torch.from_numpy(self.labels.identity[rows]).to(self.device),
-                camera=torch.from_numpy(self.labels.camera[loaded.rows]).to(self.device),
-            )
-            yield batch, tuple(self.labels.names[rows])
-
-    def _draws(self, rows: NDArray[np.int64], epoch: int, place: int) -> list[tuple[int, int, int]]:
-        """Return what is loaded of a batch; its place in the epoch decides on the augmentation."""
-        return [(int(row), epoch, place * self.size + i) for i, row in enumerate(rows)]
+        batches = self.labelled.load(drawn, self.labelled.identity, number)
+        if self.unlabelled is None or guessed is None:
+            yield from batches
+            return
+        identity = np.where(self.unlabelled.identity < 0, -1, guessed)
+        sampler = self.unlabelled.sampler(identity)
+        rounds = (sampler.epoch(number + again * _ROUND) for again in count())
+        rows = list(islice(chain.from_iterable(rounds), len(drawn)))
+        targets = self.unlabelled.load(rows, identity, number)
+        for (batch, names), (target, others) in zip(batches, targets, strict=True):
+            yield replace(batch, target=target), (*names, *others)

@@ -1,6 +1,6 @@
 """Identity-balanced batches that depend on nothing but the seed and the epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ class IdentityBatches:
     there are too few, and cut into chunks; the epoch ends when fewer than P identities have a chunk left.
 
     Args:
-        labels: (n,) identity of every training triplet.
+        labels: (n,) identity of every training item; those below 0 are left out.
         size: triplets per batch.
         instances: triplets per identity K.
         seed: of the run.
@@ -26,13 +26,9 @@ class IdentityBatches:
     """
 
     def __init__(self, labels: NDArray[np.int64], size: int, instances: int, seed: int) -> None:
-        self.rows = {int(i): np.flatnonzero(labels == i) for i in np.unique(labels)}
+        self.rows = {int(i): np.flatnonzero(labels == i) for i in np.unique(labels[labels >= 0])}
         self.instances, self.identities, self.seed = instances, size // instances, seed
-        if self.identities > len(self.rows):
-            raise UsageError(
-                f"A batch of {size} with {instances} per identity needs {size} / {instances} = {self.identities} "
-                f"identities, but the training set has {len(self.rows)}; lower batch.size or raise batch.instances."
-            )
+        _check(len(self.rows), size, instances)
 
     def epoch(self, number: int) -> Iterator[NDArray[np.int64]]:
         """Yield the batches of epoch ``number`` as row numbers, each (size,)."""
@@ -51,3 +47,49 @@ class IdentityBatches:
             rows = rng.choice(rows, size=k, replace=True)
         shuffled = rng.permutation(rows)
         return [shuffled[i : i + k] for i in range(0, len(shuffled) - k + 1, k)]
+
+
+class UnpairedBatches:
+    """Batches of P identities with K images of each sensor, every row of a sensor a draw of its own.
+
+    Images are drawn with replacement, and an epoch has as many batches as it takes to draw as many images as the
+    sensor with the most has: the sampler of Ye et al., "Channel Augmented Joint Learning for Visible-Infrared
+    Recognition", ICCV 2021. See :class:`IdentityBatches` for the other arguments.
+
+    Args:
+        labels: (n,) identity of every training item; those below 0 are left out.
+        seen: for each sensor (n,) whether it saw the item; identities that a sensor never saw are left out.
+        size: rows per batch and sensor.
+        instances: of them per identity K.
+        seed: of the run.
+
+    Raises:
+        UsageError: when there are fewer identities than a batch needs.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.int64], seen: Sequence[NDArray[np.bool_]], size: int, instances: int, seed: int
+    ) -> None:
+        named = np.unique(labels[labels >= 0])
+        rows = {int(i): [np.flatnonzero((labels == i) & own) for own in seen] for i in named}
+        self.rows = {identity: own for identity, own in rows.items() if all(map(len, own))}
+        self.instances, self.identities, self.seed = instances, size // instances, seed
+        _check(len(self.rows), size, instances)
+        most = max(sum(len(own[sensor]) for own in self.rows.values()) for sensor in range(len(seen)))
+        self.batches = max(1, most // size)
+
+    def epoch(self, number: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches of epoch ``number`` as row numbers, each (size, sensors)."""
+        rng = np.random.default_rng((self.seed, number, 7919))
+        for _ in range(self.batches):
+            chosen = rng.choice(sorted(self.rows), size=self.identities, replace=False)
+            drawn = [[rng.choice(own, size=self.instances) for own in self.rows[int(i)]] for i in chosen]
+            yield np.concatenate([np.stack(columns, axis=1) for columns in drawn])
+
+
+def _check(found: int, size: int, instances: int) -> None:
+    if size // instances > found:
+        raise UsageError(
+            f"A batch of {size} with {instances} per identity needs {size} / {instances} = {size // instances} "
+            f"identities, but the training set has {found}; lower batch.size or raise batch.instances."
+        )

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 
-import numpy as np
 import torch
 
 from mdreid_bench.config.schema import RunConfig
@@ -94,12 +93,7 @@ class BestTest(Selection):
     def mean_average_precision(self, method: Method) -> float:
         """Return mAP of RNT-to-RNT on the test data, as a fraction."""
         items = self.index.test
-        parts = [
-            (rows, vectors[ALL_MODALITIES])
-            for rows, vectors in embedded(method, self.index, self.config, self.device, (ALL_MODALITIES,))
-        ]
-        order = np.argsort(np.concatenate([rows for rows, _ in parts]))
-        matrix = np.concatenate([part for _, part in parts])[order]
+        (matrix,) = embedded(method, self.index, self.config, self.device, (ALL_MODALITIES,)).values()
         try:
             ranking = rank_embeddings(
                 matrix[items.query],

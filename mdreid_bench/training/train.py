@@ -1,6 +1,5 @@
 """Training: epochs of identity-balanced batches, resumable after each epoch."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +11,19 @@ from torch import Tensor
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.errors import MdreidError, is_out_of_memory
-from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
+from mdreid_bench.errors import MdreidError, UsageError, is_out_of_memory
+from mdreid_bench.models.method import Method, TrainingBatch
 from mdreid_bench.processes.device import pick_precision
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Step
-from mdreid_bench.results.storage.atomic import write_text
-from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
 from mdreid_bench.training.forward import Forward
 from mdreid_bench.training.nonfinite import Guard, OnNan, Trouble, blamed, broken_terms, is_finite_gradient
 from mdreid_bench.training.optimiser import build_optimizer, set_epoch
 from mdreid_bench.training.selection import LastEpoch, selection_for
+from mdreid_bench.training.stage import Stage
+from mdreid_bench.training.state import TrainingState
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_facts import WeightsFacts
 
@@ -37,13 +36,14 @@ class Trainer:
 
     Args:
         method: built with the torch seed of the run; moved to ``device``.
-        index: the dataset.
+        index: the data set.
         config: the full configuration.
         folder: where weights, state and log are written.
         device: to train on.
         reporter: receives progress.
         on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
         ranks: the processes that share every batch; the leader alone writes.
+        stage: what the epochs are drawn from; the training items of the data set if None.
 
     Raises:
         UsageError: when the training set cannot fill a batch, or a batch cannot be taken apart as asked for.
@@ -59,19 +59,26 @@ class Trainer:
         reporter: Reporter,
         on_nan: OnNan = "stop",
         ranks: Ranks = ALONE,
+        stage: Stage | None = None,
     ) -> None:
         self.method, self.config, self.folder = method.to(device), config, folder
         self.device, self.reporter, self.ranks = device, reporter, ranks
-        self.batches = Batches(index, config, device, reporter, self.ranks)
+        self.stage = stage or Stage((index,))
+        self.batches = Batches(self.stage, config, device, reporter, self.ranks)
         self.optimizer = build_optimizer(self.method, config)
         self.precision = pick_precision(config.precision, device, method)
         self.forward = Forward(self.method, config, self.precision, self.ranks)
+        if self.stage.unlabelled and (config.memory.micro_batch or ranks.size > 1):
+            raise UsageError(
+                f"{config.method} has batches of two data sets in a step, which cannot be taken apart; leave out "
+                "memory.micro_batch and start one process."
+            )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         self.selection = selection_for(config, index, folder, device) if self.ranks.leads else LastEpoch()
         self.index = index
         self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.log: list[dict[str, Any]] = []
+        self.state = TrainingState(self.method, self.optimizer, self.scaler, folder, ranks)
 
     def run(self) -> None:
         """Train the epochs that are not done yet, and write the weights of the one that is kept.
@@ -87,10 +94,11 @@ class Trainer:
             if done:
                 step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
             for epoch in range(done + 1, epochs + 1):
+                self._prepare(epoch)
                 entry = self._epoch(epoch, counts[epoch - 1], step)
                 with self.ranks.together():
                     if self.ranks.leads:
-                        self.log.append(entry | self.selection.after(self.method, epoch))
+                        self.state.log.append(entry | self.selection.after(self.method, epoch))
                         self._save(epoch)
                 step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
         with self.ranks.together():
@@ -102,23 +110,31 @@ class Trainer:
     def _begin(self) -> int:
         """Take up what an earlier process has left, in all processes, and return how many epochs that is."""
         with self.ranks.together():
-            done = self._resume() if self.ranks.leads else 0
+            done = self.state.resume() if self.ranks.leads else 0
             self.selection.begin(done)
-        done = self.ranks.agree(done)
+        return self.state.share(done)
+
+    def _prepare(self, epoch: int) -> None:
+        """Let a method that wants to look at the data before an epoch do so, and keep what it found."""
+        state = self.state
+        if type(self.method).before_epoch is Method.before_epoch or state.prepared == epoch:
+            return
+        seed = _epoch_seed(self.config.seed, epoch, 0)
+        torch.manual_seed(seed)
+        with self.ranks.together():
+            if self.ranks.leads:
+                ahead = self.batches.ahead(self.method, epoch, seed)
+                state.guessed, state.prepared = self.method.before_epoch(ahead), epoch
+                self._save(epoch - 1)
         self.ranks.share_weights(self.method)
-        if done and self.ranks.size > 1:
-            optimizer, scaler = self.ranks.agree((self.optimizer.state_dict(), self.scaler.state_dict()))
-            self.optimizer.load_state_dict(optimizer)
-            if scaler:
-                self.scaler.load_state_dict(scaler)
-        return done
+        state.share_preparation()
 
     def _facts(self, epoch: int) -> WeightsFacts:
         """Describe the weights of an epoch, so that the method can be built from their file alone."""
         return WeightsFacts.of(
             self.method,
             self.config,
-            DataFacts(self.index.train.identities, self.index.card.cameras, self.index.sensors),
+            self.stage.facts,
             selection=self.config.selection,
             epoch=epoch,
             dataset=self.config.dataset,
@@ -133,7 +149,7 @@ class Trainer:
         self.method.train()
         sums: dict[str, float] = {}
         steps = 0
-        batches = self.batches.epoch(epoch)
+        batches = self.batches.epoch(epoch, self.state.guessed)
         for number in range(1, count + 1):
             with self.ranks.together():
                 batch, names = next(batches)
@@ -204,24 +220,7 @@ class Trainer:
         )
 
     def _save(self, epoch: int) -> None:
-        facts = {"epoch": epoch, "scaler": self.scaler.state_dict(), "log": self.log}
-        checkpoint.save_state(self.folder.state, self.method, self.optimizer, facts)
-        self._write_log()
-
-    def _write_log(self) -> None:
-        write_text(self.folder.log, "".join(json.dumps(entry) + "\n" for entry in self.log))
-
-    def _resume(self) -> int:
-        """Restore the last complete epoch and return its number, 0 when there is none."""
-        clear(self.folder.path)
-        if not self.folder.state.exists():
-            return 0
-        facts = checkpoint.load_state(self.folder.state, self.method, self.optimizer)
-        if facts["scaler"]:
-            self.scaler.load_state_dict(facts["scaler"])
-        self.log = facts["log"]
-        self._write_log()
-        return int(facts["epoch"])
+        self.state.save(epoch)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
 from mdreid_bench.wording import listed
 
-_MODEL, _SLOT = "model.", "optimizer."
+_MODEL, _SLOT, _MORE = "model.", "optimizer.", "more."
 _FACTS, _DIGEST = "facts", "digest"
 _ANEW = "move it away to train anew"
 DEPTH = 2
@@ -41,16 +41,19 @@ def load_weights(path: Path, method: nn.Module) -> None:
     _load_strictly(path, method, tensors)
 
 
-def save_state(path: Path, method: nn.Module, optimizer: Optimizer, facts: Mapping[str, Any]) -> None:
-    """Write what a later process needs to continue training: weights, optimiser slots and ``facts``."""
-    tensors = {_MODEL + name: value for name, value in method.state_dict().items()}
+def save_state(
+    path: Path, method: nn.Module, optimizer: Optimizer, facts: Mapping[str, Any], more: Mapping[str, Tensor]
+) -> None:
+    """Write what a later process needs to continue training: weights, optimiser slots, facts, other tensors."""
+    tensors = {_MORE + name: value for name, value in more.items()}
+    tensors |= {_MODEL + name: value for name, value in method.state_dict().items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"{_SLOT}{number}.{name}": torch.as_tensor(v) for name, v in slots.items() if v is not None}
     write(path, _contiguous(tensors), facts)
 
 
-def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-    """Restore what ``save_state`` wrote and return its facts.
+def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Restore what ``save_state`` wrote and return its facts and its other tensors.
 
     Raises:
         DataError: when the file is unreadable, that of another training, or does not fit.
@@ -65,7 +68,7 @@ def load_state(path: Path, method: nn.Module, optimizer: Optimizer) -> dict[str,
             slots.setdefault(int(number), {})[slot] = value
     state = optimizer.state_dict()
     optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
-    return facts
+    return facts, {n.removeprefix(_MORE): t for n, t in tensors.items() if n.startswith(_MORE)}
 
 
 def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -28,7 +28,8 @@ from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import RunId, Store
 from mdreid_bench.runs.execute import Means, execute
-from mdreid_bench.runs.plan import Run, plan_cells
+from mdreid_bench.runs.plan import plan_cells
+from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.checkpoint import save_weights
 from protocols.exclusion import Exclusion
 from protocols.modality import ALL_MODALITIES, RNT, SUBSETS
@@ -82,12 +83,9 @@ class PaperTrunk:
 
     def alone(self) -> None:
         """Do no more than RNT-to-RNT needs: one embedding per item, one matrix, one protocol."""
-        parts = [
-            vectors[ALL_MODALITIES]
-            for _, vectors in embedded(self.method, self.index, self.config, CPU, (ALL_MODALITIES,))
-        ]
+        (matrix,) = embedded(self.method, self.index, self.config, CPU, (ALL_MODALITIES,)).values()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        np.save(self.folder.matrix(ALL_MODALITIES), np.concatenate(parts))
+        np.save(self.folder.matrix(ALL_MODALITIES), matrix)
         self.folder.write_items(StoredItems.of(self.index))
         self.score((ALONE,))
 

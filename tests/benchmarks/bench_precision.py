@@ -42,8 +42,7 @@ def embeddings(name: str, precision: str) -> Matrices:
     config = resolve(name, model, recipes, "msvr310", size, "tiny", Overrides(flags=flags))
     torch.manual_seed(0)
     built = method.build(config, DataFacts(index.train.identities, index.card.cameras))
-    parts = [vectors for _, vectors in embedded(built, index, config, CPU, SUBSETS)]
-    return {subset: np.concatenate([part[subset] for part in parts]) for subset in SUBSETS}
+    return embedded(built, index, config, CPU, SUBSETS)
 
 
 def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

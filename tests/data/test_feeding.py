@@ -76,7 +76,7 @@ def test_training_batches_are_the_same_to_the_bit_with_any_number_of_processes(
     seen = {}
     for workers in (0, 1, 2):
         torch.manual_seed(5)
-        feed = Feeder(TrainingImages(planted, config), workers)
+        feed = Feeder(TrainingImages([planted], config, planted.sensors), workers)
         batches = [loaded.on(CPU, config.image) for part in (keys[:2], keys[2:]) for loaded in feed(part)]
         seen[workers] = (batches, torch.rand(3))
     for workers in (1, 2):
@@ -89,7 +89,7 @@ def test_erased_boxes_are_filled_with_the_noise_that_was_drawn_for_them(
     planted: DatasetIndex, config: RunConfig
 ) -> None:
     erasing = config.model_copy(update={"augment": config.augment.model_copy(update={"erase": 1.0})})
-    source = TrainingImages(planted, erasing)
+    source = TrainingImages([planted], erasing, planted.sensors)
     samples = [source[row, 1, row] for row in range(3)]
     images = feeding.collate(samples).on(CPU, erasing.image)
     assert any(sample.boxes for sample in samples)
@@ -104,7 +104,7 @@ def test_erased_boxes_are_filled_with_the_noise_that_was_drawn_for_them(
 
 def test_what_is_handed_over_is_no_larger_than_was_reckoned(planted: DatasetIndex, config: RunConfig) -> None:
     for source, keys in (
-        (TrainingImages(planted, config), [(row, 0, row) for row in range(8)]),
+        (TrainingImages([planted], config, planted.sensors), [(row, 0, row) for row in range(8)]),
         (loading.TestImages(planted, config), list(range(8))),
     ):
         loaded = feeding.collate([source[key] for key in keys])  # type: ignore[index]

@@ -99,7 +99,7 @@ def test_trials_hold_the_items_that_have_the_sensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["pairs", "quads"])
 def test_batches_hold_the_sensors_of_the_dataset(name: str, tmp_path: Path) -> None:
     index, config = opened(name, tmp_path), small_config("mdreid")
-    training, testing = TrainingImages(index, config), loading.TestImages(index, config)
+    training, testing = TrainingImages([index], config, index.sensors), loading.TestImages(index, config)
     first, again = (collate([training[0, 0, 0], training[3, 0, 1]]) for _ in range(2))
     assert list(first.images) == list(index.sensors)
     assert first.rows.tolist() == [0, 3]

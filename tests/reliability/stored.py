@@ -72,7 +72,7 @@ def checkpoints(folder: Path, step: int) -> Counts:
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.ones(8)).sum().backward()
     optimizer.step()
-    checkpoint.save_state(path, network, optimizer, {"epoch": 3, "log": [{"epoch": 1, "loss": 0.25}]})
+    checkpoint.save_state(path, network, optimizer, {"epoch": 3, "log": [{"epoch": 1, "loss": 0.25}]}, {})
     tensors, facts = checkpoint.read(path)
 
     def read(damaged: bytes) -> str:

@@ -82,8 +82,8 @@ def test_extraction_halves_its_batches_until_they_fit(index: DatasetIndex, confi
     halved, messages, rows = _extract(index, config, tmp_path / "halved", room=1)
     assert none == []
     assert [m.split("; ")[0] for m in messages] == [
-        "Too little memory for 5 triplets at once with single-classifier",
-        "Too little memory for 2 triplets at once with single-classifier",
+        "Too little memory for 5 items at once with single-classifier",
+        "Too little memory for 2 items at once with single-classifier",
     ]
     assert rows == len(index.test)
     assert all(np.abs(whole[name] - halved[name]).max() < 1e-6 for name in whole)
@@ -92,7 +92,7 @@ def test_extraction_halves_its_batches_until_they_fit(index: DatasetIndex, confi
 def test_extraction_that_cannot_hold_one_triplet_says_so(
     index: DatasetIndex, config: RunConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(MdreidError, match="A single triplet of msvr310 is too large for the memory of cpu"):
+    with pytest.raises(MdreidError, match="A single item of msvr310 is too large for the memory of cpu"):
         _extract(index, config, tmp_path, room=0)
 
 

@@ -14,7 +14,8 @@ from mdreid_bench.models.mdreid import ablation
 from mdreid_bench.models.mdreid.ablation import COMPONENTS, ROWS, Study, StudyRow, check_study, row_overrides, sweep
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
-from mdreid_bench.runs.plan import Request, Run, plan_runs
+from mdreid_bench.runs.plan import Request, plan_runs
+from mdreid_bench.runs.run import Run
 from protocols.modality import SUBSETS
 from protocols.names import UnknownNameError
 from tests.runs.test_execute import _execute

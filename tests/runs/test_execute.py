@@ -16,7 +16,8 @@ from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
 from mdreid_bench.runs.execute import Means
-from mdreid_bench.runs.plan import Request, Run, plan_cells, plan_runs
+from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
+from mdreid_bench.runs.run import Run
 from protocols.protocol import ALL_PROTOCOLS
 from protocols.suites import resolve
 from tests.cli.running import in_process

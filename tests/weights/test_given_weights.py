@@ -11,7 +11,8 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.results.store import RunFolder, Store
-from mdreid_bench.runs.plan import Request, Run, plan_runs
+from mdreid_bench.runs.plan import Request, plan_runs
+from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.trained_method import load_trained
 from protocols.modality import SUBSETS
 from tests.runs.test_execute import FLAGS, _execute, _runs

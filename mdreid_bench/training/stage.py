@@ -1,0 +1,130 @@
+"""What the epochs of a training are drawn from: one data set or several, labelled or not, paired or not."""
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.models.card import MethodCard
+from mdreid_bench.models.method import DataFacts
+from mdreid_bench.training.sampler import IdentityBatches, UnpairedBatches
+from protocols.modality import Modality
+
+Sampler = IdentityBatches | UnpairedBatches
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the epochs of a training are drawn from.
+
+    Attributes:
+        labelled: data sets whose identities are known; several are drawn from as if they were one.
+        unlabelled: a data set whose identities the method guesses before each epoch; every step then has a batch of
+            it beside the labelled one.
+        paired: whether row i of every sensor is one item; else it is some image of one identity.
+    """
+
+    labelled: tuple[DatasetIndex, ...]
+    unlabelled: DatasetIndex | None = None
+    paired: bool = True
+
+    @classmethod
+    def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
+        """Return what a method is trained on for a data set.
+
+        Args:
+            card: of the method.
+            index: the data set that is evaluated; trained on, too, unless there are sources.
+            sources: other data sets to learn identities from.
+        """
+        known = sources if card.adapts else sources or (index,)
+        return cls(known, index if card.adapts else None, not card.unpaired)
+
+    @property
+    def indexes(self) -> tuple[DatasetIndex, ...]:
+        """All data sets; their cameras are numbered in this order."""
+        return (*([self.unlabelled] if self.unlabelled else []), *self.labelled)
+
+    @property
+    def sensors(self) -> Modality:
+        """The sensors that all data sets have."""
+        return reduce(and_, (index.sensors for index in self.indexes))
+
+    @property
+    def facts(self) -> DataFacts:
+        """What sizes the parts of a method."""
+        identities = sum(index.train.identities for index in self.labelled)
+        return DataFacts(identities, sum(index.card.cameras for index in self.indexes), self.sensors)
+
+    @property
+    def fingerprint(self) -> str | list[object]:
+        """What determines the numbers; for one labelled data set in pairs its fingerprint alone."""
+        prints = [index.train_fingerprint for index in self.labelled]
+        if len(prints) == 1 and self.unlabelled is None and self.paired:
+            return prints[0]
+        target = self.unlabelled.train_fingerprint if self.unlabelled else None
+        return [prints, target, "paired" if self.paired else "unpaired"]
+
+    def why_not(self) -> str | None:
+        """Say what the data sets lack that the stage needs, in a few words; None when they lack nothing."""
+        if not self.labelled:
+            return "it learns identities from another data set, and none is given"
+        if not self.sensors:
+            return "the data sets to train on have no sensor in common"
+        for index in self.indexes:
+            if self.paired and not self.usable(index).any():
+                return f"it trains on items that {self.sensors} saw together, of which {index.card.title} has none"
+        return None
+
+    def usable(self, index: DatasetIndex) -> NDArray[np.bool_]:
+        """Return (n,) which training items of a data set can be drawn."""
+        seen, wanted = index.train.sensors, self.sensors.value
+        usable: NDArray[np.bool_] = (seen & wanted) == wanted if self.paired else (seen & wanted) != 0
+        return usable
+
+    def sampler(self, labels: NDArray[np.int64], indexes: tuple[DatasetIndex, ...], config: RunConfig) -> Sampler:
+        """Return what draws batches from the training items of some data sets.
+
+        Args:
+            labels: (n,) identities; those below 0 are left out.
+            indexes: the data sets.
+            config: size of a batch, instances per identity, seed.
+
+        Raises:
+            UsageError: when the items cannot fill a batch.
+        """
+        size, instances = config.batch.size, config.batch.instances
+        if self.paired:
+            return IdentityBatches(labels, size, instances, config.seed)
+        seen = np.concatenate([index.train.sensors for index in indexes])
+        return UnpairedBatches(labels, [(seen & m.value) != 0 for m in self.sensors], size, instances, config.seed)
+
+    def check(self, config: RunConfig) -> None:
+        """See that the labelled items can fill a batch.
+
+        Raises:
+            UsageError: when they cannot.
+        """
+        self.sampler(self.numbered(self.labelled)[0], self.labelled, config)
+
+    def numbered(self, indexes: tuple[DatasetIndex, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return identities and cameras of the training items of some data sets, those of each after the others'.
+
+        Returns:
+            (n,) identities 0..C-1, in ascending order within a data set, -1 for items that cannot be drawn; and
+            (n,) cameras.
+        """
+        first = dict(
+            zip(map(id, self.indexes), np.cumsum([0, *(i.card.cameras for i in self.indexes)]), strict=False)
+        )
+        identities, cameras, count = [], [], 0
+        for index in indexes:
+            _, identity = np.unique(index.train.labels.identity, return_inverse=True)
+            identities.append(np.where(self.usable(index), identity + count, -1))
+            cameras.append(index.train.labels.camera + first[id(index)])
+            count += index.train.identities
+        return np.concatenate(identities).astype(np.int64), np.concatenate(cameras).astype(np.int64)
