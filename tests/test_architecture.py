@@ -75,6 +75,25 @@ def test_imports_point_one_way(path: Path) -> None:
     assert "tests" not in used
 
 
+def test_folders_of_the_suite_do_not_import_each_other_in_a_circle() -> None:
+    """Functions count too: an import that waits for a call is an arrow all the same."""
+    folders = {path.parts[-1] for path in (ROOT / "mdreid_bench").iterdir() if path.is_dir()}
+    arrows: dict[str, set[str]] = {folder: set() for folder in folders}
+    for path in SOURCES:
+        package, folder, *rest = path.relative_to(ROOT).parts
+        if package == "mdreid_bench" and rest:
+            named = (name.split(".") for name in imports(parse(path), path))
+            arrows[folder] |= {
+                parts[1] for parts in named if parts[0] == package and parts[1:2] and parts[1] in folders
+            }
+    # Whoever imports nothing that is left is taken away; a circle remains.
+    left = {folder: targets - {folder} for folder, targets in arrows.items()}
+    while free := [folder for folder, targets in left.items() if not targets & left.keys()]:
+        for folder in free:
+            del left[folder]
+    assert not left
+
+
 def test_protocols_import_numpy_and_the_standard_library_alone() -> None:
     allowed = {"protocols", "numpy", *sys.stdlib_module_names}
     for path in SOURCES:

@@ -1,34 +1,36 @@
 """Embeddings from stored ones: another pass over the images is spared where only options of the comparison differ."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.results.storage.atomic import replacing
-from mdreid_bench.runs.run import Run
-from protocols.modality import subsets
+from protocols.modality import Modality, subsets
 
 
-def derive(run: Run, source: Run) -> None:
-    """Write the embeddings of a run.
+def derive(
+    source: EmbeddingFolder, target: EmbeddingFolder, sensors: Modality, convert: Callable[[Tensor], Tensor]
+) -> None:
+    """Write embeddings that follow from others.
 
     Args:
-        run: without embeddings.
-        source: the run's own ``source``, with embeddings.
+        source: complete.
+        target: without embeddings.
+        sensors: of the data set.
+        convert: makes vectors of the target, (n, E'), of those of the source, (n, E).
 
     Raises:
         DataError: when stored embeddings are damaged.
     """
-    items = source.embeddings.read_items()
+    items = source.read_items()
     with ExitStack() as stack:
-        for subset in subsets(run.index.sensors):
-            path = stack.enter_context(replacing(run.embeddings.matrix(subset)))
-            stored = torch.from_numpy(np.array(source.embeddings.load(subset, items)))
+        for subset in subsets(sensors):
+            path = stack.enter_context(replacing(target.matrix(subset)))
+            stored = torch.from_numpy(np.array(source.load(subset, items)))
             with path.open("wb") as file:
-                np.save(
-                    file,
-                    run.method.derive(stored, run.config.options, run.facts.modalities).numpy(),
-                    allow_pickle=False,
-                )
-    run.embeddings.write_items(items)
+                np.save(file, convert(stored).numpy(), allow_pickle=False)
+    target.write_items(items)

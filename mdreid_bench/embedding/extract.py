@@ -59,7 +59,7 @@ def extract(
         MdreidError: when not even a single item fits into the memory, or another process fails.
     """
     count = len(index.test)
-    precision = ranks.agree(pick_precision(config.evaluation.precision, device, method))
+    precision = ranks.agree(pick_precision(config.evaluation.precision, device, method.token_width))
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"precision": precision})})
     with ranks.together():
         weights = checkpoint.digest(method.state_dict())
@@ -158,7 +158,7 @@ def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
         UsageError: when the trunk is to be compiled and nothing can compile it.
     """
     section = config.evaluation
-    precision = pick_precision(section.precision, device, method)
+    precision = pick_precision(section.precision, device, method.token_width)
     if section.compile:
         check_compiler(device)
     return inference_copy(method, device, DTYPES[precision], compiled=section.compile)

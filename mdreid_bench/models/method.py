@@ -140,6 +140,11 @@ class Method(nn.Module, ABC):
         """Return the parameters that are trained at ``optimizer.trunk_lr``; all others have the base rate."""
         return (parameter for backbone in self.backbones() for parameter in backbone.pretrained())
 
+    @property
+    def token_width(self) -> int:
+        """Width of the widest backbone, by which ``auto`` precision decides on a CPU; 0 without any."""
+        return max((backbone.token_width for backbone in self.backbones()), default=0)
+
     def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Return the named loss terms, already weighted scalars; their sum is minimised.
 

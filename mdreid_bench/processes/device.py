@@ -9,7 +9,6 @@ import torch
 
 from mdreid_bench.config.schema import Precision, PrecisionChoice
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.method import Method
 from protocols.names import UnknownNameError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -34,20 +33,19 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
 
 
-def pick_precision(name: PrecisionChoice, device: torch.device, method: Method) -> Precision:
+def pick_precision(name: PrecisionChoice, device: torch.device, token_width: int) -> Precision:
     """Resolve ``auto``: bf16 or else fp16 on CUDA; on a CPU bf16 where that is faster, else fp32.
 
     Args:
         name: ``auto``, or a precision, which is returned.
         device: to compute on.
-        method: whose backbones decide on a CPU.
+        token_width: of the widest backbone, which decides on a CPU; 0 without any.
     """
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    width = max((backbone.token_width for backbone in method.backbones()), default=0)
-    return "bf16" if width >= WIDE and cpu_has_bf16() else "fp32"
+    return "bf16" if token_width >= WIDE and cpu_has_bf16() else "fp32"
 
 
 @cache

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,9 @@ def _provide(run: Run, job: _Job) -> None:
         _provide(run.source, job)
         with ranks.together():
             if ranks.leads:
-                derive(run, run.source)
+                options, known = run.config.options, run.facts.modalities
+                convert = partial(run.method.derive, options=options, sensors=known)
+                derive(run.source.embeddings, run.embeddings, run.index.sensors, convert)
 
 
 def _with_weights(run: Run, job: _Job) -> Method:
@@ -248,7 +251,7 @@ def _with_weights(run: Run, job: _Job) -> Method:
     if trains:
         with job.alone_at(folder.lock, f"the training of {run.name}"):
             if not ranks.agree(folder.weights.exists()):
-                precision = ranks.agree(pick_precision(run.config.precision, device, method))
+                precision = ranks.agree(pick_precision(run.config.precision, device, method.token_width))
                 config = run.config.model_copy(update={"precision": precision})
                 with job.phase("train"):
                     with ranks.together():

@@ -66,7 +66,7 @@ class Trainer:
         self.stage = stage or Stage((index,))
         self.batches = Batches(self.stage, config, device, reporter, self.ranks)
         self.optimizer = build_optimizer(self.method, config)
-        self.precision = pick_precision(config.precision, device, method)
+        self.precision = pick_precision(config.precision, device, method.token_width)
         self.forward = Forward(self.method, config, self.precision, self.ranks)
         if self.stage.unlabelled and (config.memory.micro_batch or ranks.size > 1):
             raise UsageError(

@@ -161,7 +161,7 @@ def test_streams_are_told_apart_by_every_argument() -> None:
 
 
 def test_pretraining_uses_another_namespace_than_the_datasets() -> None:
-    pretrain = pytest.importorskip("mdreid_bench.models.trunk.pretrain")
+    pretrain = pytest.importorskip("mdreid_bench.pretrain")
     source = inspect.getsource(pretrain)
     assert "stream(" in source
     assert f'"{NAMESPACE}"' not in source

@@ -66,26 +66,26 @@ def test_auto_on_a_cpu_asks_for_instructions(
     wide: Method, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, expected: Precision
 ) -> None:
     _describe_cpu(monkeypatch, tmp_path, text)
-    assert pick_precision("auto", CPU, wide) == expected
+    assert pick_precision("auto", CPU, wide.token_width) == expected
 
 
 def test_auto_on_a_cpu_asks_for_a_wide_trunk(wide: Method, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _describe_cpu(monkeypatch, tmp_path, "flags : avx512_bf16")
-    assert pick_precision("auto", CPU, build("mdreid")) == "fp32"
-    assert pick_precision("auto", CPU, build("random")) == "fp32"
-    assert pick_precision("auto", CPU, wide) == "bf16"
+    assert pick_precision("auto", CPU, build("mdreid").token_width) == "fp32"
+    assert pick_precision("auto", CPU, build("random").token_width) == "fp32"
+    assert pick_precision("auto", CPU, wide.token_width) == "bf16"
 
 
 @pytest.mark.parametrize(("supported", "expected"), [(True, "bf16"), (False, "fp16")])
 def test_auto_on_a_gpu_asks_the_gpu(supported: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
-    assert pick_precision("auto", CUDA, build("random")) == expected
+    assert pick_precision("auto", CUDA, build("random").token_width) == expected
 
 
 @pytest.mark.parametrize("asked", PRECISIONS)
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
 def test_what_is_asked_for_is_done(asked: Precision, device: torch.device, wide: Method) -> None:
-    assert pick_precision(asked, device, wide) == asked
+    assert pick_precision(asked, device, wide.token_width) == asked
 
 
 def test_what_is_asked_for_is_part_of_the_run_key(

@@ -1,4 +1,4 @@
-"""Pretrains the small trunk of the ``tiny`` preset: ``python -m mdreid_bench.models.trunk.pretrain OUT.safetensors``.
+"""Pretrains the small trunk of the ``tiny`` preset: ``python -m mdreid_bench.pretrain OUT.safetensors``.
 
 CLIP brings cross-sensor alignment to the paper's trunk; a small trunk trained from scratch on a few dozen identities
 has none. This script gives it a similar start: a contrastive loss over synthetic identities that no dataset
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdreid_bench.cli.console import Console
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
 from mdreid_bench.data.synthetic.latents import Kind
@@ -173,6 +174,4 @@ def main(out: Path, reporter: Reporter) -> None:
 
 
 if __name__ == "__main__":
-    from mdreid_bench.cli.console import Console
-
     main(Path(sys.argv[1]), Console())
