@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import (
@@ -27,16 +27,14 @@ from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
 from mdreid_bench.report.variants import PERCENT, marked, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
+from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunId, Store, load_record
-from protocols.evaluation import AveragePrecision
 from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
-from protocols.reranking import Reranking
 from protocols.suites import resolve
 
 _SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
-Form: TypeAlias = tuple[AveragePrecision, Reranking | None]
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
 _EVERY_SENSOR = Modality(sum(sensor.value for sensor in Modality))
 _ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(_EVERY_SENSOR))}
@@ -69,7 +67,7 @@ def compare(
       mdreid-bench compare 3f9c 81d2 --protocol paper-mismatched --json
     """
     console = Console()
-    session = CompareSession(results, (a, b), tuple(protocol or ()), (average_precision, rerank), limit, console)
+    session = CompareSession(results, (a, b), tuple(protocol or ()), Form(average_precision, rerank), limit, console)
     if as_json:
         console.json(session.as_json())
     else:
@@ -103,7 +101,7 @@ class CompareSession:
         results: the results folder.
         sides: both, as typed.
         protocols: names as typed; empty for all that both sides have.
-        form: of the AP, and the re-ranking, for sides that are runs.
+        form: in which to compare sides that are runs; records are taken as they are.
         limit: whose evaluations to use, likewise.
         reporter: shows the progress.
 
@@ -215,13 +213,12 @@ def _side(store: Store, text: str, limit: int | None, form: Form) -> Side:
         path = Path(text)
         record = load_record(path)
         return Side(text, {record.protocol: {record.seed: (path, record)}})
-    precision, reranking = form
     found: dict[str, dict[int, tuple[Path, Record]]] = {}
     configurations: set[tuple[str, ...]] = set()
     for folder in find_runs(store, text):
         for path in sorted(find_scope(folder, limit).path.glob("*.json")):
             record = load_record(path)
-            if (record.average_precision, record.rerank) == (precision, reranking.name if reranking else None):
+            if form.is_of(record):
                 configurations.add((record.config_key, record.selection, record.precision))
                 found.setdefault(record.protocol, {})[record.seed] = (path, record)
     if len(configurations) > 1:

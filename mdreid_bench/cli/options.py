@@ -13,6 +13,7 @@ import typer
 from mdreid_bench.cli.values import config_file, one_of, parse_reranking, parse_seed, parse_size, reader, with_mix
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
+from mdreid_bench.results.form import Form
 from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.reranking import Reranking
@@ -150,6 +151,11 @@ class ScoringOptions:
     ] = DEFAULT_MEMORY_BUDGET
     limit: Limit = None
     results: Results = DEFAULT_RESULTS
+
+    @property
+    def form(self) -> Form:
+        """How every protocol is measured."""
+        return Form(self.average_precision, self.rerank)
 
     def settings(self) -> list[str]:
         """Return the names of the settings; --mix and --mix-seed are part of a name.

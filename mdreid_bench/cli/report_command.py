@@ -189,7 +189,7 @@ class ReportSession:
 
     def _place(self, record: Record) -> Path:
         scope = self.store.folder(RunId.of(record)).scope(record.limit)
-        return scope.record_path(record.protocol, record.average_precision, record.rerank)
+        return scope.path_of(record)
 
 
 def _names(wanted: Sequence[str], kind: str, recorded: set[str]) -> list[str]:

@@ -41,8 +41,7 @@ def carry_out(options: RunOptions, console: Console) -> int:
         ours = shard.take(runs)
         console.message(f"Shard: {shard}, which holds {len(ours)} of {len(runs)} runs.")
         runs = ours
-    form = options.average_precision, options.rerank
-    plan = [(run, plan_cells(run, workspace.settings(run.index.card), *form)) for run in runs]
+    plan = [(run, plan_cells(run, workspace.settings(run.index.card), options.form)) for run in runs]
     if options.dry_run:
         console.table(plan_table(plan))
         return 0

@@ -14,8 +14,8 @@ from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.lock import locked
+from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder, RunId, Scope, Store
-from protocols.evaluation import AveragePrecision
 from protocols.suites import Setting, resolve
 
 
@@ -65,7 +65,7 @@ class ScoreSession:
 
     def __init__(self, options: ScoreOptions, console: Console) -> None:
         self.options, self.console, self.store = options, console, Store(options.results)
-        self.names, self.rerank = options.settings(), options.rerank.name if options.rerank else None
+        self.names = options.settings()
         resolve(self.names)  # refuses unknown names before runs are looked for
         folders = {folder.path: folder for folder in (find_run(self.store, text) for text in options.runs)}
         self.found = [(find_scope(folder, options.limit), folder) for folder in folders.values()]
@@ -86,16 +86,10 @@ class ScoreSession:
         unfit = f", {len(self.gaps)} not applicable" if self.gaps else ""
         self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done{unfit}.")
         if len(records) == 1:
-            (scope,) = (
-                scope for scope, _ in self.found if scope.path.parent.name == RunId.of(records[0]).folder_name
-            )
-            self.console.result(scope.record_path(*self._name(records[0].protocol)))
+            folder = self.store.folder(RunId.of(records[0]))
+            self.console.result(folder.scope(records[0].limit).path_of(records[0]))
         elif records:
             self.console.result(self.store.runs)
-
-    def _name(self, setting: Setting | str) -> tuple[str, AveragePrecision, str | None]:
-        """Return what the files of a cell are named after."""
-        return str(setting), self.options.average_precision, self.rerank
 
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
         """Return the stored records of a run and score what lacks one; note what its data set cannot serve."""
@@ -107,7 +101,7 @@ class ScoreSession:
                 reason = f"not applicable: {facts.shared.dataset} has no {' and no '.join(lacking)}"
                 self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
             else:
-                stored[setting] = None if self.options.force else scope.believed(*self._name(setting))
+                stored[setting] = None if self.options.force else scope.believed(str(setting), self.options.form)
         if None in stored.values():
             log = RunLog(folder.log, self.console)
             with log.failures():
@@ -119,15 +113,16 @@ class ScoreSession:
     ) -> list[Record]:
         """Return the stored records and score what lacks one, unless another process does so meanwhile."""
         options, records, name = self.options, [], scope.path.parent.name
+        clear(scope.path)
         items = EmbeddingFolder(scope.embeddings).read_items()
-        scorer = CellScorer(facts, scope, options.average_precision, options.rerank, options.memory_budget)
+        scorer = CellScorer(facts, scope, options.form, options.memory_budget)
         with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
             for setting, known in stored.items():
                 if known is not None:
                     records.append(known)
                     continue
-                with locked(scope.lock_path(*self._name(setting)), f"{setting} of {name}", log):
-                    found = None if options.force else scope.believed(*self._name(setting))
+                with locked(scope.lock_path(str(setting), options.form), f"{setting} of {name}", log):
+                    found = None if options.force else scope.believed(str(setting), self.options.form)
                     records.append(found or scorer(items, setting))
                     self.done += found is None
                 step(note=str(setting))

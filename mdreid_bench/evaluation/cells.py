@@ -12,17 +12,16 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.card import Comparison
 from mdreid_bench.results import provenance
+from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import Counts, Interval, Metrics, Record
 from mdreid_bench.results.store import Scope
 from protocols.bootstrap import interval
 from protocols.chance import chance
-from protocols.evaluation import AveragePrecision, NoValidQueryError, PerQuery, evaluate
-from protocols.evaluation import Metrics as Means
+from protocols.evaluation import NoValidQueryError, PerQuery, evaluate, mean_of_trials
 from protocols.names import UnknownNameError
 from protocols.ranking import DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
-from protocols.reranking import Reranking
 from protocols.suites import Setting
 from protocols.trial import Trial
 
@@ -34,8 +33,7 @@ class CellScorer:
     Attributes:
         facts: of the run.
         scope: with complete embeddings.
-        average_precision: standard, or the trapezoid form of older tables.
-        reranking: what comes after the comparison; None for nothing.
+        form: how to measure.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
@@ -43,8 +41,7 @@ class CellScorer:
 
     facts: RunFacts
     scope: Scope
-    average_precision: AveragePrecision = "standard"
-    reranking: Reranking | None = None
+    form: Form = PLAIN
     memory_budget: int = DEFAULT_MEMORY_BUDGET
     gpu: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -66,18 +63,18 @@ class CellScorer:
         comparison = registry.card(shared.method).comparison(shared.options, self.facts.modalities)
         measured = [self._measure(stored, setting, trial, comparison) for trial in trials]
         values = _joined(stored, trials, measured)
-        expected = [chance(found.positives, found.items, self.average_precision).summary() for found in measured]
+        expected = [chance(found.positives, found.items, self.form.average_precision) for found in measured]
         record = Record(
             **self.facts.record_fields(),
             test_fingerprint=stored.test_fingerprint,
             limit=stored.limit,
             precision=stored.precision,
             protocol=str(setting),
-            average_precision=self.average_precision,
-            rerank=self.reranking.name if self.reranking else None,
-            metrics=_mean([found.summary() for found in measured]),
+            average_precision=self.form.average_precision,
+            rerank=self.form.rerank,
+            metrics=Metrics.of(mean_of_trials(measured)),
             interval=Interval(mAP=interval(values.by_query(values.metrics.ap), values.identities[values.first])),
-            chance=_mean(expected),
+            chance=Metrics.of(mean_of_trials(expected)),
             counts=_counts(values, trials),
             provenance=provenance.collect(self.gpu, {**self.seconds, "score": round(time.monotonic() - start, 3)}),
         )
@@ -88,6 +85,8 @@ class CellScorer:
     ) -> PerQuery:
         """Return the values of every query of a trial."""
         folder, items = EmbeddingFolder(self.scope.embeddings), stored.items
+        if not len(trial.query) or not len(trial.gallery):
+            raise DataError(f"{setting} cannot be scored from {folder.path}: no item has the sensors asked for.")
         query = folder.vectors(stored, trial.query, trial.query_sensors)
         gallery = folder.vectors(stored, trial.gallery, trial.gallery_sensors)
         if comparison is not None:
@@ -99,10 +98,10 @@ class CellScorer:
                 items.labels.take(trial.query),
                 items.labels.take(trial.gallery),
                 stored.exclusion,
-                reranking=self.reranking,
+                reranking=self.form.reranking,
                 memory_budget=self.memory_budget,
             )
-            found = evaluate(ranking, self.average_precision)
+            found = evaluate(ranking, self.form.average_precision)
             found.summary()
         except NonFiniteScoreError as error:
             asked, offered = items.names[trial.query[error.query]], items.names[trial.gallery[error.gallery]]
@@ -141,11 +140,6 @@ def _joined(stored: StoredItems, trials: Sequence[Trial], measured: Sequence[Per
     numbers = np.repeat(np.arange(len(trials)), [len(trial.query) for trial in trials])
     columns = {name: np.concatenate([getattr(found, name) for found in measured]) for name in vars(measured[0])}
     return QueryValues(stored.items.names[rows], stored.items.labels.identity[rows], numbers, PerQuery(**columns))
-
-
-def _mean(trials: Sequence[Means]) -> Metrics:
-    """Return the mean of each metric over the trials."""
-    return Metrics(**{m: float(np.mean([getattr(found, m) for found in trials])) for m in Metrics.model_fields})
 
 
 def _counts(values: QueryValues, trials: Sequence[Trial]) -> Counts:

@@ -34,6 +34,7 @@ def find_runs(store: Store, text: str) -> list[RunFolder]:
 
     Raises:
         UnknownNameError: when there is none.
+        DataError: for one that a link leads out of the results folder.
     """
     names = _names(store)
     wanted = Path(text).name if text else text
@@ -43,19 +44,19 @@ def find_runs(store: Store, text: str) -> list[RunFolder]:
         keys = [_key(name) for name in names]
         shown = names[:_SHOWN] if names else [f"none, because {store.runs} holds no runs"]
         raise UnknownNameError("run", text, [*names, *keys], shown=shown)
-    return [RunFolder(store.runs / name) for name in exact or found]
+    return [RunFolder(_inside(store.root, store.runs / name)) for name in exact or found]
 
 
 def find_scope(folder: RunFolder, limit: int | None) -> Scope:
     """Return the evaluations of a run with a limit; without one, those of the full test set or the only ones.
 
     Raises:
-        DataError: when there are none, or none with this limit.
+        DataError: when there are none, none with this limit, or a link leads out of the results folder.
         UsageError: when only a limit tells which of several are meant.
     """
     scope = folder.scope(limit)
     if scope.path.is_dir():
-        return scope
+        return _checked(folder, scope)
     there = sorted(path for path in folder.path.iterdir() if path.is_dir())
     if not there:
         raise DataError(f"The run {folder.path} was never evaluated; evaluate it with 'mdreid-bench run'.")
@@ -64,7 +65,20 @@ def find_scope(folder: RunFolder, limit: int | None) -> Scope:
         raise DataError(f"The run {folder.path} was not evaluated with --limit {limit}; there is: {names}.")
     if len(there) > 1:
         raise UsageError(f"The run {folder.path} was evaluated with several limits ({names}); choose with --limit.")
-    return Scope(there[0])
+    return _checked(folder, Scope(there[0]))
+
+
+def _checked(folder: RunFolder, scope: Scope) -> Scope:
+    for path in (scope.path, scope.embeddings):
+        _inside(folder.path.parents[1], path)
+    return scope
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """Return a path below a results folder, in which others may have put links: scores are written there."""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{path} is a link out of {root}; copy what it leads to into its place.")
+    return path
 
 
 def _names(store: Store) -> list[str]:

@@ -13,7 +13,7 @@ from mdreid_bench.results.storage.archive import read_npz
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
 from protocols.arrays import Values
-from protocols.evaluation import PerQuery
+from protocols.evaluation import PerQuery, values_over_trials
 
 _METRICS = tuple(field.name for field in fields(PerQuery))
 _NAMES, _IDENTITIES, _TRIALS = "names", "identities", "trial"
@@ -51,11 +51,9 @@ class QueryValues:
         """
         _, first, group = np.unique(self.names, return_index=True, return_inverse=True)
         place = np.argsort(np.argsort(first))[group]
-        valid = ~np.isnan(values)
-        sums = np.bincount(place[valid], values[valid], len(first))
-        counts = np.bincount(place[valid], minlength=len(first))
-        result: Values = np.divide(sums, counts, out=np.full(len(first), np.nan), where=counts > 0)
-        return result
+        table = np.full((int(self.trials.max(initial=0)) + 1, len(first)), np.nan)
+        table[self.trials, place] = values
+        return values_over_trials(list(table))
 
     def write(self, path: Path) -> str:
         """Write atomically, with its place, and return the digest of the file, which the record must name.

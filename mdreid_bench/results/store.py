@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdreid_bench.errors import DataError
+from mdreid_bench.results.form import PLAIN, Form, cell_of
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Count, Hash, Name, Part, Record
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import content_hash
-from protocols.evaluation import AveragePrecision
 
 
 class RunId(Part):
@@ -67,17 +67,17 @@ class Scope:
         """Folder of the test embeddings."""
         return self.path / "embeddings"
 
-    def record_path(
-        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
-    ) -> Path:
+    def record_path(self, protocol: str, form: Form = PLAIN) -> Path:
         """Return where the record of a cell lies."""
-        return self.path / f"{cell_name(protocol, average_precision, rerank)}.json"
+        return self.path / f"{form.cell(protocol)}.json"
 
-    def lock_path(
-        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
-    ) -> Path:
+    def path_of(self, record: Record) -> Path:
+        """Return where a record of this scope lies."""
+        return self.path / f"{cell_of(record)}.json"
+
+    def lock_path(self, protocol: str, form: Form = PLAIN) -> Path:
         """Return the lock of the process that measures a cell."""
-        return self.path / f".{cell_name(protocol, average_precision, rerank)}.lock"
+        return self.path / f".{form.cell(protocol)}.lock"
 
     def write(self, record: Record, per_query: QueryValues) -> Record:
         """Write both files atomically, the record last and naming the other; return it as written.
@@ -86,18 +86,16 @@ class Scope:
             ValueError: when the record belongs to another run or scope.
             DataError: when the file system refuses.
         """
-        path = self.record_path(record.protocol, record.average_precision, record.rerank)
+        path = self.path_of(record)
         _check_place(path, record)
         values = path.with_suffix(".npz")
         named = record.model_copy(update={"per_query": values.name, "per_query_digest": per_query.write(values)})
         atomic.write_json(path, encode(named))
         return named
 
-    def believed(
-        self, protocol: str, average_precision: AveragePrecision = "standard", rerank: str | None = None
-    ) -> Record | None:
+    def believed(self, protocol: str, form: Form = PLAIN) -> Record | None:
         """Return the record of a cell, or None when there is none that can be believed, with its per-query values."""
-        path = self.record_path(protocol, average_precision, rerank)
+        path = self.record_path(protocol, form)
         try:
             record = load_record(path)
             intact = content_hash(path.with_suffix(".npz")) == record.per_query_digest
@@ -228,17 +226,10 @@ def _reason(path: Path, error: OSError) -> str:
 
 def _check_place(path: Path, record: Record) -> None:
     """Refuse a record outside the folder of its run, where a copy would be counted twice."""
-    name = f"{cell_name(record.protocol, record.average_precision, record.rerank)}.json"
-    expected = Path(RunId.of(record).folder_name, _scope_name(record.limit), name)
+    expected = Path(RunId.of(record).folder_name, _scope_name(record.limit), f"{cell_of(record)}.json")
     if path.absolute().parts[-3:] != expected.parts:
         raise ValueError(f"lies in the wrong place: it belongs to {expected}")
 
 
 def _scope_name(limit: int | None) -> str:
     return "full" if limit is None else f"limit-{limit}"
-
-
-def cell_name(protocol: str, average_precision: AveragePrecision, rerank: str | None) -> str:
-    """Return the name of a cell's files, without suffix."""
-    form = "" if average_precision == "standard" else f".{average_precision}"
-    return protocol + form + (f".rerank-{rerank}" if rerank else "")

@@ -195,8 +195,7 @@ def _scorer(cell: Cell, facts: RunFacts, job: _Job) -> CellScorer:
     return CellScorer(
         facts=facts,
         scope=cell.run.scope,
-        average_precision=cell.average_precision,
-        reranking=cell.reranking,
+        form=cell.form,
         memory_budget=means.memory_budget,
         gpu=device_name(means.device),
         seconds=job.seconds,
@@ -205,7 +204,7 @@ def _scorer(cell: Cell, facts: RunFacts, job: _Job) -> CellScorer:
 
 def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -> Outcome:
     """Score a cell that is locked, unless another process did so before."""
-    stored = cell.run.scope.believed(*cell.name)
+    stored = cell.run.scope.believed(str(cell.setting), cell.form)
     if stored is not None:
         return Outcome(cell, "reused", stored)
     try:

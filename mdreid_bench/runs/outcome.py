@@ -38,7 +38,7 @@ class Outcome:
     @property
     def path(self) -> Path:
         """Where the record lies, if there is one."""
-        return self.cell.run.scope.record_path(*self.cell.name)
+        return self.cell.run.scope.record_path(str(self.cell.setting), self.cell.form)
 
     @property
     def reason(self) -> str:

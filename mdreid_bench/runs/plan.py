@@ -1,7 +1,7 @@
 """What a command will do: one run per dataset, method and seed, one cell per run and setting."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -10,12 +10,11 @@ from mdreid_bench.config.tree import merge
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.models import registry
+from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.weights_file import recognise
-from protocols.evaluation import AveragePrecision
-from protocols.reranking import Reranking
 from protocols.suites import Setting
 
 State = Literal["new", "cached", "not applicable"]
@@ -30,16 +29,14 @@ class Cell:
         run: what is evaluated.
         setting: protocol or mixed availability.
         record: the stored record, if there is one.
-        average_precision: the form of AP to measure.
-        reranking: what comes after the comparison; None for nothing.
+        form: how to measure.
         why_not: why data set or method cannot serve the setting; None where they can.
     """
 
     run: Run
     setting: Setting
     record: Record | None
-    average_precision: AveragePrecision = "standard"
-    reranking: Reranking | None = None
+    form: Form = PLAIN
     why_not: str | None = None
 
     @property
@@ -55,14 +52,9 @@ class Cell:
         return self.run.run_key, str(self.setting)
 
     @property
-    def name(self) -> tuple[str, AveragePrecision, str | None]:
-        """What its files are named after: setting, form of AP, re-ranking."""
-        return str(self.setting), self.average_precision, self.reranking.name if self.reranking else None
-
-    @property
     def lock(self) -> Path:
         """Lock of the process that measures it."""
-        return self.run.scope.lock_path(*self.name)
+        return self.run.scope.lock_path(str(self.setting), self.form)
 
 
 Plan: TypeAlias = Sequence[tuple[Run, Sequence[Cell]]]
@@ -122,19 +114,13 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
     return runs
 
 
-def plan_cells(
-    run: Run,
-    settings: Iterable[Setting],
-    average_precision: AveragePrecision = "standard",
-    reranking: Reranking | None = None,
-) -> list[Cell]:
+def plan_cells(run: Run, settings: Iterable[Setting], form: Form = PLAIN) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
     unfit = _cannot_train(run) or run.method.skip(run.facts)
-    found = []
-    for setting in settings:
-        cell = Cell(run, setting, None, average_precision, reranking, _why_not(run, setting) or unfit)
-        found.append(replace(cell, record=run.scope.believed(*cell.name)))
-    return found
+    return [
+        Cell(run, setting, run.scope.believed(str(setting), form), form, _why_not(run, setting) or unfit)
+        for setting in settings
+    ]
 
 
 def _why_not(run: Run, setting: Setting) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from mdreid_bench.cli.values import parse_size, with_mix
 from mdreid_bench.errors import UsageError
 from mdreid_bench.results.storage.lock import attempt
+from mdreid_bench.results.storage.temporary import _boot
 from mdreid_bench.results.store import load_record
 from protocols.mixed import MixedAvailability
 from protocols.suites import resolve
@@ -55,6 +56,27 @@ def test_scoring_again_gives_the_record_of_the_run(copied: Trained) -> None:
     assert after.model_copy(update={"provenance": before.provenance}) == before
     assert reused.stdout == anew.stdout == forced.stdout
     assert str(path) in reused.stdout
+
+
+def test_links_are_not_written_through(copied: Trained, tmp_path: Path) -> None:
+    """As in a results folder that somebody else sent."""
+    scope, precious = copied.folder("mdreid") / "full", tmp_path / "precious"
+    precious.write_text("do not touch")
+    (scope / ".R-to-R.lock").symlink_to(precious)
+    (scope.parent / "run.log").unlink()
+    (scope.parent / "run.log").symlink_to(precious)
+    done = copied.call("score", "--run", RUN, "--protocol", "R-to-R")
+    assert (done.returncode, "it is a link, which is not followed" in done.stderr) == (3, True)
+    done = copied.call("score", "--run", RUN, "--protocol", "N-to-N")
+    assert done.returncode == 0, done.stderr
+    assert precious.read_text() == "do not touch"
+
+
+def test_what_a_killed_process_left_is_cleared_away(copied: Trained) -> None:
+    left = copied.folder("mdreid") / "full" / f".R-to-R.npz.{_boot()}-0123456789abcdef.tmp"
+    left.touch()
+    assert copied.call("score", "--run", RUN, "--protocol", "R-to-R").returncode == 0
+    assert not left.exists()
 
 
 def test_the_grid_of_several_runs_is_one_table(copied: Trained) -> None:

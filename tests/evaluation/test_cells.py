@@ -1,7 +1,8 @@
 """From stored embeddings to a record on disk, for the whole grid and for mixed availability."""
 
-import dataclasses
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mdreid_bench.data import registry as datasets
+from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.datasets.msvr310 import MSVR310
+from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.models import registry
 from mdreid_bench.models.mdreid.card import CARD
+from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Metrics
 from mdreid_bench.results.store import read_values
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
 from protocols.mixed import MixedAvailability
-from protocols.modality import RNT, D, Modality, R
+from protocols.modality import RNT, D, Modality, N, R, T
 from protocols.protocol import ALL_PROTOCOLS, Protocol, Side
-from protocols.ranking import rank
+from protocols.ranking import rank, rank_embeddings
+from protocols.reranking import Reranking
 from protocols.suites import Setting
+from protocols.trial import Trial
 from tests.evaluation.stored import Stored, store
 
 SETTINGS: tuple[Setting, ...] = (*ALL_PROTOCOLS, MixedAvailability(), MixedAvailability(0.3, 1))
@@ -46,7 +54,7 @@ def by_hand(stored: Stored, setting: Setting, form: AveragePrecision) -> PerQuer
 @pytest.mark.parametrize("form", FORMS)
 def test_every_setting_scores_as_by_hand(tmp_path: Path, form: AveragePrecision) -> None:
     stored = store(tmp_path)
-    scorer = CellScorer(stored.facts, stored.scope, form)
+    scorer = CellScorer(stored.facts, stored.scope, Form(form))
     identity = stored.items.labels.identity[stored.items.query]
     for setting in SETTINGS:
         record = scorer(stored.table, setting)
@@ -56,7 +64,7 @@ def test_every_setting_scores_as_by_hand(tmp_path: Path, form: AveragePrecision)
         assert record.interval is not None
         assert record.interval.mAP == interval(expected.ap, identity)
         assert record.counts.tied_positives == int(expected.tied_positives.sum())
-        values = read_values(stored.scope.record_path(str(setting), form), record)
+        values = read_values(stored.scope.record_path(str(setting), Form(form)), record)
         assert not values.trials.any()
         assert values.names.tolist() == stored.items.names[stored.items.query].tolist()
         assert np.array_equal(values.metrics.ap, expected.ap, equal_nan=True)
@@ -87,8 +95,8 @@ def test_the_record_says_what_the_run_and_the_items_say(tmp_path: Path) -> None:
 def test_the_two_forms_of_average_precision_lie_side_by_side(tmp_path: Path) -> None:
     stored = store(tmp_path)
     for form in FORMS:
-        CellScorer(stored.facts, stored.scope, form)(stored.table, Protocol(R, R))
-    standard, trapezoid = (stored.scope.believed("R-to-R", form) for form in FORMS)
+        CellScorer(stored.facts, stored.scope, Form(form))(stored.table, Protocol(R, R))
+    standard, trapezoid = (stored.scope.believed("R-to-R", Form(form)) for form in FORMS)
     assert standard is not None
     assert trapezoid is not None
     assert trapezoid.metrics.mAP < standard.metrics.mAP
@@ -109,6 +117,79 @@ def test_embeddings_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     assert not stored.scope.record_path("R-to-R").exists()
 
 
+def test_re_ranked_scores_are_those_of_the_ranking_and_say_so(tmp_path: Path) -> None:
+    stored, setting, parameters = store(tmp_path), Protocol.parse("R-to-NT"), Reranking(4, 2, 0.3)
+    plain, reranked = (CellScorer(stored.facts, stored.scope, Form(reranking=r)) for r in (None, parameters))
+    before = plain(stored.table, setting)
+    record = reranked(stored.table, setting)
+    items = stored.items
+    sides = stored.matrices[R][items.query], stored.matrices[N | T][items.gallery]
+    labels = items.labels.take(items.query), items.labels.take(items.gallery)
+    expected = evaluate(rank_embeddings(*sides, *labels, stored.table.exclusion, reranking=parameters))
+    assert record.metrics == Metrics.of(expected.summary())
+    assert record.metrics != before.metrics
+    assert (before.rerank, record.rerank) == (None, "4-2-0.3")
+    assert (stored.scope.path / "R-to-NT.rerank-4-2-0.3.json").exists()
+    assert stored.scope.believed("R-to-NT") == before
+    assert stored.scope.believed("R-to-NT", reranked.form) == record
+
+
+STEPS = (1, 2, 5)
+
+
+class Drawn(Dataset):
+    """MSVR310 as it would be with three drawn galleries."""
+
+    card, roles, sensors, grammar = (getattr(MSVR310, name) for name in ("card", "roles", "sensors", "grammar"))
+
+    def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
+        raise NotImplementedError
+
+    def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
+        """Return three trials: all queries, and every first, second or fifth gallery item."""
+        (whole,) = super().trials(items, setting)
+        return tuple(
+            replace(whole, gallery=whole.gallery[::step], gallery_sensors=whole.gallery_sensors[::step])
+            for step in STEPS
+        )
+
+
+def test_several_trials_are_averaged_and_kept_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "get", lambda name: Drawn())
+    stored, setting = store(tmp_path), Protocol(R, R)
+    record = CellScorer(stored.facts, stored.scope)(stored.table, setting)
+    items, matrix, alone = stored.items, stored.matrices[R], []
+    for step in STEPS:
+        rows = items.gallery[::step]
+        labels = (items.labels.take(items.query), items.labels.take(rows))
+        alone.append(evaluate(rank_embeddings(matrix[items.query], matrix[rows], *labels, stored.table.exclusion)))
+    means = [found.summary() for found in alone]
+    for name in Metrics.model_fields:
+        assert getattr(record.metrics, name) == np.mean([getattr(mean, name) for mean in means])
+    values = read_values(stored.scope.record_path("R-to-R"), record)
+    assert values.trials.tolist() == np.repeat([0, 1, 2], len(items.query)).tolist()
+    assert np.array_equal(values.metrics.ap, np.concatenate([found.ap for found in alone]), equal_nan=True)
+    chances = [chance(found.positives, found.items).summary().mAP for found in alone]
+    assert record.chance.mAP == np.mean(chances)
+    assert record.counts.trials == 3
+    assert record.counts.gallery == len({row for step in STEPS for row in items.gallery[::step]})
+    valid = np.any([found.valid for found in alone], axis=0)
+    assert (record.counts.queries, record.counts.queries_without_positive) == (valid.sum(), (~valid).sum())
+    assert record.interval is not None
+    assert record.interval.mAP == interval(
+        np.nanmean([f.ap for f in alone], axis=0), items.labels.identity[items.query]
+    )
+
+
+def test_what_nobody_can_say_or_serve_is_one_sentence(tmp_path: Path) -> None:
+    stored = store(tmp_path)
+    with pytest.raises(DataError, match=r"D-to-R cannot be scored .* no item has the sensors asked for"):
+        CellScorer(stored.facts, stored.scope)(stored.table, Protocol(D, R))
+    plugin = store(tmp_path, dataset="yard")
+    with pytest.raises(DataError, match="data set yard, which says what R-to-R compares, is not installed"):
+        CellScorer(plugin.facts, plugin.scope)(plugin.table, Protocol(R, R))
+
+
 def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +200,7 @@ def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
         told.append((options == stored.facts.shared.options, sensors))
 
     stored = store(tmp_path)
-    monkeypatch.setattr(registry, "card", lambda name: dataclasses.replace(CARD, comparison=spy))
+    monkeypatch.setattr(registry, "card", lambda name: replace(CARD, comparison=spy))
     facts = stored.facts.model_copy(update={"sensors": "RNTD"})
     CellScorer(facts, stored.scope)(stored.table, SETTINGS[0])
     assert told == [(True, RNT | D)]

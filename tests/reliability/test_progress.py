@@ -11,6 +11,7 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.report_command import ReportOptions, ReportSession
 from mdreid_bench.data.items import Items
 from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.results.form import Form
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.merge import merge
 from mdreid_bench.search.gallery import seen
@@ -37,7 +38,7 @@ def _evaluated(results: Path) -> None:
 def test_comparing_counts_its_comparisons(tmp_path: Path) -> None:
     _evaluated(tmp_path)
     recorder = Recorder()
-    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), ("standard", None), None, recorder)
+    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), Form(), None, recorder)
     assert len(session.comparisons) == len(PROTOCOLS)
     assert recorder.totals == [len(PROTOCOLS)] == [recorder.done]
 

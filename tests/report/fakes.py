@@ -64,11 +64,7 @@ def put(root: Path, records: Iterable[Record]) -> list[Path]:
     """Write record files below a results folder, without waiting for the disk; return their paths."""
     store, paths = Store(root), []
     for record in records:
-        path = (
-            store.folder(RunId.of(record))
-            .scope(record.limit)
-            .record_path(record.protocol, record.average_precision, record.rerank)
-        )
+        path = store.folder(RunId.of(record)).scope(record.limit).path_of(record)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(encode(record), indent=2), encoding="utf-8")
         paths.append(path)

@@ -1,13 +1,15 @@
 """Runs by what a user types."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
-from mdreid_bench.results.store import Store
+from mdreid_bench.results.store import RunId, Store
 from protocols.names import UnknownNameError
+from tests.results.factory import make_record
 
 NAMES = (
     "msvr310-mdreid-tiny-s1-0123456789",
@@ -81,3 +83,25 @@ def test_a_run_without_evaluations_is_an_error(store: Store) -> None:
     (folder.path / "full").rmdir()
     with pytest.raises(DataError, match="never evaluated"):
         find_scope(folder, None)
+
+
+def test_links_out_of_the_results_folder_are_not_followed(tmp_path: Path) -> None:
+    store, record = Store(tmp_path / "received"), make_record()
+    outside = Store(tmp_path / "mine").folder(RunId.of(record))
+    outside.scope(None).embeddings.mkdir(parents=True)
+    own = store.folder(RunId.of(record))
+    for link, target in (
+        (own.path, outside.path),
+        (own.scope(None).path, outside.scope(None).path),
+        (own.scope(None).embeddings, outside.scope(None).embeddings),
+    ):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+        with pytest.raises(DataError, match=r"is a link out of .*received; copy what it leads to"):
+            find_scope(find_run(store, own.path.name), None)
+        link.unlink()
+    shutil.rmtree(own.path)
+    elsewhere = own.path.with_name("elsewhere")
+    (elsewhere / "full").mkdir(parents=True)
+    own.path.symlink_to(elsewhere)
+    assert find_scope(find_run(store, own.path.name), None).path == own.path / "full"

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.errors import DataError
+from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.store import RunFolder, RunId, Scope, Store, load_record
+from protocols.reranking import Reranking
 from tests.results.factory import make_record, query_values
 
 
@@ -21,7 +23,7 @@ def scope_of(store: Store, record: Record) -> Scope:
 def put(store: Store, record: Record) -> Path:
     scope = scope_of(store, record)
     scope.write(record, query_values())
-    return scope.record_path(record.protocol, record.average_precision, record.rerank)
+    return scope.path_of(record)
 
 
 def test_the_folder_is_named_after_the_run(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_the_two_average_precisions_lie_side_by_side(tmp_path: Path) -> None:
     trapezoid = make_record(average_precision="trapezoid")
     paths = [put(store, standard), put(store, trapezoid)]
     assert [path.name for path in paths] == ["R-to-NT.json", "R-to-NT.trapezoid.json"]
-    found = scope_of(store, standard).believed("R-to-NT", "trapezoid")
+    found = scope_of(store, standard).believed("R-to-NT", Form("trapezoid"))
     assert found is not None
     assert found.average_precision == "trapezoid"
 
@@ -113,7 +115,8 @@ def test_re_ranked_results_lie_beside_the_others_and_never_stand_for_them(tmp_pa
     assert path.name == "R-to-NT.rerank-20-6-0.3.json"
     assert scope_of(store, plain).believed("R-to-NT") is None
     put(store, plain)
-    found = [scope_of(store, plain).believed("R-to-NT", rerank=rerank) for rerank in (None, "20-6-0.3")]
+    forms = (Form(), Form(reranking=Reranking(20, 6, 0.3)))
+    found = [scope_of(store, plain).believed("R-to-NT", form) for form in forms]
     assert [record and record.rerank for record in found] == [None, "20-6-0.3"]
     shutil.copy(path, path.with_name("R-to-NT.json"))
     assert scope_of(store, plain).believed("R-to-NT") is None
