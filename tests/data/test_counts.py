@@ -76,7 +76,7 @@ def test_a_data_set_says_that_it_has_counts(radiometric: Path) -> None:
 
 def test_training_and_test_images_of_counts_differ(radiometric: Path, config: RunConfig) -> None:
     index, _ = opened(radiometric)
-    source = TrainingImages(index, config)
+    source = TrainingImages([index], config, index.sensors)
     thermal = [source[row, 1, 0].pixels[Modality.T] for row in range(len(index.train))]
     assert len({pixels.tobytes() for pixels in thermal}) == len(thermal)
     assert all(np.ptp(pixels) > 100 for pixels in thermal)
