@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdreid_bench.models.method import Method
-from protocols.modality import ALL_MODALITIES, Modality
+from protocols.modality import RNT, Modality
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Cost:
 
 
 @torch.no_grad()
-def embedding_cost(method: Method, image_size: tuple[int, int], available: Modality = ALL_MODALITIES) -> Cost:
+def embedding_cost(method: Method, image_size: tuple[int, int], available: Modality = RNT) -> Cost:
     """Count ``encode`` and ``embed`` of one item by running them; the method is left in evaluation mode.
 
     What a method computes once and keeps, such as the tokens of an absent image of each camera, is computed before

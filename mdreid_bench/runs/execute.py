@@ -268,5 +268,5 @@ def _with_weights(run: Run, job: _Job) -> Method:
 
 def _cost(method: Method, run: Run) -> dict[str, Any]:
     """Count one item with all its images."""
-    cost = embedding_cost(method, run.config.image_size)
+    cost = embedding_cost(method, run.config.image_size, run.facts.modalities)
     return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}

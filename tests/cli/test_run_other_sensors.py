@@ -10,6 +10,7 @@ from mdreid_bench.data import registry
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
+from mdreid_bench.models import registry as methods
 from protocols.exclusion import Exclusion
 from protocols.modality import Modality
 from tests.cli.running import Outcome, environment, in_process
@@ -84,6 +85,31 @@ def test_the_plan_follows_the_sensors(
         assert "Pairs has no " in done.stdout
 
 
-def test_what_cannot_be_served_is_no_failure(root: Path) -> None:
-    done = run(root, "--method", "random", "--protocol", "R-to-N")
-    assert (done.returncode, "1 not applicable" in done.stderr) == (0, True)
+def test_what_cannot_be_served_is_said_and_no_failure(root: Path) -> None:
+    done = run(root, "--method", "random", "--protocol", "R-to-T", "--protocol", "R-to-N")
+    assert done.returncode == 0, done.stderr
+    assert "1 done" in done.stderr
+    assert "1 not applicable" in done.stderr
+    assert "Pairs has no N" in " ".join(done.stdout.split())
+    alone = run(root, "--method", "random", "--protocol", "R-to-N")
+    assert (alone.returncode, "1 not applicable" in alone.stderr) == (0, True)
+
+
+def test_scoring_again_follows_the_sensors_too(root: Path) -> None:
+    assert run(root, "--method", "random").returncode == 0
+    places = ("--results", str(root / "results"))
+    done = in_process("score", "--run", "pairs-random", "--protocol", "ablation", *places, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "Cells: 1 reused, 0 done, 5 not applicable." in done.stderr
+
+
+def test_every_method_is_trained_and_evaluated_on_them(root: Path) -> None:
+    done = run(
+        root, "--protocol", "all", "--protocol", "mixed", "--rerank", "4,2,0.3", "--set", "image.size=[32, 32]"
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"Plan: {len(methods.names())} runs, {10 * len(methods.names())} cells" in done.stderr
+    assert f"{10 * len(methods.names())} done" in done.stderr
+    assert "re-rank" in done.stdout
+    report = in_process("report", "--results", str(root / "results"), env=environment())
+    assert report.returncode == 0, report.stderr
