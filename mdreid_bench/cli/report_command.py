@@ -10,7 +10,8 @@ import typer
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DATA, DEFAULT_RESULTS, METHODS, OUTPUT, Results, option
-from mdreid_bench.cli.values import chosen
+from mdreid_bench.cli.values import chosen, parse_seed, reader
+from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import ReportFiles
@@ -47,6 +48,17 @@ class ReportOptions:
             "Only this method; may be repeated. Default: all with records, and all in the paper's tables.",
         ),
     ] = field(default_factory=list)
+    seeds: Annotated[
+        list[int],
+        option(
+            METHODS,
+            "--seed",
+            "Only records of this seed; may be repeated. Default: all.",
+            metavar="<list[int]>",
+            parser=reader(parse_seed),
+        ),
+    ] = field(default_factory=list)
+    preset: Annotated[str | None, option(METHODS, "--preset", "Only records of this recipe. Default: all.")] = None
     published: Annotated[
         bool,
         option(
@@ -79,12 +91,16 @@ def report(options: ReportOptions) -> None:
     Matched, mismatched and missing sensors, ablation, the grid of all 49
     protocols and the cost, beside the published figures. Nothing is measured:
     what was not run is a dash. Without a format the tables are shown here.
+    A row is the mean over the seeds that ran under all protocols of a table;
+    other seeds are rows of their own.
 
     Examples:
 
       mdreid-bench report --latex --html
 
       mdreid-bench report --dataset rgbnt201 --suite missing --no-published
+
+      mdreid-bench report --preset paper --seed 1 --seed 2 --seed 3
     """
     if not ReportSession(options, Console()).carry_out():
         raise typer.Exit(1)
@@ -139,7 +155,7 @@ class ReportSession:
             self.console.warn(f"{self.bad - _NAMED} more records must not be believed; they are skipped too.")
 
     def _chosen(self, records: list[Record]) -> list[Record]:
-        """Keep the datasets and methods that were asked for."""
+        """Keep the datasets, methods, presets and seeds that were asked for."""
         if not records:
             raise DataError(
                 f"There are no records in {self.store.runs}; make some with 'mdreid-bench run --dataset msvr310 "
@@ -147,11 +163,17 @@ class ReportSession:
             )
         datasets = _names(self.options.datasets, "dataset", {record.dataset for record in records})
         methods = _names(self.options.methods, "method", {record.method for record in records})
-        kept = [r for r in records if r.dataset in (datasets or [r.dataset]) and r.method in (methods or [r.method])]
+        preset = [self.options.preset] if self.options.preset else []
+        presets = _names(preset, "preset", {*installed_presets.names(), *(record.preset for record in records)})
+        asked: list[tuple[str, Sequence[str | int]]] = [
+            ("dataset", datasets),
+            ("method", methods),
+            ("preset", presets),
+            ("seed", self.options.seeds),
+        ]
+        kept = [r for r in records if all(not values or getattr(r, name) in values for name, values in asked)]
         if not kept:
-            wanted = " ".join(
-                [*(f"--dataset {name}" for name in datasets), *(f"--method {name}" for name in methods)]
-            )
+            wanted = " ".join(f"--{name} {value}" for name, values in asked for value in dict.fromkeys(values))
             raise DataError(
                 f"No record in {self.store.runs} fits {wanted}; make some with 'mdreid-bench run {wanted} "
                 "--protocol paper-matched'."

@@ -9,7 +9,7 @@ from mdreid_bench.report.printed import NO_FIGURE, Printed
 from mdreid_bench.report.quantities import Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import Variant
+from mdreid_bench.report.variants import Variant, by_seeds
 
 SYNTHETIC = f"{NOT_APPLICABLE}: what synthetic data give has no meaningful difference to a published figure"
 RERANKED = f"{NOT_APPLICABLE}: the published figures are without re-ranking"
@@ -47,7 +47,8 @@ def comparison(
     """
     published = published and any(row.printed for row in rows)
     protocols = list(dict.fromkeys(protocol for quantity in quantities for protocol in quantity.protocols))
-    distinct = {id(row.variant): row.variant for row in rows if row.variant is not None}
+    rows = [part for row in rows for part in _by_seeds(row, protocols)]
+    distinct = {row.label: row.variant for row in rows if row.variant is not None}
     known = [v for v in distinct.values() if any(protocol in v.records for protocol in protocols)]
     if not known:
         return None
@@ -66,6 +67,12 @@ def comparison(
         ),
         rules=frozenset({len(body)}),
     )
+
+
+def _by_seeds(row: ComparisonRow, protocols: Sequence[str]) -> list[ComparisonRow]:
+    if row.variant is None:
+        return [row]
+    return [ComparisonRow(v.label, v, row.printed) for v in by_seeds([row.variant], protocols)]
 
 
 def _headings(group: Group, quantities: Sequence[Quantity], published: bool) -> tuple[Column, ...]:

@@ -4,21 +4,25 @@ from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.quantities import single
 from mdreid_bench.report.table import Column, Table
-from mdreid_bench.report.variants import Variant
-from protocols.modality import Modality, subsets
+from mdreid_bench.report.variants import Variant, by_seeds
+from protocols.modality import subsets
 from protocols.protocol import Protocol, protocols_of
 
 METRIC = "mAP"
 
 
 def grid_tables(group: Group) -> list[Table]:
-    """Build a grid for each method that was measured under enough protocols."""
-    return [_grid(group, variant) for variant in group.variants if has_grid(variant, group.sensors)]
+    """Build a grid for each method that was measured under more protocols than a row has: a row would say as much."""
+    return [_grid(group, variant) for variant in grid_variants(group)[0]]
 
 
-def has_grid(variant: Variant, sensors: Modality) -> bool:
-    """Tell whether a method was measured under more protocols than a row of the grid has: a row would say as much."""
-    return sum(str(protocol) in variant.records for protocol in protocols_of(sensors)) > len(subsets(sensors))
+def grid_variants(group: Group) -> tuple[list[Variant], list[Variant]]:
+    """Return the rows of methods that have a grid, and those that have none."""
+    names = {str(protocol): None for protocol in protocols_of(group.sensors)}
+    split: tuple[list[Variant], list[Variant]] = [], []
+    for variant in by_seeds(group.variants, list(names)):
+        split[len(variant.records.keys() & names.keys()) <= len(subsets(group.sensors))].append(variant)
+    return split
 
 
 def _grid(group: Group, variant: Variant) -> Table:

@@ -30,7 +30,7 @@ def origin(records: Sequence[Record]) -> str:
         f"{', '.join(protocols)}" if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
         first.method,
         f"preset {first.preset}, trunk {first.trunk}",
-        f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}",
+        seeds_in_words(seeds),
         SELECTIONS[first.selection],
         sizes(first),
         *code(record.provenance for record in records),
@@ -43,6 +43,11 @@ def origin(records: Sequence[Record]) -> str:
     if first.limit is not None:
         parts.insert(1, f"limit {first.limit}")
     return "; ".join(parts)
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """Return ``seed 1`` or ``seeds 1, 2``."""
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
 
 
 def reranking(record: Record) -> str:

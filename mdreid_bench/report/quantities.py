@@ -42,8 +42,7 @@ class Quantity:
     def measured(self, variant: Variant | None) -> Cell:
         """Return what a variant reaches, in percent.
 
-        The mean over protocols is that of the unrounded values. It has a spread when the seeds are the same
-        everywhere.
+        The mean over protocols is that of the unrounded values.
         """
         if variant is None:
             return Missing(NOT_RUN)
@@ -59,14 +58,11 @@ class Quantity:
         return f"not run under all {len(self.protocols)} protocols: {', '.join(absent)} missing"
 
     def _average(self, variant: Variant) -> Number:
-        columns = [variant.records[protocol] for protocol in self.protocols]
-        source = origin([record for column in columns for record in column])
+        columns = [variant.repetitions(protocol) for protocol in self.protocols]
+        source = origin([record for protocol in self.protocols for record in variant.records[protocol]])
         value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
-        seeds = {variant.seeds(protocol) for protocol in self.protocols}
-        if len(seeds) > 1 or len(columns[0]) < 2:
-            return Number(value, origin=source)
         by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
-        return Number(value, spread=statistics.stdev(by_seed), origin=source)
+        return Number(value, spread=statistics.stdev(by_seed) if len(by_seed) > 1 else None, origin=source)
 
     def chance(self, variants: Sequence[Variant]) -> Cell:
         """Return what a random order reaches on the data of these variants (at least one), in percent."""

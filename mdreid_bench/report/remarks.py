@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from mdreid_bench.data.images import described
-from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, dates, hardware, reranking, sizes
+from mdreid_bench.report.origin import (
+    SELECTIONS,
+    USUAL_PRECISION,
+    code,
+    dates,
+    hardware,
+    reranking,
+    seeds_in_words,
+    sizes,
+)
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat
 from mdreid_bench.results.schema import Record
@@ -52,7 +61,7 @@ def footnotes(variants: Sequence[Variant], protocols: Sequence[str]) -> list[str
     notes = []
     if len({_setup(variant) for variant in variants}) > 1:
         notes += [f"{variant.label}: {_setup(variant)}." for variant in variants]
-    notes += _seed_notes(variants, protocols)
+    notes += _seed_notes(v for v in variants if any(protocol in v.records for protocol in protocols))
     notes += [
         f"{variant.label}: {variant.superseded} older records of the same seeds left out."
         for variant in variants
@@ -100,15 +109,15 @@ def _setup(variant: Variant) -> str:
     return f"preset {example.preset}, trunk {example.trunk}{precision}"
 
 
-def _seed_notes(variants: Iterable[Variant], protocols: Sequence[str]) -> list[str]:
-    labels: dict[tuple[int, ...], list[str]] = {}
+def _seed_notes(variants: Iterable[Variant]) -> list[str]:
+    labels: dict[tuple[bool, tuple[int, ...]], list[str]] = {}
     for variant in variants:
-        shown = [variant.seeds(protocol) for protocol in protocols if protocol in variant.records]
-        for seeds in dict.fromkeys(shown):
-            partial = "" if shown.count(seeds) == len(shown) else f" ({shown.count(seeds)} protocols)"
-            labels.setdefault(seeds, []).append(variant.label + partial)
-    return [
-        f"{', '.join(names)}: {'mean ± sample standard deviation over seeds' if len(seeds) > 1 else 'seed'} "
-        f"{', '.join(map(str, seeds))}."
-        for seeds, names in labels.items()
-    ]
+        labels.setdefault((variant.seedless, variant.seeds), []).append(variant.label)
+    return [f"{', '.join(names)}: {_repetitions(*key)}." for key, names in labels.items()]
+
+
+def _repetitions(seedless: bool, seeds: Sequence[int]) -> str:
+    told = seeds_in_words(seeds)
+    if seedless:
+        return f"not trained, the same with {told}"
+    return f"mean ± sample standard deviation over {told}" if len(seeds) > 1 else told

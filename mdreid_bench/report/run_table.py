@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import PERCENT, Variant, group_variants
+from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, group_variants
 from mdreid_bench.results.schema import Metrics, Record
 
 MANY_PROTOCOLS = 8
@@ -39,9 +39,9 @@ def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list
         protocols = list(dict.fromkeys([r.protocol for r in group] + [gap.protocol for gap in gaps]))
         variants = group_variants(group)
         if len(protocols) > MANY_PROTOCOLS:
-            tables.append(_compact(variants, protocols, gaps))
+            tables.append(_compact(list(by_seeds(variants, protocols)), protocols, gaps))
         else:
-            tables.extend(_single(variants, protocol, gaps) for protocol in protocols)
+            tables.extend(_single(list(by_seeds(variants, [name])), name, gaps) for name in protocols)
     return tables
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mdreid_bench.report import remarks
 from mdreid_bench.report.ablation import ablation_tables
 from mdreid_bench.report.cost import cost_table
-from mdreid_bench.report.grid import grid_tables, has_grid
+from mdreid_bench.report.grid import grid_tables, grid_variants
 from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
@@ -101,9 +101,8 @@ class Contents:
     def _other(self, group: Group) -> list[Table]:
         """Show settings that stand nowhere else: mixed availability, and single protocols where there is no grid."""
         shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in named_suite(suite, group.sensors)}
-        if any(has_grid(variant, group.sensors) for variant in group.variants):
-            shown |= set(map(str, protocols_of(group.sensors)))
-        others = {protocol for variant in group.variants for protocol in variant.records} - shown
+        outside = {name for v in group.variants for name in v.records} - set(map(str, protocols_of(group.sensors)))
+        others = outside.union(*(variant.records for variant in grid_variants(group)[1])) - shown
         return [table for name in sorted(others) for table in self._protocols(name, [name], "", group)]
 
 

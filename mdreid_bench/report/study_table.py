@@ -7,7 +7,7 @@ from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import Variant, row_variants
+from mdreid_bench.report.variants import Variant, by_seeds, row_variants
 from mdreid_bench.results.schema import Record
 from protocols.suites import Setting
 
@@ -46,13 +46,15 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
         note: on the study; may be empty.
     """
     shown: list[tuple[MeasuredRow, Variant | None]] = []
+    names = [str(setting) for setting in settings]
     for row in rows:
-        shown += [(row, variant) for variant in row_variants(row.label, row.records)] or [(row, None)]
+        found = list(by_seeds(row_variants(row.label, row.records), names))
+        shown += [(row, variant) for variant in found] or [(row, None)]
     variants = [variant for _, variant in shown if variant is not None]
     if not variants:
         return None
     example = variants[0].example
-    protocols = tuple(name for name in map(str, settings) if unserved(example.dataset, [name]) is None)
+    protocols = tuple(name for name in names if unserved(example.dataset, [name]) is None)
     groups = {f"mean of {len(protocols)}": protocols} | {protocol: (protocol,) for protocol in protocols}
     quantities = [
         Quantity(METRICS[metric], group, metric, "") for group in groups.values() for metric in MAIN_METRICS

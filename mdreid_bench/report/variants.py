@@ -2,12 +2,12 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from mdreid_bench.report.origin import USUAL_PRECISION, origin
+from mdreid_bench.report.origin import USUAL_PRECISION, origin, seeds_in_words
 from mdreid_bench.report.table import Number
 from mdreid_bench.results.schema import Record
 
@@ -39,19 +39,30 @@ class Variant:
         """Any of the records; what all of them share can be read from it."""
         return next(iter(self.records.values()))[0]
 
-    def seeds(self, protocol: str) -> tuple[int, ...]:
-        """Return the seeds behind the numbers of a protocol."""
-        return tuple(record.seed for record in self.records[protocol])
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds under any protocol, in order."""
+        return tuple(sorted({record.seed for records in self.records.values() for record in records}))
+
+    @property
+    def seedless(self) -> bool:
+        """Whether seeds were repeated and changed nothing, as nothing was trained and nothing is drawn."""
+        counts = [(len(found), len({record.metrics for record in found})) for found in self.records.values()]
+        return self.example.selection == "none" and max(counts)[0] > 1 and all(kinds == 1 for _, kinds in counts)
+
+    def repetitions(self, protocol: str) -> tuple[Record, ...]:
+        """Return the records that are averaged: one a seed, or a single one where the seed changes nothing."""
+        return self.records[protocol][: 1 if self.seedless else None]
 
     def number(self, protocol: str, metric: str) -> Number:
         """Return a metric in percent: the mean and sample standard deviation when there are several seeds."""
-        records = self.records[protocol]
+        records, source = self.repetitions(protocol), origin(self.records[protocol])
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
-            return Number(statistics.fmean(values), spread=statistics.stdev(values), origin=origin(records))
+            return Number(statistics.fmean(values), spread=statistics.stdev(values), origin=source)
         interval = records[0].interval if metric == "mAP" else None
         bounds = None if interval is None else (PERCENT * interval.mAP[0], PERCENT * interval.mAP[1])
-        return Number(values[0], interval=bounds, origin=origin(records))
+        return Number(values[0], interval=bounds, origin=source)
 
 
 def group_variants(records: Iterable[Record]) -> list[Variant]:
@@ -73,6 +84,28 @@ def group_variants(records: Iterable[Record]) -> list[Variant]:
         label = labels[key] if unique else f"{labels[key]} #{group[0].config_key[:8]}"
         variants.append(Variant(label, group[0].method, kept, len(group) - sum(map(len, kept.values()))))
     return variants
+
+
+def by_seeds(variants: Iterable[Variant], protocols: Sequence[str]) -> Iterator[Variant]:
+    """Yield the rows of a table over some protocols: within a row, every column has the same seeds.
+
+    Seeds that ran under different ones of the protocols are rows of their own, named by their seeds.
+    """
+    for variant in variants:
+        shown = {protocol: variant.records[protocol] for protocol in protocols if protocol in variant.records}
+        ran: dict[tuple[str, ...], set[int]] = {}
+        for seed in variant.seeds:
+            under = tuple(name for name, records in shown.items() if any(record.seed == seed for record in records))
+            ran.setdefault(under, set()).add(seed)
+        ran.pop((), None)
+        whole = replace(variant, records=shown or variant.records)
+        if len(ran) < 2 or whole.seedless:
+            yield whole
+            continue
+        for number, (under, seeds) in enumerate(ran.items()):
+            kept = {name: tuple(record for record in shown[name] if record.seed in seeds) for name in under}
+            label = f"{variant.label}, {seeds_in_words(sorted(seeds))}"
+            yield replace(variant, label=label, records=kept, superseded=0 if number else variant.superseded)
 
 
 def row_variants(label: str, records: Iterable[Record]) -> list[Variant]:

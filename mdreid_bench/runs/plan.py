@@ -95,7 +95,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
     for index in indexes:
         for name in request.methods:
             method = registry.get(name)
-            for seed in [{"seed": seed} for seed in request.seeds] or [{}]:
+            for seed in [{"seed": seed} for seed in dict.fromkeys(request.seeds)] or [{}]:
                 flags = merge(request.overrides.flags, seed)
                 config = resolve(
                     name,

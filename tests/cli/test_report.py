@@ -90,6 +90,23 @@ def test_a_choice_of_methods(results: Path) -> None:
     assert "HTT" not in done.stdout
 
 
+def test_a_choice_of_seeds_and_preset(tmp_path: Path) -> None:
+    put(tmp_path, study(["mdreid"], suites=["paper-matched"], seeds=(1, 2)))
+    put(tmp_path, study(["mdreid"], suites=["paper-matched"], seeds=(3,), preset="paper"))
+    every = report(tmp_path, "--no-published")
+    assert "seeds 1, 2, 3" in every.stdout
+    one = report(tmp_path, "--no-published", "--seed", "1", "--seed", "1")
+    assert "mdreid: seed 1." in one.stdout
+    assert "±" not in one.stdout
+    paper = report(tmp_path, "--no-published", "--preset", "PAPER")
+    assert "mdreid: seed 3." in paper.stdout
+    nothing = report(tmp_path, "--preset", "paper", "--seed", "1")
+    assert nothing.exit_code == 3
+    assert "No record" in nothing.stderr
+    assert "--preset paper --seed 1" in nothing.stderr
+    assert report(tmp_path, "--preset", "papr").exit_code == 2
+
+
 def test_no_records(tmp_path: Path) -> None:
     done = report(tmp_path / "nothing", "--latex", "--out", str(tmp_path / "out"))
     assert done.exit_code == 3

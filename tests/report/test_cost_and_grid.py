@@ -227,3 +227,13 @@ def test_settings_that_stand_nowhere_else_have_tables_of_their_own() -> None:
 def test_what_the_grid_shows_is_not_shown_again() -> None:
     records = [*study(suites=["all"]), cell("rgbnt201", "mdreid", 0, "mixed-0.5-s0")]
     assert len(sections(records)["other"]) == 1
+
+
+def test_a_seed_that_is_in_no_grid_stands_among_the_other_settings() -> None:
+    records = [*study(["mdreid"], suites=["all"], seeds=(1, 2, 3)), cell("rgbnt201", "mdreid", 1111, "T-to-NT")]
+    found = sections(records)
+    (grid,) = found["grid"]
+    assert grid.title.startswith("Heat map of mdreid, seeds 1, 2, 3 (mAP)")
+    (alone,) = found["other"]
+    assert alone.title.startswith("T-to-NT")
+    assert "mdreid: mean ± sample standard deviation over seeds 1, 2, 3, 1111." in alone.footnotes

@@ -194,12 +194,26 @@ def test_few_protocols_make_a_table_each() -> None:
     assert [table.title.split()[1] for table in tables] == protocols
 
 
-def test_a_method_that_ran_seeds_unevenly_says_so() -> None:
+def test_seeds_that_ran_under_different_protocols_are_rows_of_their_own() -> None:
     protocols = [str(protocol) for protocol in protocols_of(RNT)[: MANY_PROTOCOLS + 1]]
     records = [make_record(protocol=protocol) for protocol in protocols]
     records += [make_record(protocol=protocol, seed=1) for protocol in protocols[:2]]
     (table,) = run_tables(records)
-    assert set(table.footnotes) == {
-        "mdreid (2 protocols): mean ± sample standard deviation over seeds 0, 1.",
-        "mdreid (7 protocols): seed 0.",
-    }
+    assert table.footnotes == ("mdreid, seed 0: seed 0.", "mdreid, seed 1: seed 1.")
+    assert [column.group for column in table.columns[1::2]] == ["mdreid, seed 0", "mdreid, seed 1", "chance"]
+    assert [number(cell).spread for cell in table.rows[0][1:]] == [None] * 6
+    assert table.rows[2][3:5] == (Missing("not run"),) * 2
+    matched, other = run_tables([*records[:1], *records[2:3], make_record(seed=1, protocol=protocols[0])])
+    assert matched.footnotes == ("mdreid: mean ± sample standard deviation over seeds 0, 1.",)
+    assert "mdreid: seed 0." in other.footnotes
+
+
+def test_what_no_seed_changes_has_no_spread_but_an_interval() -> None:
+    untrained = {"selection": "none", "method": "clip-zero-shot"}
+    (table,) = run_tables([make_record(**untrained, seed=seed) for seed in (1, 2)])
+    cell = number(table.rows[0][1])
+    assert cell.spread is None
+    assert cell.interval == pytest.approx((35.0, 45.0))
+    assert "clip-zero-shot: not trained, the same with seeds 1, 2." in table.footnotes
+    drawn = [make_record(**untrained, seed=seed, metrics=metrics(0.1 * seed)) for seed in (1, 2)]
+    assert number(run_tables(drawn)[0].rows[0][1]).spread == pytest.approx(7.0710678)

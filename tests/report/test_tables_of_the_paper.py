@@ -141,11 +141,16 @@ def test_a_mean_needs_all_its_protocols() -> None:
     assert mean == Missing("not run under all 4 protocols: R-to-NT missing")
 
 
-def test_a_mean_over_uneven_seeds_has_no_spread() -> None:
-    records = [cell("rgbnt201", "mdreid", seed, "R-to-N") for seed in (0, 1)]
-    group = only([*records, cell("rgbnt201", "mdreid", 0, "R-to-NT")])
-    mean = number(average("x", ("R-to-N", "R-to-NT"), "mAP").measured(group.variants[0]))
-    assert mean.spread is None
+def test_no_mean_is_a_mixture_of_seeds() -> None:
+    records = [*study(["mdreid"], suites=["paper-mismatched"], seeds=(1, 2, 3))]
+    demo = cell("rgbnt201", "mdreid", 1111, "R-to-NT")
+    (table,) = build(only([*records, demo]), "paper-mismatched", published=False)
+    (alone,) = build(only(records), "paper-mismatched", published=False)
+    assert [row[0] for row in table.rows] == ["mdreid, seeds 1, 2, 3", "mdreid, seed 1111", "chance"]
+    values = [[number(value).value for value in found.rows[0][1:]] for found in (table, alone)]
+    assert values[0] == values[1]
+    titles = [column.heading for column in table.columns]
+    assert isinstance(table.rows[1][titles.index("mean of 4 mAP")], Missing)
 
 
 def test_two_versions_of_the_data_are_rows_of_their_own_with_a_chance_each() -> None:

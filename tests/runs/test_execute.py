@@ -107,6 +107,7 @@ def test_keys(planted: DatasetIndex, folder: Path) -> None:
     other_seed = _runs(planted, folder, seeds=(7,))[0]
     assert other_seed.run_key != base.run_key
     assert other_seed.config_key == base.config_key
+    assert [run.config.seed for run in _runs(planted, folder, seeds=(7, 7, 8, 7))] == [7, 8, 7, 8]
     other_data = replace(planted, train_fingerprint="0" * 32)
     assert _runs(other_data, folder)[0].training_key != base.training_key
     limited = planted.limited(len(planted.test) - 1)

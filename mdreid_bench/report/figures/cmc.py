@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.drawing import figure, save
 from mdreid_bench.report.groups import Group, Locate
-from mdreid_bench.report.variants import PERCENT, Variant
+from mdreid_bench.report.variants import PERCENT, Variant, by_seeds
 from mdreid_bench.results.store import read_values
 from protocols.modality import RNT, Modality
 from protocols.protocol import Protocol
@@ -49,8 +49,10 @@ def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
     """
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     lost: list[str] = []
-    for protocol in map(str, drawn_protocols(group.sensors)):
-        for variant in group.variants:
+    protocols = list(map(str, drawn_protocols(group.sensors)))
+    variants = list(by_seeds(group.variants, protocols))
+    for protocol in protocols:
+        for variant in variants:
             try:
                 curve = _curve(variant, protocol, place)
             except DataError as error:
