@@ -51,6 +51,14 @@ DataRoot = Annotated[
     ),
 ]
 Datasets = Annotated[list[str], option(DATA, "--dataset", "A dataset, or 'all'; may be repeated.", default=True)]
+Splits = Annotated[
+    list[str],
+    option(
+        DATA,
+        "--split",
+        "Way to divide a dataset that has several, or 'all'; may be repeated. Default: the first.",
+    ),
+]
 Protocols = Annotated[
     list[str],
     option(
@@ -171,6 +179,7 @@ class TrainingOptions:
     """What is trained, on what, and how."""
 
     datasets: Datasets
+    splits: Splits = field(default_factory=list)
     data_root: DataRoot = None
     limit: Limit = None
     preset: Annotated[

@@ -12,6 +12,7 @@ from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.data.opening import open_dataset
+from mdreid_bench.errors import UsageError
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.results.store import Store
@@ -48,6 +49,10 @@ class Workspace:
         self.dataset_names = chosen(options.datasets, datasets.names(), "dataset")
         self.cards = [datasets.get(name).card for name in self.dataset_names]
         self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
+        self.splits = {name: self._splits(name) for name in self.dataset_names}
+        if options.splits and not any(any(found) for found in self.splits.values()):
+            named = ", ".join(card.title for card in self.cards)
+            raise UsageError(f"--split chooses between ways to divide a dataset, and {named} has one; leave it out.")
         self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)
         self.store = Store(options.results)
@@ -78,15 +83,23 @@ class Workspace:
         self.console.message(outcomes.summary)
         return outcomes
 
+    def _splits(self, name: str) -> list[str | None]:
+        """Return the splits of a dataset that are asked for; None for the first, or the only one."""
+        dataset = datasets.get(name)
+        if not self.options.splits or not dataset.splits:
+            return [None]
+        return [*chosen(self.options.splits, dataset.splits, f"split of {dataset.card.title}")]
+
     @cached_property
     def indexes(self) -> list[DatasetIndex]:
-        """The datasets, located, checked and limited."""
+        """The datasets, located, checked and limited; one of which several splits are asked for once for each."""
         found = []
         for name in self.dataset_names:
             location = resolve_data_root(self.options.data_root, name, self.console)
             self.console.message(f"Data: {location.reason}")
-            index = open_dataset(name, location.root, self.console)
-            found.append(index if self.options.limit is None else index.limited(self.options.limit))
+            for split in self.splits[name]:
+                index = open_dataset(name, location.root, self.console, split)
+                found.append(index if self.options.limit is None else index.limited(self.options.limit))
         return found
 
     @cached_property

@@ -158,10 +158,11 @@ def marked(label: str, marks: Sequence[str]) -> str:
 
 
 def _newest(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
-    newest: dict[str, dict[int, Record]] = {}
+    newest: dict[str, dict[tuple[str, int], Record]] = {}
     for record in records:
-        seeds = newest.setdefault(record.protocol, {})
-        other = seeds.get(record.seed)
+        repetitions = newest.setdefault(record.protocol, {})
+        own = record.split or "", record.seed
+        other = repetitions.get(own)
         if other is None or record.provenance.created >= other.provenance.created:
-            seeds[record.seed] = record
-    return {protocol: tuple(seeds[seed] for seed in sorted(seeds)) for protocol, seeds in newest.items()}
+            repetitions[own] = record
+    return {protocol: tuple(found[own] for own in sorted(found)) for protocol, found in newest.items()}

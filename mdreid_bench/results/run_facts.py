@@ -31,6 +31,7 @@ class SharedFacts(Part):
     method_version: Count
     preset: Name
     seed: Count
+    split: Name | None = None
     selection: Literal["last-epoch", "best-test", "none"]
     trunk: Line
     run_key: Hash

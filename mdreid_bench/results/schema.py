@@ -126,6 +126,7 @@ class Record(Part):
         train_fingerprint: content hash of the training data; None for methods that do not train.
         test_fingerprint: content hash of the test data in use, ``limit`` applied.
         method_version: the method's declared code version.
+        split: how the data set is divided, where that can be done in several ways; a repetition like a seed.
         average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
         rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
         limit: the ``--limit`` in force, None for the full test set.
@@ -133,7 +134,7 @@ class Record(Part):
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
         precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         run_key: hash of all that determines the numbers, apart from the protocol and the limit.
-        config_key: hash of the same without the seed; records that share it are averaged over their seeds.
+        config_key: hash of the same without seed and split; records that share it are averaged over both.
         options: the method's options in force.
         chance: what a random order of the same gallery scores for the same queries, in expectation.
         interval: 95 % intervals, when they were computed.
@@ -152,6 +153,7 @@ class Record(Part):
     method_version: Count
     preset: Name
     seed: Count
+    split: Name | None = None
     protocol: Name
     average_precision: Literal["standard", "trapezoid"] = "standard"
     rerank: Name | None = None

@@ -38,6 +38,7 @@ class RunId(Part):
     preset: Name
     seed: Count
     key: Hash
+    split: Name | None = None
 
     @classmethod
     def of(cls, record: Record) -> "RunId":
@@ -48,12 +49,14 @@ class RunId(Part):
             preset=record.preset,
             seed=record.seed,
             key=record.run_key,
+            split=record.split,
         )
 
     @property
     def folder_name(self) -> str:
-        """``<dataset>-<method>-<preset>-s<seed>-<key10>``."""
-        return f"{self.dataset}-{self.method}-{self.preset}-s{self.seed}-{self.key[:10]}"
+        """``<dataset>-<method>-<preset>-s<seed>-<key10>``; a split stands before the seed."""
+        split = "" if self.split is None else f"-{self.split}"
+        return f"{self.dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.key[:10]}"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def facts_of(run: Run) -> RunFacts:
             method_version=run.method.card.version,
             preset=config.preset,
             seed=config.seed,
+            split=index.split,
             selection=_selection(run),
             trunk=run.trunk_label,
             run_key=run.run_key,

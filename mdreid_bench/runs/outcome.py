@@ -121,17 +121,20 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
     """
     rows, reasons = [], dict[str, None]()
     ahead: set[str] = set()
+    splits = any(run.index.split is not None for run, _ in plan)
     unfit = any(cell.why_not for _, cells in plan for cell in cells)
     for run, cells in plan:
         states = [cell.state for cell in cells]
         counts = [str(states.count("cached")), str(states.count("new"))]
         counts += [str(states.count(UNFIT))] if unfit else []
         reasons |= dict.fromkeys(f"{cell.setting}: {cell.why_not}" for cell in cells if cell.why_not)
-        facts = (run.config.dataset, run.config.method, str(run.config.seed), run.config.preset)
+        split = [run.index.split or "—"] if splits else []
+        facts = (run.config.dataset, *split, run.config.method, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, states.count("new"), ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")
-    titles = ("dataset", "method", "seed", "preset", *counted, "to do", "run")
+    split = ["split"] if splits else []
+    titles = ("dataset", *split, "method", "seed", "preset", *counted, "to do", "run")
     columns = titles if labels is None else ("row", *titles)
     notes = tuple(f"Not applicable: {reason}." for reason in reasons)
     return Table(title="Plan", columns=tuple(map(Column, columns)), rows=tuple(rows), footnotes=notes)

@@ -1,4 +1,4 @@
-"""What a command will do: one run per dataset, method and seed, one cell per run and setting."""
+"""What a command will do: one run per dataset, split, method and seed, one cell per run and setting."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -84,6 +84,11 @@ class Request:
 
 def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -> list[Run]:
     """Resolve every run of a request, datasets outermost.
+
+    Args:
+        request: what the user asked for.
+        indexes: the datasets; one with several splits once for each of those that are asked for.
+        store: where results lie.
 
     Raises:
         UnknownNameError: for an unknown method, preset or key.

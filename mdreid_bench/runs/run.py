@@ -45,8 +45,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Method, dataset and seed in words."""
-        return f"{self.config.method} on {self.config.dataset}, seed {self.config.seed}"
+        """Method, dataset, split and seed in words."""
+        split = "" if self.index.split is None else f", split {self.index.split}"
+        return f"{self.config.method} on {self.config.dataset}{split}, seed {self.config.seed}"
 
     @property
     def facts(self) -> DataFacts:
@@ -72,9 +73,14 @@ class Run:
 
     @cached_property
     def config_key(self) -> str:
-        """The run key without the seed: runs that share it are repetitions."""
-        seedless = self._training_facts(self.config.model_copy(update={"seed": 0}))
-        return canonical_hash(self._evaluation_facts() | {"training": seedless})
+        """The run key without seed and split: runs that share it are repetitions."""
+        training = self._training_facts(self.config.model_copy(update={"seed": 0}))
+        facts = self._evaluation_facts() | {"training": training}
+        if self.index.split is not None:
+            images = canonical_hash(sorted(fact.digest for fact in self.index.facts.values()))
+            facts |= {"split": None, "test": images}
+            training |= {name: images for name in ("data", "selected_on") if training.get(name) is not None}
+        return canonical_hash(facts)
 
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": config.method, "version": self.method.card.version}
@@ -101,6 +107,8 @@ class Run:
         # The whole test set counts, so that limited evaluations lie in the folder of the same run.
         test = self.index.full_test_fingerprint
         facts = {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
+        if self.index.split is not None:
+            facts["split"] = self.index.split
         precision = self.config.evaluation.precision
         # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
         return facts if precision == "auto" else facts | {"precision": precision}
@@ -113,7 +121,8 @@ class Run:
     @property
     def training_folder(self) -> TrainingFolder:
         """Where the weights lie."""
-        name = f"{self.config.dataset}-{self.config.method}-s{self.config.seed}-{self.training_key[:10]}"
+        split = "" if self.index.split is None else f"-{self.index.split}"
+        name = f"{self.config.dataset}-{self.config.method}{split}-s{self.config.seed}-{self.training_key[:10]}"
         return TrainingFolder(self.store.root / "trained" / name)
 
     @property
@@ -130,6 +139,7 @@ class Run:
             preset=self.config.preset,
             seed=self.config.seed,
             key=self.run_key,
+            split=self.index.split,
         )
 
     @property
