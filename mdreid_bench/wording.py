@@ -1,6 +1,6 @@
 """Small pieces of text that many messages need: safe characters, short lists, numbers with their noun."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def printable(text: str) -> str:
@@ -18,6 +18,11 @@ def listed(items: Sequence[str], most: int = 10, separator: str = ", ") -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as ``1 fault`` or ``2 faults``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def by_kind(numbers: Mapping[str, int]) -> str:
+    """Return how many there are of each kind: ``missing file: 3, size: 1``."""
+    return ", ".join(f"{kind}: {number}" for kind, number in numbers.items())
 
 
 def in_words(number: int) -> str:

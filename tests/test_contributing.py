@@ -11,7 +11,6 @@ import torch
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import MemoryConfig, RunConfig
 from mdreid_bench.data import registry
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.items import Role
@@ -25,7 +24,7 @@ from mdreid_bench.training.forward import Forward
 from mdreid_bench.training.optimiser import build_optimizer
 from protocols.modality import RNT, SUBSETS
 from protocols.suites import resolve as resolve_protocols
-from tests.data.trees import paint
+from tests.data.trees import check_dataset, faults, paint
 from tests.support import FACTS, SIZE, SMALL, images, training_batch
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -98,7 +97,7 @@ def test_the_dataset_reads_its_names() -> None:
     assert (item.identity, item.camera, item.scene, item.roles) == (7, 1, 0, Role.QUERY)
     assert list(item.images.values()) == paths
     assert len(lone) == len(scan.missing) == 1
-    assert len(scan.faults) == 3
+    assert len(faults(scan)) == 3
 
 
 def test_the_dataset_of_lone_images_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,27 +3,30 @@
 from typing import Annotated, Any
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AsJson, DataRoot, argument
+from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, argument
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.data import registry
-from mdreid_bench.data.check import CheckReport, check_dataset
+from mdreid_bench.data.check import Reading, kinds, read_dataset
 from mdreid_bench.data.location import resolve_data_root
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.table import Column, Table
-from mdreid_bench.wording import counted, printable
+from mdreid_bench.wording import by_kind, counted, printable
 
 
 def check(
     dataset: Annotated[str, argument("DATASET", "A dataset.")],
     data_root: DataRoot = None,
+    allow_incomplete: AllowIncomplete = False,
     as_json: AsJson = False,
 ) -> None:
     """Read every image of a dataset and list all faults.
 
     Looks for missing and extra files, images that do not decode, sizes that
-    differ, names outside the grammar, identities in both train and test,
-    queries without a valid positive, duplicates, and counts other than the
-    published ones. Exits with 0 when there is none, else with 3.
+    differ, names outside the form, identities in both train and test,
+    queries without a valid positive, duplicates, cameras without training
+    images, and counts other than the published ones. Exits with 0 when there
+    is none, else with 3. 'run', 'ablate' and 'verify' ask the same rules:
+    some faults stop them, the others stand in their records.
 
     Examples:
 
@@ -35,36 +38,46 @@ def check(
     name = chosen_one(dataset, registry.names(), "dataset")
     location = resolve_data_root(data_root, name, console)
     console.message(f"Data: {location.reason}")
-    report = check_dataset(name, location.root, console)
+    reading = read_dataset(name, location.root, console, incomplete=allow_incomplete, anew=True)
+    title, found = reading.dataset.card.title, kinds(reading.findings)
     if as_json:
-        console.json(_tree(name, report))
-    elif report.findings:
-        console.table(_table(report))
-    if report.findings:
-        count = counted(len(report.findings), "fault")
-        raise DataError(f"{report.title} in {report.folder} has {count}; repair the files and check again.")
+        console.json(_tree(reading))
+    elif found:
+        console.table(_table(reading))
+    if found:
+        stopping = sum(finding.count for finding in reading.findings if finding.stops)
+        raise DataError(
+            f"{title} in {reading.folder} has {counted(sum(found.values()), 'fault')} ({by_kind(found)}), of which "
+            f"{stopping or 'none'} would stop a run; repair the files and check again."
+        )
     if not as_json:
-        console.result(f"No faults in the {report.files} files of {report.title}, {report.items} items.")
+        console.result(f"No faults in the {len(reading.paths)} files of {title}, {reading.complete_items} items.")
 
 
-def _table(report: CheckReport) -> Table:
-    mark = " (synthetic)" if report.synthetic else ""
+def _table(reading: Reading) -> Table:
+    mark = " (synthetic)" if reading.marker else ""
+    files = f"{len(reading.paths)} files were read in {reading.folder}"
     return Table(
-        title=f"{report.title}{mark}: what is wrong",
-        columns=(Column("kind"), Column("file", wide=True), Column("fault", wide=True)),
-        rows=tuple((str(f.kind), printable(f.path), printable(f.what)) for f in report.findings),
-        footnotes=(f"{report.files} files were read in {report.folder}, {report.items} items are complete.",),
+        title=f"{reading.dataset.card.title}{mark}: what is wrong",
+        columns=(Column("kind"), Column("run"), Column("file", wide=True), Column("fault", wide=True)),
+        rows=tuple(
+            (str(f.kind), "stops" if f.stops else "noted", printable(f.path), printable(f.what))
+            for f in reading.findings
+        ),
+        footnotes=(f"{files}, {reading.complete_items} items are complete.",),
     )
 
 
-def _tree(name: str, report: CheckReport) -> dict[str, Any]:
+def _tree(reading: Reading) -> dict[str, Any]:
     return {
-        "dataset": name,
-        "folder": str(report.folder),
-        "synthetic": report.synthetic,
-        "files": report.files,
-        "items": report.items,
+        "dataset": reading.dataset.card.name,
+        "folder": str(reading.folder),
+        "synthetic": reading.marker is not None,
+        "files": len(reading.paths),
+        "items": reading.complete_items,
         "faults": [
-            {"kind": str(f.kind), "path": printable(f.path), "what": printable(f.what)} for f in report.findings
+            {"kind": str(f.kind), "path": printable(f.path), "what": printable(f.what)}
+            | {"stops_run": f.stops, "count": f.count}
+            for f in reading.findings
         ],
     }

@@ -77,6 +77,15 @@ Limit = Annotated[
         min=1,
     ),
 ]
+AllowIncomplete = Annotated[
+    bool,
+    option(
+        DATA,
+        "--allow-incomplete",
+        "Use items that lack images as they are; only complete ones are trained on. Marked everywhere.",
+        default=True,
+    ),
+]
 Camera = Annotated[
     int,
     option(
@@ -181,6 +190,7 @@ class TrainingOptions:
     datasets: Datasets
     splits: Splits = field(default_factory=list)
     data_root: DataRoot = None
+    allow_incomplete: AllowIncomplete = False
     limit: Limit = None
     preset: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from mdreid_bench.cli.options import (
     DATA,
     DEFAULT_RESULTS,
     METHODS,
+    AllowIncomplete,
     Assignments,
     DataRoot,
     Device,
@@ -26,6 +27,7 @@ class VerifyOptions:
     dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")]
     weights: Annotated[Path, option(METHODS, "--weights", "Released checkpoint, or a file of this suite.")]
     data_root: DataRoot = None
+    allow_incomplete: AllowIncomplete = False
     similarity: Annotated[
         str | None,
         option(

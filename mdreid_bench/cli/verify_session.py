@@ -47,6 +47,7 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
     training = TrainingOptions(
         datasets=[options.dataset],
         data_root=options.data_root,
+        allow_incomplete=options.allow_incomplete,
         device=options.device,
         assignments=[*_similarity(given, options.similarity), *options.assignments],
         results=options.results,

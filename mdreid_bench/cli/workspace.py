@@ -98,7 +98,9 @@ class Workspace:
             location = resolve_data_root(self.options.data_root, name, self.console)
             self.console.message(f"Data: {location.reason}")
             for split in self.splits[name]:
-                index = open_dataset(name, location.root, self.console, split)
+                index = open_dataset(
+                    name, location.root, self.console, split, incomplete=self.options.allow_incomplete
+                )
                 found.append(index if self.options.limit is None else index.limited(self.options.limit))
         return found
 

@@ -1,91 +1,133 @@
-"""Reads a whole dataset and lists everything that is wrong with it, at once."""
+"""Reads all files of a dataset, and holds them against the rules of :mod:`mdreid_bench.data.check_rules`."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.check_rules import (
+    Facts,
     Finding,
     Kind,
+    camera_findings,
     count_findings,
     duplicate_findings,
     established,
     findings,
     lone_or_missing,
+    name_findings,
     overlap_findings,
     positive_findings,
     size_findings,
 )
+from mdreid_bench.data.dataset import Dataset, Fault, Scan
 from mdreid_bench.data.files import dataset_folder, image_paths
 from mdreid_bench.data.fingerprint import inspect_files
 from mdreid_bench.data.images import described, rules_of
-from mdreid_bench.data.marker import MARKER, read_marker
-from mdreid_bench.data.opening import split_of, strip_faults
+from mdreid_bench.data.marker import MARKER, Marker, read_marker
 from mdreid_bench.progress import Reporter
 
 
 @dataclass(frozen=True)
-class CheckReport:
-    """What was looked at and what was found.
+class Reading:
+    """A dataset whose files were read.
 
     Attributes:
-        title: name of the dataset in tables.
-        folder: of the dataset.
-        synthetic: True for generated images.
-        files: number of image files.
-        items: number of items that lack no file.
-        findings: everything that is wrong, by kind and path.
+        dataset: what it is.
+        folder: where it is.
+        marker: of generated images, else None.
+        paths: of all image files.
+        scan: the items that their names tell of.
+        facts: of the readable images, by path.
+        unreadable: the other ones.
+        incomplete: whether items may lack images that the dataset says they have.
     """
 
-    title: str
+    dataset: Dataset
     folder: Path
-    synthetic: bool
-    files: int
-    items: int
-    findings: tuple[Finding, ...]
+    marker: Marker | None
+    paths: Sequence[str]
+    scan: Scan
+    facts: Facts
+    unreadable: tuple[Fault, ...]
+    incomplete: bool
+
+    @property
+    def complete_items(self) -> int:
+        """Number of items that lack no file."""
+        return len(self.scan.items) - len(self.scan.missing)
+
+    @cached_property
+    def damage(self) -> str | None:
+        """How generated images differ from what was drawn, in a few words; None where they do not."""
+        return self.marker.damage(self.folder, self.paths) if self.marker else None
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong, by kind and path.
+
+        A fault is reported once, where it is: a lost or damaged file does not count again as a wrong number of images
+        or as a query without a positive. The published counts are compared for real data and for synthetic data of
+        the full scale.
+        """
+        dataset, scan, items = self.dataset, self.scan, established(self.scan)
+        found = [
+            *name_findings(scan),
+            *lone_or_missing(scan, allowed=self.incomplete),
+            *findings(Kind.IMAGE, self.unreadable),
+            *size_findings(dataset, scan, self.facts),
+            *overlap_findings(items),
+            *positive_findings(dataset, items),
+            *duplicate_findings(scan, self.facts),
+            *camera_findings(items),
+            *count_findings(dataset, items, compare=self.marker is None or self.marker.scale == "full"),
+        ]
+        if not found and self.damage:
+            found.append(Finding(Kind.COUNT, MARKER, f"not as it was drawn: {self.damage}"))
+        order = list(Kind)
+        return tuple(sorted(found, key=lambda finding: (order.index(finding.kind), finding.path)))
 
 
-def check_dataset(name: str, root: Path, reporter: Reporter, split: str | None = None) -> CheckReport:
-    """Read every image of a dataset and report all that is wrong.
-
-    Nothing remembered of earlier runs is believed. A fault is reported once, where it is: a lost or damaged file does
-    not count again as a wrong number of images or as a query without a positive. The published counts are
-    compared for real data and for synthetic data of the full scale.
+def read_dataset(
+    name: str,
+    root: Path,
+    reporter: Reporter,
+    split: str | None = None,
+    *,
+    incomplete: bool = False,
+    anew: bool = False,
+) -> Reading:
+    """Find a dataset and read every image.
 
     Args:
         name: a registered name.
         root: the data root, or the folder of the dataset itself.
         reporter: shows the progress.
-        split: as in ``open_dataset``.
+        split: how it is divided, where it can be divided in several ways; by default the first.
+        incomplete: whether items may lack images that the dataset says they have.
+        anew: believe nothing that is remembered of earlier runs.
 
     Raises:
         UnknownNameError: when no dataset has this name, or the dataset no such split.
         DataError: when the layout is not there.
     """
     dataset = registry.get(name)
+    split = dataset.split(split)
     folder = dataset_folder(dataset, root)
-    marker = read_marker(folder)
-    paths = image_paths(dataset, folder)
-    scan = dataset.scan(paths, dataset.assignment(folder, split_of(dataset, split)))
+    marker, paths = read_marker(folder), image_paths(dataset, folder)
+    scan = dataset.scan(paths, dataset.assignment(folder, split))
     named = {path for item in scan.items for path in item.images.values()}
-    facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=True)
+    facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=anew)
     for sentence in described(rules_of(facts.values())):
         reporter.message(f"{dataset.card.title} has {sentence}.")
-    items = established(scan)
-    strips = strip_faults(dataset, facts)
-    found = [
-        *findings(Kind.NAME, scan.misnamed),
-        *lone_or_missing(scan),
-        *findings(Kind.IMAGE, unreadable),
-        *(findings(Kind.SIZE, strips) if dataset.strip_size else size_findings(scan, facts)),
-        *overlap_findings(items),
-        *positive_findings(dataset, items),
-        *duplicate_findings(scan, facts),
-        *count_findings(dataset, items, compare=marker is None or marker.scale == "full"),
-    ]
-    if marker and not found and (damage := marker.damage(folder, paths)):
-        found.append(Finding(Kind.COUNT, MARKER, f"not as it was drawn: {damage}"))
-    order = list(Kind)
-    found.sort(key=lambda finding: (order.index(finding.kind), finding.path))
-    complete = len(scan.items) - len(scan.missing)
-    return CheckReport(dataset.card.title, folder, marker is not None, len(paths), complete, tuple(found))
+    return Reading(dataset, folder, marker, paths, scan, facts, unreadable, incomplete)
+
+
+def kinds(found: Iterable[Finding]) -> dict[str, int]:
+    """Count findings by kind, in the order of the kinds."""
+    counts = Counter[Kind]()
+    for finding in found:
+        counts[finding.kind] += finding.count
+    return {str(kind): counts[kind] for kind in Kind if kind in counts}

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset beyond single files: one rule a function, one finding for each offence."""
+"""What can be wrong with a dataset: one rule a function, one finding for each offence, asked before trainings."""
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.dataset import Dataset, Fault, Scan
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.items import Item, Items, Role
-from mdreid_bench.data.opening import role_folders
+from mdreid_bench.wording import counted
 from protocols.relevance import Relevance
 from protocols.suites import resolve
 
@@ -28,27 +28,45 @@ class Kind(enum.StrEnum):
     OVERLAP = "identity in train and test"
     POSITIVE = "query without positive"
     DUPLICATE = "duplicate image"
+    CAMERA = "camera without training images"
     COUNT = "count"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One thing that is wrong; docs/methods/datasets.md, "Irregularities", tells which ones stop a run.
 
     Attributes:
         kind: of the offence.
         path: file or folder, relative to the folder of the dataset.
         what: a few words.
+        stops: whether nothing may be trained or evaluated; else it is said, and stands in the records.
+        count: how many files or items share it, of which ``path`` is one.
     """
 
     kind: Kind
     path: str
     what: str
+    stops: bool = True
+    count: int = 1
 
 
 def findings(kind: Kind, faults: Iterable[Fault]) -> list[Finding]:
     """Give faults of single files their kind."""
     return [Finding(kind, fault.path, fault.what) for fault in faults]
+
+
+def name_findings(scan: Scan) -> list[Finding]:
+    """Report files whose names or places are wrong, those with the same fault once, at the first of them."""
+    paths: dict[str, list[str]] = {}
+    for fault in scan.misnamed:
+        paths.setdefault(fault.what, []).append(fault.path)
+    return [
+        Finding(
+            Kind.NAME, first, f"{what}, as {counted(len(more), 'other file')}" if more else what, count=1 + len(more)
+        )
+        for what, (first, *more) in paths.items()
+    ]
 
 
 def established(scan: Scan) -> list[Item]:
@@ -59,20 +77,31 @@ def established(scan: Scan) -> list[Item]:
     return [item for place, item in enumerate(scan.items) if len(item.images) >= len(scan.missing.get(place, ()))]
 
 
-def lone_or_missing(scan: Scan) -> list[Finding]:
-    """Report each missing file, and one that is the only one of its item once instead of the several others."""
+def lone_or_missing(scan: Scan, *, allowed: bool) -> list[Finding]:
+    """Report each missing file, and one that is the only one of its item once instead of the several others.
+
+    Where items may lack files, they are alone as they are, and all others are missing.
+    """
     result = []
     for place, missing in scan.missing.items():
         item = scan.items[place]
-        if len(item.images) >= len(missing):
-            result += [Finding(Kind.MISSING, path, "file is missing") for path in missing]
+        if allowed or len(item.images) >= len(missing):
+            result += [Finding(Kind.MISSING, path, "file is missing", not allowed) for path in missing]
         else:
-            result.append(Finding(Kind.EXTRA, first_path(item), f"alone: neither {' nor '.join(missing)} is there"))
+            what = f"alone: neither {' nor '.join(missing)} is there"
+            result.append(Finding(Kind.EXTRA, first_path(item), what))
     return result
 
 
-def size_findings(scan: Scan, facts: Facts) -> list[Finding]:
-    """Report for each item of separate files the one whose size differs from that of the others."""
+def size_findings(dataset: Dataset, scan: Scan, facts: Facts) -> list[Finding]:
+    """Report each strip of a wrong size, or for each item of separate files the one that differs from the others."""
+    if dataset.strip_size is not None:
+        width, height = dataset.strip_size
+        return [
+            Finding(Kind.SIZE, path, f"strip of {fact.width}x{fact.height} pixels instead of {width}x{height}")
+            for path, fact in facts.items()
+            if (fact.width, fact.height) != dataset.strip_size
+        ]
     result = []
     for item in scan.items:
         paths = item.images.values()
@@ -84,7 +113,7 @@ def size_findings(scan: Scan, facts: Facts) -> list[Finding]:
         odd = next(path for path, size in sizes.items() if size != usual)
         width, height = sizes[odd]
         what = f"{width}x{height} pixels, but another image of the item has {usual[0]}x{usual[1]}"
-        result.append(Finding(Kind.SIZE, odd, what))
+        result.append(Finding(Kind.SIZE, odd, what, stops=False))
     return result
 
 
@@ -102,7 +131,10 @@ def overlap_findings(items: Sequence[Item]) -> list[Finding]:
 
 
 def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
-    """Report each query that finds its identity in no default protocol, or only where it must not look."""
+    """Report each query that finds its identity in no default protocol, or only where it must not look.
+
+    If none finds any, this is said once, and nothing can be evaluated.
+    """
     card, test = dataset.card, Items.of(item for item in items if Role.TRAIN not in item.roles)
     if card.complete:  # an item that lacks a file is reported for that alone
         test = replace(test, sensors=np.full(len(test), card.sensors.value, dtype=np.uint8))
@@ -112,41 +144,80 @@ def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
             sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
             asked[trial.query] = True
             found[trial.query] |= Relevance(*sides, card.exclusion).positives > 0
-    rule = "" if card.exclusion.same == "none" else f" in another {card.exclusion.same}"
-    return [
-        Finding(Kind.POSITIVE, next(iter(test.images[row].values())), f"no gallery item of its identity{rule}")
-        for row in np.flatnonzero(asked & ~found)
-    ]
+    lost = [next(iter(test.images[row].values())) for row in np.flatnonzero(asked & ~found)]
+    what = f"no gallery item of its identity{_elsewhere(card)}"
+    if lost and not found.any():
+        return [Finding(Kind.POSITIVE, lost[0], f"{what}, as for all {len(lost)} queries", count=len(lost))]
+    return [Finding(Kind.POSITIVE, path, what, stops=False) for path in lost]
+
+
+def _elsewhere(card: DatasetCard) -> str:
+    return "" if card.exclusion.same == "none" else f" in another {card.exclusion.same}"
 
 
 def duplicate_findings(scan: Scan, facts: Facts) -> list[Finding]:
-    """Report each file with the content of another one, unless one is the query's copy of the other."""
+    """Report each file with the content of another one, unless one is the query's copy of the other.
+
+    That all images of an item are in the training and in the test set stops a run. A single file may be in both
+    without harm, such as the black image of a sensor that saw nothing.
+    """
     by_content: dict[str, dict[tuple[object, ...], str]] = {}
     for path, place in sorted(_places(scan).items()):
         if path in facts:
             by_content.setdefault(facts[path].digest, {}).setdefault(place, path)
+    leaked = _in_train_and_test(scan, facts)
     result = []
-    for places in by_content.values():
+    for digest, places in by_content.items():
         original, *copies = places.values()
-        result += [Finding(Kind.DUPLICATE, path, f"same content as {original}") for path in copies]
+        stops = digest in leaked
+        what = f"same content as {original}{', an item in train and test' if stops else ''}"
+        result += [Finding(Kind.DUPLICATE, path, what, stops) for path in copies]
     return result
 
 
+def _in_train_and_test(scan: Scan, facts: Facts) -> set[str]:
+    """Return the digests of the images of items all of whose images are those of an item of the other set."""
+    sides: tuple[set[tuple[str, ...]], set[tuple[str, ...]]] = set(), set()
+    for item in scan.items:
+        if all(path in facts for path in item.images.values()):
+            sides[Role.TRAIN in item.roles].add(tuple(facts[path].digest for path in item.images.values()))
+    return {digest for content in sides[0] & sides[1] for digest in content}
+
+
+def camera_findings(items: Sequence[Item]) -> list[Finding]:
+    """Report each camera of the test set that took no training image, at its first file."""
+    trained = {item.camera for item in items if Role.TRAIN in item.roles}
+    unknown: dict[int, list[Item]] = {}
+    for item in items if trained else ():
+        if Role.TRAIN not in item.roles and item.camera not in trained:
+            unknown.setdefault(item.camera, []).append(item)
+    return [
+        Finding(
+            Kind.CAMERA,
+            first_path(found[0]),
+            f"camera {camera} (from 0) took no training image; its vector is the mean of those that did",
+            stops=False,
+            count=len(found),
+        )
+        for camera, found in sorted(unknown.items())
+    ]
+
+
 def count_findings(dataset: Dataset, items: Sequence[Item], *, compare: bool) -> list[Finding]:
-    """Report each role whose items are not the published ones, or, without ``compare``, each one that has none."""
+    """Report each role that has no items and, with ``compare``, each whose items are not the published ones."""
     result = []
-    for role, folder in role_folders(dataset).items():
+    for role, folder in dataset.role_folders().items():
         part = [item.identity for item in items if role in item.roles]
-        if not compare:
-            result += [] if part else [Finding(Kind.COUNT, folder, "no images")]
-            continue
-        images, identities = _published(dataset.card, role)
-        pairs = (("images", len(part), images), ("identities", len(set(part)), identities))
-        result += [
-            Finding(Kind.COUNT, folder, f"{found} {what} instead of {right}")
-            for what, found, right in pairs
-            if found != right
-        ]
+        if not part:
+            result.append(Finding(Kind.COUNT, folder, f"no images, expected {dataset.card.layout}"))
+        elif compare:
+            images, identities = _published(dataset.card, role)
+            pairs = (("images", len(part), images), ("identities", len(set(part)), identities))
+            result += [
+                Finding(Kind.COUNT, folder, f"{found} {what} instead of {right}", stops=False)
+                for what, found, right in pairs
+                if found != right
+            ]
     return list(dict.fromkeys(result))
 
 

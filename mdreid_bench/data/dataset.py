@@ -5,13 +5,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import splitext
 from typing import ClassVar
 
 from mdreid_bench.data.card import DatasetCard
+from mdreid_bench.data.images import SUFFIXES
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
+from protocols.names import UnknownNameError
 from protocols.suites import Setting
 from protocols.trial import Trial, trial_of
 
@@ -43,12 +46,6 @@ class Scan:
     misnamed: tuple[Fault, ...] = ()
     missing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """Everything that is wrong."""
-        missing = (Fault(path, "file is missing") for paths in self.missing.values() for path in paths)
-        return (*self.misnamed, *missing)
-
 
 Assignment = Callable[[re.Match[str]], Role]
 """Tells from the matched path of an image what it is used for; ``Role(0)`` for nothing."""
@@ -63,6 +60,7 @@ class Dataset(ABC):
         sensors: sensor by the text of the group ``sensor`` of the grammar; empty where one file holds all sensors.
         grammar: the path of an image relative to the folder of the dataset, with the groups ``file`` (the name of the
             item, unique within its role), ``role`` (a key of ``roles``) and, where there are ``sensors``, ``sensor``.
+        form: the name of an image in plain words, for messages.
         strip_size: (width, height) of a strip that holds the sensors side by side in canonical order, or None for one
             file a sensor.
         splits: names of the ways to divide the dataset into training and test items, one of which is chosen before
@@ -73,6 +71,7 @@ class Dataset(ABC):
     roles: ClassVar[Mapping[str, Role]]
     sensors: ClassVar[Mapping[str, Modality]] = {}
     grammar: ClassVar[re.Pattern[str]]
+    form: ClassVar[str] = ""
     strip_size: ClassVar[tuple[int, int] | None] = None
     splits: ClassVar[tuple[str, ...]] = ()
 
@@ -91,6 +90,21 @@ class Dataset(ABC):
         Raises:
             ValueError: for a label outside its range; the text says which.
         """
+
+    def split(self, asked: str | None) -> str | None:
+        """Return the split that is meant: the one asked for, else the first; None where there is only one way.
+
+        Raises:
+            UnknownNameError: when there is no such split.
+        """
+        if asked is not None and asked not in self.splits:
+            raise UnknownNameError(f"split of {self.card.title}", asked, self.splits)
+        return asked or next(iter(self.splits), None)
+
+    def role_folders(self) -> dict[Role, str]:
+        """Return the roles for which there are images, each with the first folder that holds them."""
+        folders = {role: [folder for folder, roles in self.roles.items() if role in roles] for role in Role}
+        return {role: found[0] for role, found in folders.items() if found}
 
     def folders(self) -> tuple[str, ...]:
         """Return the folders without which the dataset is not there."""
@@ -145,9 +159,9 @@ class Dataset(ABC):
         named: dict[str, tuple[re.Match[str], tuple[int, int, int], Role]] = {}
         owners: dict[tuple[Role, str], str] = {}
         for path in sorted(paths):
-            match = self.grammar.fullmatch(path)
+            match = self._match(path)
             if match is None:
-                misnamed.append(Fault(path, "name outside the grammar"))
+                misnamed.append(Fault(path, f"name outside the form {self.form or self.card.layout}"))
                 continue
             role = role_of(match)
             if not role:
@@ -168,8 +182,15 @@ class Dataset(ABC):
             own = {sensor: images[key][sensor] for sensor in self.card.sensors if sensor in images[key]}
             if self.card.complete and len(own) < len(self.card.sensors):
                 missing[place] = tuple(self._beside(match, part) for part, m in self.sensors.items() if m not in own)
-            items.append(Item(match["file"], *labels, role, own))
+            items.append(Item(_name(match, next(iter(own.values()))), *labels, role, own))
         return Scan(tuple(items), tuple(misnamed), missing)
+
+    def _match(self, path: str) -> re.Match[str] | None:
+        """Match the path of an image; its suffix may be that of any format, in any letters."""
+        stem, suffix = splitext(path)
+        others = sorted(SUFFIXES) if suffix.lower() in SUFFIXES else []
+        matches = (self.grammar.fullmatch(tried) for tried in (path, *(stem + other for other in others)))
+        return next(filter(None, matches), None)
 
     def _sensors(self, match: re.Match[str]) -> set[Modality]:
         """Return the sensors whose images the file holds."""
@@ -179,3 +200,9 @@ class Dataset(ABC):
     def _beside(match: re.Match[str], sensor: str) -> str:
         """Return the path with the text of the sensor replaced."""
         return match[0][: match.start("sensor")] + sensor + match[0][match.end("sensor") :]
+
+
+def _name(match: re.Match[str], path: str) -> str:
+    """Return the text of ``file``, which names an item, with the suffix of its file."""
+    stem, suffix = splitext(match["file"])
+    return stem + splitext(path)[1] if suffix == splitext(match[0])[1] else match["file"]

@@ -34,6 +34,7 @@ class DatasetIndex:
         unlimited: the index before it was limited, else None.
         facts: of each image when it was checked, by path.
         split: how the dataset is divided, where there are several ways; else None.
+        findings: what is wrong with the dataset but forbids nothing: how many by kind.
     """
 
     card: DatasetCard
@@ -47,6 +48,7 @@ class DatasetIndex:
     unlimited: "DatasetIndex | None" = None
     facts: Mapping[str, ImageFacts] = field(default_factory=dict)
     split: str | None = None
+    findings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sensors(self) -> Modality:

@@ -1,94 +1,63 @@
-"""Opens a dataset: finds it, reads all file names and images, and refuses it when anything is wrong."""
+"""Opens a dataset: reads all file names and images, and refuses it when a rule forbids to train on it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mdreid_bench.data import registry
-from mdreid_bench.data.dataset import Dataset, Fault
-from mdreid_bench.data.files import dataset_folder, image_paths
-from mdreid_bench.data.fingerprint import fingerprint, inspect_files
-from mdreid_bench.data.images import ImageFacts, described, rules_of
+from mdreid_bench.data.check import Reading, kinds, read_dataset
+from mdreid_bench.data.check_rules import Finding, Kind
+from mdreid_bench.data.fingerprint import fingerprint
+from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Item, Items, Role
-from mdreid_bench.data.marker import read_marker
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
-from mdreid_bench.wording import counted, listed, printable
-from protocols.names import UnknownNameError
+from mdreid_bench.wording import by_kind, counted, listed, printable
 
 
-def open_dataset(name: str, root: Path, reporter: Reporter, split: str | None = None) -> DatasetIndex:
+def open_dataset(
+    name: str, root: Path, reporter: Reporter, split: str | None = None, *, incomplete: bool = False
+) -> DatasetIndex:
     """Find, read and check a dataset.
 
     Args:
         name: a registered name.
         root: the data root, or the folder of the dataset itself.
-        reporter: shows the progress and differences from the published counts.
+        reporter: shows the progress, and what is wrong but forbids nothing.
         split: how it is divided, where it can be divided in several ways; by default the first.
+        incomplete: take items as they are that lack images which the dataset says they have.
 
     Raises:
         UnknownNameError: when no dataset has this name, or the dataset no such split.
-        DataError: when the layout is not there or any file is missing, unreadable, wrongly named or of a wrong size;
-            all faults are counted and the first ten named.
+        DataError: when the layout is not there, or for findings that forbid to train or evaluate; all are counted and
+            the first ten named.
     """
-    dataset = registry.get(name)
-    split = split_of(dataset, split)
-    folder = dataset_folder(dataset, root)
-    found = image_paths(dataset, folder)
-    scan = dataset.scan(found, dataset.assignment(folder, split))
-    paths = sorted({path for item in scan.items for path in item.images.values()})
-    facts, unreadable = inspect_files(folder, paths, reporter)
-    faults = sorted({*scan.faults, *unreadable, *strip_faults(dataset, facts)}, key=lambda fault: fault.path)
-    if faults:
-        raise DataError(_complaint(dataset.card.title, folder, faults))
-    for sentence in described(rules_of(facts.values())):
-        reporter.message(f"{dataset.card.title} has {sentence}.")
-    _refuse_empty(dataset, folder, scan.items)
-    marker = read_marker(folder)
-    if marker and (damage := marker.damage(folder, found)):
+    reading = read_dataset(name, root, reporter, split, incomplete=incomplete)
+    dataset, folder, facts, items = reading.dataset, reading.folder, reading.facts, reading.scan.items
+    stopping = [finding for finding in reading.findings if finding.stops]
+    if damage := reading.damage if {finding.kind for finding in stopping} <= {Kind.COUNT} else None:
         raise DataError(
             f"The synthetic {dataset.card.title} in {folder} is not as it was drawn ({damage}); remove it."
         )
-    train = [item for item in scan.items if Role.TRAIN in item.roles]
-    test = merge_copies((item for item in scan.items if Role.TRAIN not in item.roles), facts)
-    index = DatasetIndex(
-        card=dataset.card,
+    if stopping:
+        raise DataError(_complaint(reading, stopping))
+    if reading.findings:
+        reporter.message(_remark(reading))
+    train = [item for item in items if Role.TRAIN in item.roles]
+    test = merge_copies((item for item in items if Role.TRAIN not in item.roles), facts)
+    sensors = dataset.card.sensors
+    return DatasetIndex(
+        card=replace(dataset.card, complete=False) if reading.scan.missing else dataset.card,
         root=folder,
-        synthetic=marker is not None,
+        synthetic=reading.marker is not None,
         train=Items.of(train),
         test=Items.of(test),
-        train_fingerprint=fingerprint(train, facts, dataset.card.sensors),
-        test_fingerprint=fingerprint(test, facts, dataset.card.sensors),
+        train_fingerprint=fingerprint(train, facts, sensors),
+        test_fingerprint=fingerprint(test, facts, sensors),
         facts=facts,
-        split=split,
+        split=dataset.split(split),
+        findings=kinds(reading.findings),
     )
-    if not index.synthetic:
-        _compare_counts(index, reporter)
-    return index
-
-
-def split_of(dataset: Dataset, asked: str | None) -> str | None:
-    """Return the split that is meant: the one asked for, else the first; None where there is only one way.
-
-    Raises:
-        UnknownNameError: when the dataset has no such split.
-    """
-    if asked is not None and asked not in dataset.splits:
-        raise UnknownNameError(f"split of {dataset.card.title}", asked, dataset.splits)
-    return asked or next(iter(dataset.splits), None)
-
-
-def strip_faults(dataset: Dataset, facts: Mapping[str, ImageFacts]) -> list[Fault]:
-    """Return a fault for each image whose size is not that of the dataset's strips, if it has strips."""
-    if dataset.strip_size is None:
-        return []
-    width, height = dataset.strip_size
-    return [
-        Fault(path, f"strip of {fact.width}x{fact.height} pixels instead of {width}x{height}")
-        for path, fact in facts.items()
-        if (fact.width, fact.height) != dataset.strip_size
-    ]
 
 
 def merge_copies(items: Iterable[Item], facts: Mapping[str, ImageFacts]) -> list[Item]:
@@ -118,39 +87,27 @@ def _looks(item: Item, facts: Mapping[str, ImageFacts]) -> tuple[object, ...]:
     return (*labels, {sensor: facts[path].digest for sensor, path in item.images.items()})
 
 
-def _complaint(title: str, folder: Path, faults: Sequence[Fault]) -> str:
-    named = listed([f"{printable(fault.path)}: {fault.what}" for fault in faults], separator="; ")
-    return f"{title} in {folder} has {counted(len(faults), 'fault')}, repair the files and run again: {named}."
-
-
-def _refuse_empty(dataset: Dataset, folder: Path, items: Sequence[Item]) -> None:
-    for role, place in role_folders(dataset).items():
-        if not any(role in item.roles for item in items):
-            expected = dataset.card.layout
-            raise DataError(f"No images of {dataset.card.title} in {folder / place}: expected {expected}.")
-
-
-def role_folders(dataset: Dataset) -> dict[Role, str]:
-    """Return the roles for which a dataset has images, each with the first folder that holds them."""
-    folders = {role: [folder for folder, roles in dataset.roles.items() if role in roles] for role in Role}
-    return {role: found[0] for role, found in folders.items() if found}
-
-
-def _compare_counts(index: DatasetIndex, reporter: Reporter) -> None:
-    """Tell when a real dataset does not have the published size."""
-    published, query, gallery = (
-        index.card.counts,
-        index.test.take(index.test.query),
-        index.test.take(index.test.gallery),
+def _complaint(reading: Reading, stopping: list[Finding]) -> str:
+    card, found = reading.dataset.card, kinds(stopping)
+    named = listed([_named(finding) for finding in stopping], separator="; ")
+    incomplete = set(found) <= {Kind.MISSING, Kind.EXTRA}
+    return (
+        f"{card.title} in {reading.folder} has {counted(sum(found.values()), 'fault')} ({by_kind(found)}), repair "
+        f"the files and run again{', or use them as they are with --allow-incomplete' if incomplete else ''} "
+        f"('mdreid-bench check {card.name}' lists all): {named}."
     )
-    pairs = {
-        "training images": (len(index.train), published.train_images),
-        "training identities": (index.train.identities, published.train_identities),
-        "query images": (len(query), published.query_images),
-        "query identities": (query.identities, published.query_identities),
-        "gallery images": (len(gallery), published.gallery_images),
-        "gallery identities": (gallery.identities, published.gallery_identities),
-    }
-    different = [f"{found} {what} instead of {right}" for what, (found, right) in pairs.items() if found != right]
-    if different:
-        reporter.message(f"{index.card.title} differs from the published counts: {', '.join(different)}.")
+
+
+def _remark(reading: Reading) -> str:
+    card, named = reading.dataset.card, dict[str, Finding]()
+    for finding in reading.findings:
+        named.setdefault(_named(finding) if finding.kind is Kind.COUNT else finding.kind, finding)
+    examples = "; ".join(map(_named, named.values()))
+    return (
+        f"{card.title} is not as it should be ({by_kind(kinds(reading.findings))}), which is noted in the records "
+        f"('mdreid-bench check {card.name}' lists all), such as {examples}."
+    )
+
+
+def _named(finding: Finding) -> str:
+    return f"{printable(finding.path)}: {printable(finding.what)}"

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.models.mdreid.ablation import is_ablated
-from mdreid_bench.report.origin import reranking
+from mdreid_bench.report.origin import missing, reranking
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.variants import Variant, group_variants
 from mdreid_bench.results.schema import Record
@@ -58,6 +58,8 @@ class Group:
         marks = ["synthetic"] if self.synthetic else []
         if self.limit is not None:
             marks.append(f"limit {self.limit}")
+        if mark := missing(self.records[0]):
+            marks.append(mark)
         if self.records[0].average_precision != "standard":
             marks.append(f"{self.records[0].average_precision} AP")
         if self.reranked:
@@ -90,14 +92,15 @@ class Group:
 
 def group_records(records: Iterable[Record]) -> list[Group]:
     """Group records: real data first, datasets in the order of the paper, full test sets before limited ones."""
-    groups: dict[tuple[str, str, int | None, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str, int | None, str, str, str], list[Record]] = {}
     for record in records:
-        key = (record.data_kind, record.dataset, record.limit, record.average_precision, record.rerank or "")
+        form = (record.average_precision, record.rerank or "", missing(record))
+        key = (record.data_kind, record.dataset, record.limit, *form)
         groups.setdefault(key, []).append(record)
     return [Group(groups[key]) for key in sorted(groups, key=_rank)]
 
 
-def _rank(key: tuple[str, str, int | None, str, str]) -> tuple[object, ...]:
+def _rank(key: tuple[str, str, int | None, str, str, str]) -> tuple[object, ...]:
     kind, dataset, limit, *form = key
     place = PAPER_ORDER.index(dataset) if dataset in PAPER_ORDER else len(PAPER_ORDER)
     return (kind, place, dataset, limit is not None, -(limit or 0), *form)

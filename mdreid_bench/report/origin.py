@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.results.schema import Provenance, Record
+from mdreid_bench.wording import counted
 
 SELECTIONS = {
     "last-epoch": "weights of the last epoch",
@@ -56,6 +58,12 @@ def reranking(record: Record) -> str:
     if len(numbers) == 3:
         return f"re-ranked {', '.join(f'{name}={number}' for name, number in zip(_RERANKING, numbers, strict=True))}"
     return f"re-ranked {record.rerank}" if record.rerank else ""
+
+
+def missing(record: Record) -> str:
+    """Return how many images were missing where that was allowed; may be empty."""
+    number = record.data_findings.get(Kind.MISSING, 0)
+    return f"incomplete: {counted(number, 'image')} missing" if number else ""
 
 
 def sizes(record: Record) -> str:

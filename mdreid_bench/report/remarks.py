@@ -9,6 +9,7 @@ from mdreid_bench.report.origin import (
     code,
     dates,
     hardware,
+    missing,
     reranking,
     seeds_in_words,
     sizes,
@@ -16,6 +17,7 @@ from mdreid_bench.report.origin import (
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat
 from mdreid_bench.results.schema import Record
+from mdreid_bench.wording import by_kind
 
 INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by identity."
 
@@ -25,6 +27,7 @@ def data_mark(record: Record) -> str:
     marks = ["synthetic data"] if record.data_kind == "synthetic" else []
     if record.limit is not None:
         marks.append(f"limit {record.limit}")
+    marks += [missing(record)] if missing(record) else []
     marks += [reranking(record)] if record.rerank else []
     return f" ({', '.join(marks)})" if marks else ""
 
@@ -44,6 +47,8 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
         sentences.append(f"Real images of {record.dataset}.")
     if record.limit is not None:
         sentences.append(f"At most {record.limit} test triplets (--limit {record.limit}).")
+    if record.data_findings:
+        sentences.append(f"Faults of the data: {by_kind(record.data_findings)}.")
     if record.average_precision == "trapezoid":
         sentences.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
     if record.rerank:

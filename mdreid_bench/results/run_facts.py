@@ -39,6 +39,7 @@ class SharedFacts(Part):
     options: dict[str, JsonValue]
     config_overrides: dict[str, JsonValue]
     image_rules: dict[Name, Count] = Field(default_factory=dict)
+    data_findings: dict[Line, Count] = Field(default_factory=dict)
 
 
 class GivenWeights(Part):

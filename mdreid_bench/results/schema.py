@@ -142,6 +142,7 @@ class Record(Part):
         per_query_digest: hash of that file, so that nothing in it can be altered.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
         image_rules: how many images of the data set needed each rule of docs/methods/images.md.
+        data_findings: what is wrong with the data set but forbade nothing: how many by kind, as ``check`` calls it.
     """
 
     schema_version: Literal[3] = SCHEMA_VERSION
@@ -172,6 +173,7 @@ class Record(Part):
     per_query_digest: Hash | None = None
     config_overrides: dict[str, JsonValue] = Field(default_factory=dict)
     image_rules: dict[Name, Count] = Field(default_factory=dict)
+    data_findings: dict[Line, Count] = Field(default_factory=dict)
     provenance: Provenance
 
     @field_validator("options", "config_overrides")

@@ -48,6 +48,7 @@ def facts_of(run: Run) -> RunFacts:
             options=config.options,
             config_overrides=run.overrides,
             image_rules=index.image_rules,
+            data_findings=dict(index.findings),
         ),
         identities=run.facts.identities,
         cameras=run.facts.cameras,

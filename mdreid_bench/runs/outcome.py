@@ -11,6 +11,7 @@ from mdreid_bench.report.table import Column, Table
 from mdreid_bench.results.schema import Record
 from mdreid_bench.runs.plan import STATES, Cell, Plan
 from mdreid_bench.runs.run import Run
+from mdreid_bench.wording import by_kind
 
 Status = Literal["reused", "done", "skipped", "failed", "not applicable"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -136,8 +137,10 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
     split = ["split"] if splits else []
     titles = ("dataset", *split, "method", "seed", "preset", *counted, "to do", "run")
     columns = titles if labels is None else ("row", *titles)
-    notes = tuple(f"Not applicable: {reason}." for reason in reasons)
-    return Table(title="Plan", columns=tuple(map(Column, columns)), rows=tuple(rows), footnotes=notes)
+    notes = [f"Not applicable: {reason}." for reason in reasons]
+    found = ((run.index.card.title, by_kind(run.index.findings)) for run, _ in plan)
+    notes += dict.fromkeys(f"Faults of {title}: {kinds}." for title, kinds in found if kinds)
+    return Table(title="Plan", columns=tuple(map(Column, columns)), rows=tuple(rows), footnotes=tuple(notes))
 
 
 def _work(run: Run, new: int, ahead: set[str]) -> str:

@@ -46,7 +46,10 @@ def test_faults_are_one_table_and_exit_3(root: Path) -> None:
     assert r"stray\x1b[2J.jpg" in done.stdout
     assert "\x1b" not in done.stdout
     assert "MSVR310 (synthetic)" in done.stdout
-    assert done.stderr.splitlines()[-1].endswith("MSVR310 has 3 faults; repair the files and check again.")
+    assert done.stderr.splitlines()[-1].endswith(
+        "MSVR310 has 3 faults (name: 1, missing file: 1, unreadable image: 1), of which 3 would stop a run; "
+        "repair the files and check again."
+    )
 
 
 def test_json_holds_the_same(root: Path) -> None:
@@ -59,7 +62,9 @@ def test_json_holds_the_same(root: Path) -> None:
     assert done.returncode == 3
     content = json.loads(done.stdout)
     name = path.relative_to(root / "MSVR310").as_posix()
-    assert content["faults"] == [{"kind": "unreadable image", "path": name, "what": "empty file"}]
+    assert content["faults"] == [
+        {"kind": "unreadable image", "path": name, "what": "empty file", "stops_run": True, "count": 1}
+    ]
     assert (content["files"], content["items"], content["synthetic"]) == (144, 48, True)
 
 

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.loading import TrainingImages
@@ -23,7 +22,7 @@ from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.search.gallery import read_gallery, seen
 from mdreid_bench.weights.load_method import read_images
 from protocols.modality import Modality
-from tests.data.trees import Recorder, plant
+from tests.data.trees import Recorder, check_dataset, plant
 from tests.results.factory import make_record
 from tests.support import small_config
 

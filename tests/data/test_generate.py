@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from mdreid_bench.data import registry
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.marker import MARKER, Marker, read_marker
 from mdreid_bench.data.opening import open_dataset
@@ -23,7 +22,7 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.storage.lock import attempt
 from protocols.names import UnknownNameError
-from tests.data.trees import DATASETS, Recorder, names, paint
+from tests.data.trees import DATASETS, Recorder, check_dataset, names, paint
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mdreid_bench.data import loading
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.feeding import collate
+from mdreid_bench.data.fingerprint import fingerprint
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Role
 from mdreid_bench.data.loading import TrainingImages
@@ -28,7 +28,7 @@ from protocols.modality import RNT, D, Modality, R, T
 from protocols.names import UnknownNameError
 from protocols.suites import resolve
 from tests.data.others import TEST, TRAIN, Listed, Lone, Pairs, Quads, register
-from tests.data.trees import paint
+from tests.data.trees import check_dataset, faults, paint
 from tests.support import small_config
 
 
@@ -47,7 +47,7 @@ def test_they_generate_open_and_have_no_faults(name: str, images: int, tmp_path:
     index = opened(name, tmp_path)
     report = check_dataset(name, tmp_path, Silent())
     assert report.findings == ()
-    assert report.files == images * (len(TRAIN) + len(TEST))
+    assert len(report.paths) == images * (len(TRAIN) + len(TEST))
     assert index.sensors == index.card.sensors
     assert (index.train.identities, index.test.identities) == (len(TRAIN), len(TEST))
     held = {Modality(code) for code in index.test.sensors.tolist()}
@@ -134,7 +134,7 @@ def test_an_item_may_lack_sensors_where_the_card_says_so() -> None:
         ("cam1/0001/0.jpg", R, 0),
         ("cam3/0001/0.jpg", T, 2),
     ]
-    assert scan.faults == ()
+    assert faults(scan) == ()
 
 
 def test_two_images_of_one_name_and_sensor_are_a_fault() -> None:
@@ -154,7 +154,7 @@ def test_two_images_of_one_name_and_sensor_are_a_fault() -> None:
     paths = ["train/cam1/0001/0.jpg", "train/cam2/0001/0.jpg"]
     for kind in (Careless, Short):
         scan = kind().scan(paths)
-        assert [(fault.path, fault.what) for fault in scan.faults] == [
+        assert [(fault.path, fault.what) for fault in faults(scan)] == [
             (paths[1], "another image has this name and sensor")
         ]
         assert [item.images for item in scan.items] == [{R: paths[0]}]
@@ -172,7 +172,8 @@ def test_the_fingerprint_knows_the_sensor_of_a_lone_image(tmp_path: Path) -> Non
         for role, identities in (("train", TRAIN), ("test", TEST)):
             for identity in identities:
                 paint(root / "Lone" / role / place / f"{identity:04d}" / "0.jpg", (12, 8), str(identity))
-        prints.add(open_dataset("lone", root, Silent()).test_fingerprint)
+        reading = check_dataset("lone", root, Silent())
+        prints.add(fingerprint(reading.scan.items, reading.facts, R | T))
     assert len(prints) == 2
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from mdreid_bench.data import registry
+from mdreid_bench.data.check import Reading, read_dataset
+from mdreid_bench.data.dataset import Fault, Scan
 from mdreid_bench.data.synthetic.plan import PlannedFrame
-from mdreid_bench.progress import Silent, Step
+from mdreid_bench.progress import Reporter, Silent, Step
 
 DATASETS = ("msvr310", "rgbnt100", "rgbnt201")
 
@@ -33,6 +35,17 @@ class Recorder(Silent):
             self.done += count
 
         yield step
+
+
+def check_dataset(name: str, root: Path, reporter: Reporter) -> Reading:
+    """Read a dataset as ``check`` does."""
+    return read_dataset(name, root, reporter, anew=True)
+
+
+def faults(scan: Scan) -> tuple[Fault, ...]:
+    """Everything that is wrong with file names."""
+    missing = (Fault(path, "file is missing") for paths in scan.missing.values() for path in paths)
+    return (*scan.misnamed, *missing)
 
 
 def small_plan(dataset: str) -> list[PlannedFrame]:

@@ -56,12 +56,12 @@ class Planter:
     def _names_outside_the_grammar(self) -> None:
         source = self._path(TRAIN, self.train[0], "vis")
         stray = self.folder / TRAIN / "stray.jpg"
-        sensor = self.folder / TRAIN / self.train[0][:4] / "depth" / self.train[0]
         other = source.parent / f"9999{source.name[4:]}"
-        for path, what in ((stray, "grammar"), (sensor, "grammar"), (other, "folder of another identity")):
-            path.parent.mkdir(exist_ok=True)
+        for path, what in ((stray, "outside the form"), (other, "folder of another identity")):
             shutil.copy(source, path)
             self._expect(Kind.NAME, path, what)
+        shutil.copy(source, source.with_suffix(".JPG"))
+        self._expect(Kind.NAME, source, "another image has this name and sensor")
 
     def _missing_and_extra(self) -> None:
         for split, names, sensor in ((TRAIN, self.train, "vis"), (QUERY, self.query, "th")):

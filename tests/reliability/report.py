@@ -16,9 +16,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.progress import Silent
+from tests.data.trees import check_dataset
 from tests.reliability.damage import HARMLESS, NOTICED, REFUSED
 from tests.reliability.disturbing import (
     Counts,

@@ -15,7 +15,6 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import parse_assignments, read_yaml
 from mdreid_bench.data import registry as datasets
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.models import registry
@@ -32,7 +31,7 @@ from mdreid_bench.results.store import RunId, Store
 from mdreid_bench.runs.shard import Shard
 from protocols import suites
 from protocols.names import UnknownNameError
-from tests.data.trees import DATASETS, plant
+from tests.data.trees import DATASETS, check_dataset, plant
 from tests.results.factory import make_record
 from tests.support import SMALL
 
@@ -263,11 +262,11 @@ def test_file_names_on_disk(
         assume(len(os.fsencode(name)) < 200 and name not in (".", "..") and not path.exists())
         path.write_bytes(content)
         report = check_dataset(dataset, root, Silent())
-        assert report.files in (len(images), len(images) + 1)
+        assert len(report.paths) in (len(images), len(images) + 1)
         opened = outcome(lambda: open_dataset(dataset, root, Silent()), DataError)
         if isinstance(opened, Exception):
             assert str(opened).isprintable()
-            assert report.files == len(images) + 1
+            assert len(report.paths) == len(images) + 1
 
 
 @given(st.lists(st.text(max_size=12), max_size=4))

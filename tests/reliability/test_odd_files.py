@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mdreid_bench.data.check import check_dataset
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.data.images import BadImageError, inspect_image, load_rgb
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.store import Store
-from tests.data.trees import plant
+from tests.data.trees import check_dataset, plant
 
 ODD: dict[str, tuple[Callable[[Path], None], str]] = {
     "pipe": (os.mkfifo, "not a file"),

@@ -43,6 +43,7 @@ class MSVR310(Dataset):
         r"(?P<role>bounding_box_train|query3|bounding_box_test)/(?P<folder>[0-9]{4})/(?P<sensor>vis|ni|th)/"
         r"(?P<file>(?P<identity>[0-9]{4})_s(?P<scene>[0-9]{3})_v(?P<view>[0-7])_[0-9]{3,4}\.jpg)"
     )
+    form = "{bounding_box_train,query3,bounding_box_test}/IIII/{vis,ni,th}/IIII_sSSS_vV_FFF.jpg with V 0-7"
 
     def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
         """Return identity, view and scene.

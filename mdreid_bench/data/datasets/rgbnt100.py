@@ -42,6 +42,7 @@ class RGBNT100(Dataset):
         r"(?P<role>rgbir/(?:bounding_box_train|query|bounding_box_test))/"
         r"(?P<file>(?P<identity>[0-9]{4})_c(?P<camera>[0-9]{4})_[0-9]{3,4}\.jpg)"
     )
+    form = "rgbir/{bounding_box_train,query,bounding_box_test}/IIII_cCCCC_FFF.jpg"
 
     def labels(self, match: re.Match[str]) -> tuple[int, int, int]:
         """Return identity, camera and scene 0.

@@ -43,6 +43,7 @@ class RGBNT201(Dataset):
         r"(?P<role>train_171|test)/(?P<sensor>RGB|NI|TI)/"
         r"(?P<file>(?P<identity>[0-9]{6})_cam(?P<camera>[1-4])_(?P<field>[01])_[0-9]{2,4}\.jpg)"
     )
+    form = "{train_171,test}/{RGB,NI,TI}/IIIIII_camC_S_FF.jpg with C 1-4 and S 0 or 1"
 
     def folders(self) -> tuple[str, ...]:
         """Return the six folders of images."""
