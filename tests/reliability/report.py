@@ -28,12 +28,16 @@ from tests.reliability.disturbing import (
     kill_at_operations,
     kill_at_random,
 )
+from tests.reliability.foreign import BYTE, SAME, world
+from tests.reliability.foreign import sweep as foreign_sweep
 from tests.reliability.machine import Machine, measured
 from tests.reliability.planting import Planter
 from tests.reliability.sweeps import SWEEPS
 from tests.reliability.test_interruption import SIZES
 
 TEXT = Path(__file__).with_name("reliability.md.txt")
+PLACES = 60
+"""Bytes that are changed of each file that could belong to something else."""
 PHASES = ("before training", "in training", "in extraction", "in scoring", "at the end")
 
 
@@ -91,6 +95,28 @@ def damage(base: Path, step: int) -> str:
     return table(("file", "damages", REFUSED, NOTICED, HARMLESS, "read wrongly"), rows)
 
 
+def foreign(base: Path, offsets: int) -> str:
+    """Put files in the place of others that they do not belong to, and let everything read them."""
+    rows = []
+    for name, kind in world(base).items():
+        counts = foreign_sweep(base, kind, offsets)
+        changed = sum(n for (what, _), n in counts.items() if what == BYTE)
+        whole = [(what, outcome) for what, outcome in counts if what != BYTE]
+        assert {outcome for _, outcome in whole} == {REFUSED}
+        others = sum(counts[pair] for pair in whole)
+        harmless = f"{counts[BYTE, SAME]} of {changed}"
+        rows.append((name, "; ".join(kind.readers), ", ".join(kind.others), f"{others} of {others}", harmless, 0))
+    columns = (
+        "file",
+        "read by",
+        "put in its place",
+        "refused",
+        "one byte changed, and read the same",
+        "read wrongly",
+    )
+    return table(columns, rows)
+
+
 def bad_data(base: Path) -> str:
     """Plant faults into a full-scale dataset and list what ``check`` finds."""
     folder = generate(base, "msvr310", "full", 0, Silent())
@@ -115,7 +141,7 @@ def main() -> None:
         base = Path(folder)
         os.environ["MDREID_CACHE"] = str(base / "cache")
         machine = Machine(base)
-        for name in ("random", "operations", "pretended", "damage", "images"):
+        for name in ("random", "operations", "pretended", "damage", "foreign", "images"):
             (base / name).mkdir(exist_ok=True)
         code, job = machine.run(base / "undisturbed")
         assert code == 0, job.text
@@ -125,6 +151,7 @@ def main() -> None:
             "DISKS": disks(machine, base, expected, given.operations),
             "OFFSETS": "every offset" if given.offsets == 1 else f"every {given.offsets}th offset",
             "DAMAGE": damage(base / "damage", given.offsets),
+            "FOREIGN": foreign(base / "foreign", PLACES),
             "DATA": bad_data(base / "images"),
         }
         machine.close()
