@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import Datasets, TrainingOptions, option
+from mdreid_bench.cli.options import Datasets, TrainingOptions
 
 STUDIES = "Studies"
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
+from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, argument
+from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import Reading, kinds, read_dataset

@@ -13,8 +13,29 @@ from typer.main import get_command
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.errors import Failure, describe
-from mdreid_bench.cli.options import PANELS
 from mdreid_bench.errors import MdreidError
+
+DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
+PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
+"""Panels of a help page, in order."""
+
+
+def option(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
+    """Declare an option.
+
+    Args:
+        panel: of the help page.
+        flag: as typed.
+        help: one sentence.
+        default: whether the help page shows the default.
+        more: as :func:`typer.Option` takes it.
+    """
+    return typer.Option(flag, help=help, rich_help_panel=panel, show_default=default, **more)
+
+
+def argument(metavar: str, help: str) -> Any:
+    """Declare an argument that must be given."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
+from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import (
-    DATA,
-    DEFAULT_RESULTS,
-    AsJson,
-    AveragePrecisionForm,
-    Limit,
-    Rerank,
-    Results,
-    argument,
-    option,
-)
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, AveragePrecisionForm, Limit, Rerank, Results
 from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
 from mdreid_bench.evaluation.compare import compare as compared

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+from mdreid_bench.cli.command import METHODS, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import METHODS, argument, option
 
 
 def convert(

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
+from mdreid_bench.cli.command import METHODS, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, METHODS, OUTPUT, Camera, Device, Results, argument, option
+from mdreid_bench.cli.options import DEFAULT_RESULTS, Camera, Device, Results
 
 
 def index(

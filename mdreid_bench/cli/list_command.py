@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
+from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA, AsJson, argument, option
+from mdreid_bench.cli.options import AsJson
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.errors import UsageError
 from mdreid_bench.report.table import Column, Table

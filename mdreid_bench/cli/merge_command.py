@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, Results, argument
+from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
 
 
 def merge(

@@ -6,10 +6,9 @@ An option of a few commands is an alias. Commands that take many have one parame
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-import typer
-
+from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
 from mdreid_bench.cli.values import config_file, one_of, parse_reranking, parse_seed, parse_size, reader, with_mix
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
@@ -18,28 +17,7 @@ from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.reranking import Reranking
 
-DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
-PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
-"""Panels of a help page, in order."""
 DEFAULT_RESULTS = Path("results")
-
-
-def option(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
-    """Declare an option.
-
-    Args:
-        panel: of the help page.
-        flag: as typed.
-        help: one sentence.
-        default: whether the help page shows the default.
-        more: as :func:`typer.Option` takes it.
-    """
-    return typer.Option(flag, help=help, rich_help_panel=panel, show_default=default, **more)
-
-
-def argument(metavar: str, help: str) -> Any:
-    """Declare an argument that must be given."""
-    return typer.Argument(metavar=metavar, help=help, show_default=False)
 
 
 DataRoot = Annotated[

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA, DEFAULT_RESULTS, METHODS, OUTPUT, Results, option
+from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
 from mdreid_bench.cli.values import chosen, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError

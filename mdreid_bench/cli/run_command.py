@@ -6,14 +6,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import (
-    METHODS,
-    OUTPUT,
-    ScoringOptions,
-    TrainingOptions,
-    option,
-)
+from mdreid_bench.cli.options import ScoringOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from mdreid_bench.cli.command import METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import METHODS, OUTPUT, ScoringOptions, option
+from mdreid_bench.cli.options import ScoringOptions
+from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.report.run_table import Absent, run_tables
@@ -95,7 +97,8 @@ class ScoreSession:
         """Return the stored records of a run and score what lacks one; note what its data set cannot serve."""
         facts = RunFacts.read(folder.facts)
         stored: dict[Setting, Record | None] = {}
-        for setting in resolve(self.names, facts.modalities):
+        names = self.names or datasets.get(facts.shared.dataset).card.default_protocols
+        for setting in resolve(names, facts.modalities):
             lacking = [str(sensor) for sensor in setting.needs if sensor not in facts.modalities]
             if lacking:
                 reason = f"not applicable: {facts.shared.dataset} has no {' and no '.join(lacking)}"

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from mdreid_bench.cli.command import DATA, METHODS, TRAINING, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA, METHODS, TRAINING, Assignments, ConfigFile, option
+from mdreid_bench.cli.options import Assignments, ConfigFile
 from mdreid_bench.cli.values import chosen_one
 
 

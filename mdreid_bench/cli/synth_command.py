@@ -4,8 +4,9 @@ import enum
 from pathlib import Path
 from typing import Annotated
 
+from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DATA, Datasets, argument, option
+from mdreid_bench.cli.options import Datasets
 from mdreid_bench.cli.values import ALL, chosen
 
 

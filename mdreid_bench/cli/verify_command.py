@@ -6,18 +6,9 @@ from typing import Annotated
 
 import typer
 
+from mdreid_bench.cli.command import DATA, METHODS, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import (
-    DATA,
-    DEFAULT_RESULTS,
-    METHODS,
-    AllowIncomplete,
-    Assignments,
-    DataRoot,
-    Device,
-    Results,
-    option,
-)
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AllowIncomplete, Assignments, DataRoot, Device, Results
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,8 @@ def test_scoring_again_follows_the_sensors_too(root: Path) -> None:
     done = in_process("score", "--run", "pairs-random", "--protocol", "ablation", *places, env=environment())
     assert done.returncode == 0, done.stderr
     assert "Cells: 1 reused, 0 done, 5 not applicable." in done.stderr
+    default = in_process("score", "--run", "pairs-random", *places, env=environment())
+    assert Path(default.stdout.splitlines()[-1]).name == "RT-to-RT.json"
 
 
 def test_every_method_is_trained_and_evaluated_on_them(root: Path) -> None:
