@@ -56,6 +56,12 @@ class Workspace:
         self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)
         self.store = Store(options.results)
+        try:
+            str(options.results.absolute()).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"--results {options.results} is not UTF-8, as paths of weights must be; name another folder."
+            ) from None
 
     def settings(self, card: DatasetCard) -> tuple[Setting, ...]:
         """Return what is measured on a dataset; suites are made of its sensors."""

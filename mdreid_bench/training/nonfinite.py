@@ -57,6 +57,22 @@ class Trouble:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Place:
+    """One step of a training: epoch and step, counted from 1, and the names of the triplets of its batch."""
+
+    epoch: int
+    step: int
+    images: tuple[str, ...]
+
+    def trouble(
+        self, where: Literal["loss", "gradient"], terms: tuple[str, ...], losses: Mapping[str, float]
+    ) -> Trouble:
+        """Describe what went wrong here."""
+        values = {name: str(value) for name, value in losses.items()}
+        return Trouble(self.epoch, self.step, where, terms, values, self.images)
+
+
 def broken_terms(losses: Mapping[str, float]) -> tuple[str, ...]:
     """Return the names of the loss terms that are not finite."""
     return tuple(name for name, value in losses.items() if not math.isfinite(value))

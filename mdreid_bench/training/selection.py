@@ -1,10 +1,14 @@
 """Which epoch of a training is kept: the last one, or the one that does best on the test data."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.extract import embedded
 from mdreid_bench.errors import DataError
@@ -12,8 +16,10 @@ from mdreid_bench.models.method import Method
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.weights import checkpoint
 from protocols.evaluation import NoValidQueryError, evaluate
-from protocols.modality import ALL_MODALITIES
+from protocols.modality import Modality
 from protocols.ranking import NonFiniteScoreError, rank_embeddings
+from protocols.suites import resolve
+from protocols.trial import Trial
 
 
 class Selection(ABC):
@@ -48,7 +54,7 @@ class LastEpoch(Selection):
 
 
 class BestTest(Selection):
-    """Keeps the epoch with the best mAP of RNT-to-RNT on the test data, the later one of equals.
+    """Keeps the epoch with the best mAP of the default protocol on the test data, the later one of equals.
 
     This is how the released code bases choose the checkpoint that they report (docs/methods/training.md, "Precision,
     seeds and the reported epoch"). It makes the figure an optimistic one, so every record of such a run says so.
@@ -91,22 +97,29 @@ class BestTest(Selection):
         return int(facts["epoch"])
 
     def mean_average_precision(self, method: Method) -> float:
-        """Return mAP of RNT-to-RNT on the test data, as a fraction."""
-        items = self.index.test
-        (matrix,) = embedded(method, self.index, self.config, self.device, (ALL_MODALITIES,)).values()
+        """Return mAP of the data set's default protocol on the test data, as a fraction; the mean over its trials."""
+        card, items = self.index.card, self.index.test
+        setting = resolve(card.default_protocols, card.sensors)[0]
+        trials = datasets.get(card.name).trials(items, setting)
+        codes = np.unique(np.concatenate([codes for t in trials for codes in (t.query_sensors, t.gallery_sensors)]))
+        subsets = tuple(Modality(int(code)) for code in codes)
+        matrices = embedded(method, self.index, self.config, self.device, subsets)
         try:
-            ranking = rank_embeddings(
-                matrix[items.query],
-                matrix[items.gallery],
-                items.labels.take(items.query),
-                items.labels.take(items.gallery),
-                self.index.card.exclusion,
-            )
-            return evaluate(ranking).summary().mAP
+            return float(np.mean([self._trial(trial, matrices) for trial in trials]))
         except (NonFiniteScoreError, NoValidQueryError) as error:
             raise DataError(
                 f"{self.config.dataset} cannot choose the epoch of {self.config.method}: {error}"
             ) from None
+
+    def _trial(self, trial: Trial, matrices: Mapping[Modality, NDArray[np.float32]]) -> float:
+        labels = self.index.test.labels
+        query, gallery = (
+            np.stack([matrices[Modality(int(code))][row] for row, code in zip(rows, sensors, strict=True)])
+            for rows, sensors in ((trial.query, trial.query_sensors), (trial.gallery, trial.gallery_sensors))
+        )
+        rule = self.index.card.exclusion
+        ranking = rank_embeddings(query, gallery, labels.take(trial.query), labels.take(trial.gallery), rule)
+        return evaluate(ranking).summary().mAP
 
 
 def selection_for(config: RunConfig, index: DatasetIndex, folder: TrainingFolder, device: torch.device) -> Selection:

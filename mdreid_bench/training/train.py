@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
 from mdreid_bench.training.forward import Forward
-from mdreid_bench.training.nonfinite import Guard, OnNan, Trouble, blamed, broken_terms, is_finite_gradient
+from mdreid_bench.training.nonfinite import Guard, OnNan, Place, blamed, broken_terms, is_finite_gradient
 from mdreid_bench.training.optimiser import build_optimizer, set_epoch
 from mdreid_bench.training.selection import LastEpoch, selection_for
 from mdreid_bench.training.stage import Stage
@@ -171,7 +170,7 @@ class Trainer:
             "skipped": [trouble.entry() for trouble in skipped],
         }
 
-    def _step(self, batch: TrainingBatch, place: "Place") -> dict[str, float] | None:
+    def _step(self, batch: TrainingBatch, place: Place) -> dict[str, float] | None:
         """Take one step and return the losses, or None when the batch was skipped."""
         self.guard.remember(self.method)
         try:
@@ -205,7 +204,7 @@ class Trainer:
             return False
         return not is_finite_gradient(self.parameters)
 
-    def _too_large(self, place: "Place") -> str:
+    def _too_large(self, place: Place) -> str:
         """Say that a batch needs too much memory, and what can be done."""
         size, instances = self.config.batch.size, self.config.batch.instances
         half = size // 2 // instances * instances
@@ -221,22 +220,6 @@ class Trainer:
 
     def _save(self, epoch: int) -> None:
         self.state.save(epoch)
-
-
-@dataclass(frozen=True)
-class Place:
-    """One step of a training: epoch and step, counted from 1, and the names of the triplets of its batch."""
-
-    epoch: int
-    step: int
-    images: tuple[str, ...]
-
-    def trouble(
-        self, where: Literal["loss", "gradient"], terms: tuple[str, ...], losses: Mapping[str, float]
-    ) -> Trouble:
-        """Describe what went wrong here."""
-        values = {name: str(value) for name, value in losses.items()}
-        return Trouble(self.epoch, self.step, where, terms, values, self.images)
 
 
 def _note(entry: Mapping[str, Any]) -> str:

@@ -83,6 +83,7 @@ def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[
     """
     again = "get it anew from where it came from" if depth is None else _ANEW
     try:
+        str(path).encode()  # safetensors says of another path that the file cannot be read
         open_regular(path).close()  # a pipe would make everybody wait
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

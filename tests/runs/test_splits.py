@@ -15,6 +15,7 @@ from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.outcome import Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.run import Run
+from mdreid_bench.training.selection import BestTest
 from protocols.modality import Modality, R, T
 from protocols.suites import resolve
 from tests.cli.running import environment, in_process
@@ -89,3 +90,11 @@ def test_items_that_one_sensor_saw_are_compared_across_sensors(data: Path) -> No
         assert np.isnan(matrix).any(axis=1).tolist() == missing.tolist()
         seen = [subset in Modality(int(code)) for code in run.index.test.sensors]
         assert (~missing).tolist() == seen
+
+
+def test_the_best_epoch_is_that_of_the_default_protocol(data: Path) -> None:
+    (run,) = _runs(data, "lone", (None,))
+    (record,) = _outcomes([run], "T-to-R").records
+    assert run.index.card.default_protocols[0] == "T-to-R"
+    chosen = BestTest(run.index, run.config, run.training_folder, torch.device("cpu"))
+    assert chosen.mean_average_precision(run.build().eval()) == pytest.approx(record.metrics.mAP, abs=1e-12)

@@ -3,7 +3,7 @@
 import pytest
 
 from mdreid_bench.config.schema import ScheduleConfig
-from mdreid_bench.training.schedule import learning_rate, noise
+from mdreid_bench.training.optimiser import learning_rate, noise
 
 PAPER = ScheduleConfig()
 BASE, TRUNK = 3.5e-4, 5e-6

@@ -24,9 +24,10 @@ from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
+from mdreid_bench.training.nonfinite import Place
 from mdreid_bench.training.sampler import UnpairedBatches
 from mdreid_bench.training.stage import Stage
-from mdreid_bench.training.train import Place, Trainer
+from mdreid_bench.training.train import Trainer
 from protocols.modality import RNT, Modality, R, T
 from tests.data.others import register
 from tests.data.trees import plant
