@@ -6,6 +6,9 @@ from typing import Annotated
 from mdreid_bench.cli.command import METHODS, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Camera, Device, Results
+from mdreid_bench.data.items import SENSOR_FOLDERS
+
+_NAMES = f"Folders may be called {'; '.join(', '.join(names) for names in SENSOR_FOLDERS.values())}, in any letters."
 
 
 def index(
@@ -14,7 +17,8 @@ def index(
         Path,
         argument(
             "GALLERY_DIR",
-            "Folder with RGB/NAME.jpg, NI/NAME.jpg, TI/NAME.jpg; one name is one sighting, any may be absent.",
+            "Folder with RGB/NAME.jpg, NI/NAME.jpg, TI/NAME.jpg; one name is one sighting, any may be absent. "
+            + _NAMES,
         ),
     ],
     run: Annotated[
@@ -37,7 +41,8 @@ def index(
     """Index a gallery of images for 'mdreid-bench search'.
 
     Every item is embedded from the sensors that it has, so galleries of
-    cameras that differ need nothing special. Needs the extra 'search'.
+    cameras that differ need nothing special. Whatever is passed over is
+    said. Needs the extra 'search'.
 
     Examples:
 

@@ -11,6 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.exclusion import Labels
 from protocols.modality import Modality
 
+SENSOR_FOLDERS: Mapping[Modality, tuple[str, ...]] = {
+    Modality.R: ("RGB", "R", "VIS", "VISIBLE"),
+    Modality.N: ("NI", "NIR", "N"),
+    Modality.T: ("TI", "TIR", "T", "TH", "THERMAL"),
+    Modality.D: ("D", "DEPTH"),
+}
+"""Usual names of the folders of a sensor, in letters of any case."""
+
 
 class Role(enum.Flag):
     """What an item is used for."""

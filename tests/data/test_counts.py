@@ -116,7 +116,7 @@ def test_objects_of_a_gallery_of_counts_are_told_apart(
         path.write_bytes(counts(number))
     told = Recorder()
     items = read_gallery(tmp_path / "yard", told)
-    assert told.messages[-1] == f"The gallery has 6 images {SAID}"
+    assert told.messages == [f"The gallery has 6 images {SAID}", "The gallery has 6 items: 6 T."]
     method = registry.get("mdreid").build(
         config, DataFacts(identities=4, cameras=2, modalities=Modality.parse("RNT"))
     )
