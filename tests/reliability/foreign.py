@@ -68,10 +68,7 @@ class Kind:
 
 def world(root: Path) -> dict[str, Kind]:
     """Write the runs, trainings and indexes of a results folder, and return its kinds of files."""
-    own, seed, other = (
-        _run(root, number, **changes)
-        for number, changes in enumerate(({"seed": 1}, {"seed": 2}, {"seed": 1, "dataset": "rgbnt201"}))
-    )
+    own, seed, other = _run(root, 0, seed=1), _run(root, 1, seed=2), _run(root, 2, seed=1, dataset="rgbnt201")
     _index(root / "index", 0)
     _index(root / "others", 1)
     scopes, runs = {SEED: seed / "full", SCOPE: own / "limit-9", RUN: other / "full"}, {SEED: seed, RUN: other}
