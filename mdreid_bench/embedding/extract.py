@@ -40,6 +40,7 @@ def extract(
     device: torch.device,
     reporter: Reporter,
     ranks: Ranks = ALONE,
+    trained_with: int | None = None,
 ) -> None:
     """Embed every distinct test item for all subsets of the sensors that saw it, and store the result.
 
@@ -53,6 +54,7 @@ def extract(
         device: to compute on.
         reporter: receives progress.
         ranks: the processes that share the items; the leader stores what all of them embed.
+        trained_with: number of threads, where it is known, to be stored with the number of this process.
 
     Raises:
         DataError: when the file system refuses.
@@ -80,7 +82,9 @@ def extract(
         if ranks.leads:
             parts.flush()
             parts.join(count)
-            folder.write_items(StoredItems.of(index, precision, weights))
+            threads = {"train": trained_with} if trained_with else {}
+            threads["extract"] = torch.get_num_threads()
+            folder.write_items(StoredItems.of(index, precision, weights, threads))
             Parts.remove(folder)
 
 

@@ -20,7 +20,7 @@ from protocols.exclusion import Exclusion, Labels
 from protocols.modality import Modality, subsets
 
 _LABELS = ("identity", "camera", "scene")
-_HASH = "hash_"
+_HASH, _THREADS = "hash_", "threads_"
 _DEPTH = 4
 """Place of the table: run, scope, embeddings, file."""
 
@@ -37,6 +37,7 @@ class StoredItems:
         limit: the limit that made it smaller than the full one, else None.
         precision: numeric type that the embeddings were computed in.
         weights: digest of the weights that they were computed with; empty where nobody tells.
+        threads: of PyTorch, by phase, that they and the weights were computed with, where known.
         hashes: of the files of the matrices that were written with the table, by subset.
     """
 
@@ -47,13 +48,20 @@ class StoredItems:
     limit: int | None
     precision: Precision = "fp32"
     weights: str = ""
+    threads: Mapping[str, int] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: DatasetIndex, precision: Precision = "fp32", weights: str = "") -> "StoredItems":
+    def of(
+        cls,
+        index: DatasetIndex,
+        precision: Precision = "fp32",
+        weights: str = "",
+        threads: Mapping[str, int] | None = None,
+    ) -> "StoredItems":
         """Take what scoring needs from an index."""
         facts = (index.sensors, index.card.exclusion, index.test_fingerprint, index.limit)
-        return cls(index.test, *facts, precision, weights)
+        return cls(index.test, *facts, precision, weights, threads or {})
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class EmbeddingFolder:
         arrays |= {"names": items.names, "item_sensors": items.sensors, "roles": items.roles}
         facts = ("sensors", "exclusion", "test_fingerprint", "precision", "weights")
         arrays |= {name: np.array(str(getattr(stored, name))) for name in facts}
+        arrays |= {_THREADS + phase: np.array(number) for phase, number in stored.threads.items()}
         arrays |= {"limit": np.array(stored.limit or 0), PLACE: np.array(place_of(self.items_file, _DEPTH))}
         write_npz(self.items_file, arrays)
 
@@ -114,6 +123,7 @@ class EmbeddingFolder:
                 int(stored["limit"]) or None,
                 PRECISIONS[PRECISIONS.index(str(stored["precision"]))],
                 str(stored["weights"]),
+                {name.removeprefix(_THREADS): int(stored[name]) for name in stored if name.startswith(_THREADS)},
                 {str(s): str(stored[_HASH + str(s)]) for s in subsets(sensors)},
             )
         except FileNotFoundError:

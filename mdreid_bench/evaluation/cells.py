@@ -76,7 +76,9 @@ class CellScorer:
             interval=Interval(mAP=interval(values.by_query(values.metrics.ap), values.identities[values.first])),
             chance=Metrics.of(mean_of_trials(expected)),
             counts=_counts(values, trials),
-            provenance=provenance.collect(self.gpu, {**self.seconds, "score": round(time.monotonic() - start, 3)}),
+            provenance=provenance.collect(
+                self.gpu, {**self.seconds, "score": round(time.monotonic() - start, 3)}, stored.threads
+            ),
         )
         return self.scope.write(record, values)
 

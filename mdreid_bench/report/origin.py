@@ -86,13 +86,20 @@ def code(provenances: Iterable[Provenance]) -> list[str]:
 
 def hardware(provenances: Iterable[Provenance]) -> list[str]:
     """Return the machines that made the records, each once."""
-    return _unique(f"{one.gpu or 'no GPU'}, {one.cpu}, {one.cores} cores, {one.platform}" for one in provenances)
+    return _unique(
+        f"{one.gpu or 'no GPU'}, {one.cpu}, {one.cores} cores, {_threads(one)}{one.platform}" for one in provenances
+    )
 
 
 def dates(provenances: Iterable[Provenance]) -> str:
     """Return the day of the measurements, or the first and the last."""
     days = sorted({one.created.date().isoformat() for one in provenances})
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def _threads(provenance: Provenance) -> str:
+    numbers = sorted(set(provenance.threads.values()))
+    return f"{' or '.join(map(str, numbers))} threads, " if numbers else ""
 
 
 def _commit(provenance: Provenance) -> str:

@@ -25,12 +25,13 @@ _LIBRARIES = (
 _CODE = ("protocols", "mdreid_bench", "baselines", "pyproject.toml")
 
 
-def collect(gpu: str | None, phase_seconds: Mapping[str, float]) -> Provenance:
+def collect(gpu: str | None, phase_seconds: Mapping[str, float], threads: Mapping[str, int]) -> Provenance:
     """Describe this process, now.
 
     Args:
         gpu: name of the accelerator in use, or None.
         phase_seconds: phase, such as ``"train"``, -> seconds spent.
+        threads: phase -> threads of PyTorch.
     """
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return Provenance(
@@ -44,6 +45,7 @@ def collect(gpu: str | None, phase_seconds: Mapping[str, float]) -> Provenance:
         gpu=gpu,
         created=datetime.now(UTC).replace(microsecond=0),
         phase_seconds=dict(phase_seconds),
+        threads=dict(threads),
     )
 
 

@@ -104,6 +104,7 @@ class Provenance(Part):
         gpu: name of the accelerator, None on a CPU.
         created: time of writing, UTC.
         phase_seconds: phase, such as ``"train"``, -> seconds.
+        threads: ``"train"`` and ``"extract"`` -> threads of PyTorch, where known; equal bytes need equal ones.
     """
 
     commit: Hash | None
@@ -116,6 +117,7 @@ class Provenance(Part):
     gpu: Line | None
     created: AwareDatetime
     phase_seconds: dict[Line, Annotated[float, Field(ge=0)]]
+    threads: dict[Line, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
 
 class Record(Part):

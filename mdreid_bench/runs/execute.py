@@ -224,11 +224,13 @@ def _provide(run: Run, job: _Job) -> None:
             return
         if run.source is None:
             method = _with_weights(run, job)
+            threads = None
             with ranks.together():
                 if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
                     write_sealed(run.store.folder(run.id).cost, _cost(method, run))
+                    threads = _trained_with(run)
             with job.phase("extract"):
-                extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks)
+                extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks, threads)
             return
         with ranks.together():
             if ranks.leads and not run.source.embedded:
@@ -264,6 +266,13 @@ def _with_weights(run: Run, job: _Job) -> Method:
             checkpoint.load_weights(folder.weights, method)
     ranks.share_weights(method)
     return method
+
+
+def _trained_with(run: Run) -> int | None:
+    """Return the number of threads that the weights of a run were trained with; None where nobody tells."""
+    weights = run.weights or (run.training_folder.weights if run.method.card.trains else None)
+    told = weights_file.own_facts(weights) if weights else None
+    return told.threads if told else None
 
 
 def _cost(method: Method, run: Run) -> dict[str, Any]:

@@ -138,6 +138,7 @@ class Trainer:
             epoch=epoch,
             dataset=self.config.dataset,
             synthetic=self.index.synthetic,
+            threads=torch.get_num_threads(),
         )
 
     def _epoch(self, epoch: int, count: int, advance: Step) -> dict[str, Any]:
@@ -166,6 +167,7 @@ class Trainer:
             "losses": {name: value / steps for name, value in sums.items()},
             "lr": [group["lr"] for group in self.optimizer.param_groups],
             "precision": self.precision,
+            "threads": torch.get_num_threads(),
             "seconds": round(time.monotonic() - start, 3),
             "skipped": [trouble.entry() for trouble in skipped],
         }

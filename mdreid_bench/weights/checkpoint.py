@@ -88,7 +88,7 @@ def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(metadata.get(_FACTS, "{}"))
+        facts = parse_facts(metadata)
     except UnicodeError:
         raise DataError(f"The path of the checkpoint {path} is not UTF-8; rename it.") from None
     except OSError as error:
@@ -100,6 +100,21 @@ def read(path: Path, depth: int | None = None) -> tuple[dict[str, Tensor], dict[
     if depth is not None:
         _check_own(path, depth, metadata)
     return tensors, facts
+
+
+def parse_facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the description in the metadata of a safetensors file, which anybody may have written.
+
+    Raises:
+        ValueError: when it is no JSON object, or nested too deeply.
+    """
+    try:
+        facts = json.loads((metadata or {}).get(_FACTS, "{}"))
+    except RecursionError:
+        raise ValueError("the description is nested too deeply") from None
+    if not isinstance(facts, dict):
+        raise ValueError("the description is no object")
+    return facts
 
 
 def check_own(path: Path) -> None:

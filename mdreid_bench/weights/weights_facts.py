@@ -28,6 +28,7 @@ class WeightsFacts(BaseModel):
         epoch: the one whose weights these are, where it is known.
         dataset: trained on; None where a converted file does not say.
         synthetic: whether its images were generated; None where that is not known.
+        threads: of PyTorch in the last process that trained; None where that is not known.
         source: where converted weights come from; empty for weights trained by this suite.
     """
 
@@ -45,6 +46,7 @@ class WeightsFacts(BaseModel):
     epoch: int | None = None
     dataset: str | None = None
     synthetic: bool | None = None
+    threads: Positive | None = None
     source: str = Field(default="")
 
     @classmethod

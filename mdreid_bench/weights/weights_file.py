@@ -1,6 +1,5 @@
 """Weights files that a user names: written by this suite, or released by the authors of a method."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -124,7 +123,7 @@ def own_facts(path: Path) -> WeightsFacts | None:
         return None
     try:
         with _opened(path) as file:
-            header = json.loads((file.metadata() or {}).get("facts", "{}"))
+            header = checkpoint.parse_facts(file.metadata())
         return WeightsFacts.model_validate(header) if "method" in header else None
     except ValueError as error:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None

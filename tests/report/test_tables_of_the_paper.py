@@ -7,6 +7,7 @@ import pytest
 
 from mdreid_bench.report.comparison import LIMITED, RERANKED, SYNTHETIC
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.origin import hardware
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.quantities import average
 from mdreid_bench.report.render.csv import render_csv
@@ -19,6 +20,7 @@ from mdreid_bench.results.published import figures
 from mdreid_bench.results.schema import Record
 from protocols.suites import suite as named_suite
 from tests.report.fakes import FULL, cell, study
+from tests.results.factory import PROVENANCE
 
 WORDS = "re-ranked k1=20, k2=6, lambda=0.3"
 
@@ -213,6 +215,14 @@ def test_the_notes_tell_the_whole_provenance() -> None:
     origin = number(table.rows[0][1]).origin
     for part in ("synthetic", "RNT-to-RNT", "seeds 0, 1", "commit 0123456789", "torch 2.5.0", "591 queries"):
         assert part in origin
+
+
+def test_a_machine_is_named_with_the_threads_that_were_used() -> None:
+    made = PROVENANCE.model_copy(update={"threads": {"train": 2, "extract": 1}})
+    assert hardware([PROVENANCE, made]) == [
+        "no GPU, a CPU, 2 cores, Linux",
+        "no GPU, a CPU, 2 cores, 1 or 2 threads, Linux",
+    ]
 
 
 def test_an_epoch_chosen_on_test_data_is_said_in_row_and_note() -> None:

@@ -29,9 +29,10 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_this_process_is_described() -> None:
-    provenance = collect("a GPU", {"train": 1.5})
+    provenance = collect("a GPU", {"train": 1.5}, {"train": 2})
     assert provenance.gpu == "a GPU"
     assert provenance.phase_seconds == {"train": 1.5}
+    assert provenance.threads == {"train": 2}
     assert provenance.versions["numpy"]
     assert provenance.cores >= 1
     assert provenance.cpu

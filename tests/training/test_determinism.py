@@ -1,4 +1,4 @@
-"""Same seed, same machine: the same bytes, whichever process trains and however many workers load."""
+"""Same seed, machine and number of threads: the same bytes, whichever process trains, however many workers load."""
 
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
         decode(next((tmp_path / r).glob("runs/*/full/R-to-NT.json")).read_bytes()) for r in ("first", "second")
     )
     assert one.model_copy(update={"provenance": other.provenance}) == other
+    assert one.provenance.threads == other.provenance.threads == {"train": 1, "extract": 1}
 
 
 @pytest.mark.parametrize("workers", [1, 4])

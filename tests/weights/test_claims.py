@@ -166,3 +166,12 @@ def test_advice_on_a_damaged_file_fits_what_it_is(tmp_path: Path) -> None:
         checkpoint.load_weights(tmp_path / "w.safetensors", build("random"))
     with pytest.raises(DataError, match="cannot be read: No such file"):
         checkpoint.load_weights(tmp_path / "gone.safetensors", build("random"))
+
+
+@pytest.mark.parametrize("facts", ["[" * 100_000, "7", '["method"]', "null", "{"])
+def test_a_description_that_is_no_plain_object_is_refused_by_name(tmp_path: Path, facts: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"w": torch.zeros(1)}, path, {"facts": facts})
+    for read in (recognise, checkpoint.read):
+        with pytest.raises(DataError, match=r"w\.safetensors cannot be read \(\w+Error\)"):
+            read(path)
