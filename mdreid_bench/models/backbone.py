@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from mdreid_bench.errors import UsageError
 
@@ -23,6 +23,13 @@ class Backbone(nn.Module):
     def pretrained(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that are trained at the rate of pretrained ones: all, unless overridden."""
         yield from self.parameters()
+
+    def settle_cameras(self, trained: Tensor) -> None:
+        """Give cameras that took no training image what they need to be tested; nothing, unless overridden.
+
+        Args:
+            trained: (cameras,) bool, whether a camera took any.
+        """
 
     def set_checkpointing(self, on: bool) -> None:
         """Let training compute activations again instead of keeping them.

@@ -61,6 +61,12 @@ class Stage:
         return DataFacts(identities, sum(index.card.cameras for index in self.indexes), self.sensors)
 
     @property
+    def trained_cameras(self) -> NDArray[np.bool_]:
+        """(cameras,) whether there are training items of a camera that can be drawn."""
+        identity, camera = self.numbered(self.indexes)
+        return np.isin(np.arange(self.facts.cameras), camera[identity >= 0])
+
+    @property
     def fingerprint(self) -> str | list[object]:
         """What determines the numbers; for one labelled data set in pairs its fingerprint alone."""
         prints = [index.train_fingerprint for index in self.labelled]

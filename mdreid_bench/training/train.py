@@ -75,6 +75,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         self.selection = selection_for(config, index, folder, device) if self.ranks.leads else LastEpoch()
         self.index = index
+        self.trained_cameras = torch.from_numpy(self.stage.trained_cameras).to(device)
         self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.state = TrainingState(self.method, self.optimizer, self.scaler, folder, ranks)
@@ -160,6 +161,8 @@ class Trainer:
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value
             steps += 1
+        for backbone in self.method.backbones():
+            backbone.settle_cameras(self.trained_cameras)
         skipped = self.guard.close_epoch(steps, epoch - 1)
         return {
             "epoch": epoch,

@@ -122,6 +122,12 @@ class Trunk(Backbone):
         """Yield all but the camera table, which no pretrained network has."""
         return (parameter for parameter in self.parameters() if parameter is not self.camera)
 
+    @torch.no_grad()
+    def settle_cameras(self, trained: Tensor) -> None:
+        """Let the vector of a camera without training images be the mean of the others': docs/methods/training.md."""
+        if len(trained) == len(self.camera) and trained.any() and not trained.all():
+            self.camera[~trained] = self.camera[trained].mean(dim=0)
+
     def set_checkpointing(self, on: bool) -> None:
         """Compute the inside of a block again for the gradient instead of keeping it."""
         self.checkpointing = on
