@@ -55,8 +55,3 @@ def subsets(sensors: Modality) -> tuple[Modality, ...]:
                 subset |= single
             found.append(subset)
     return tuple(found)
-
-
-SINGLES: tuple[Modality, ...] = tuple(RNT)
-SUBSETS: tuple[Modality, ...] = subsets(RNT)
-ALL_MODALITIES: Modality = RNT

@@ -77,6 +77,3 @@ class Protocol:
 def protocols_of(sensors: Modality) -> tuple[Protocol, ...]:
     """Return every pair of non-empty subsets of some sensors, the query's outermost."""
     return tuple(Protocol(query, gallery) for query in subsets(sensors) for gallery in subsets(sensors))
-
-
-ALL_PROTOCOLS: tuple[Protocol, ...] = protocols_of(RNT)

@@ -11,7 +11,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import merge
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, Modality
 
 SIZE = (32, 48)
 FACTS = DataFacts(identities=5, cameras=3)
@@ -40,7 +40,7 @@ def build(name: str, overrides: Mapping[str, Any] | None = None, seed: int = 0) 
 def images(batch: int, seed: int = 0, size: tuple[int, int] = SIZE) -> dict[Modality, Tensor]:
     """Return random normalised images of the three modalities."""
     generator = torch.Generator().manual_seed(seed)
-    return {m: torch.randn(batch, 3, *size, generator=generator) for m in SINGLES}
+    return {m: torch.randn(batch, 3, *size, generator=generator) for m in RNT}
 
 
 def training_batch(seed: int = 0) -> TrainingBatch:

@@ -22,7 +22,7 @@ from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.progress import Silent
 from mdreid_bench.training.forward import Forward
 from mdreid_bench.training.optimiser import build_optimizer
-from protocols.modality import RNT, SUBSETS
+from protocols.modality import RNT, subsets
 from protocols.suites import resolve as resolve_protocols
 from tests.data.trees import check_dataset, faults, paint
 from tests.support import FACTS, SIZE, SMALL, images, training_batch
@@ -59,7 +59,7 @@ def test_the_methods_train_and_embed_every_subset(file: str) -> None:
     method, _ = built(file)
     (loss,) = method.training_losses(training_batch()).values()
     assert torch.isfinite(loss)
-    vectors = method.eval().embed_all(images(2), torch.tensor([0, 1]), SUBSETS)
+    vectors = method.eval().embed_all(images(2), torch.tensor([0, 1]), subsets(RNT))
     assert len({vector.shape for vector in vectors.values()}) == 1
     for vector in vectors.values():
         torch.testing.assert_close(vector.norm(dim=1), torch.ones(2))

@@ -131,18 +131,6 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
-def parse_rerank(text: str) -> Reranking:
-    """Read ``k1,k2,lambda``.
-
-    Raises:
-        UsageError: for another form, or a number out of range.
-    """
-    try:
-        return Reranking.parse(text)
-    except ValueError as error:
-        raise UsageError(f"--rerank: {error}.") from None
-
-
 def parse_image(text: str) -> tuple[Modality, Path]:
     """Read ``"D=depth.png"``: the letter of a sensor and a file.
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from protocols.exclusion import Exclusion
 from protocols.modality import RNT, Modality
+from protocols.ranking import CMC
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class DatasetCard:
         sensors: the sensors that it has.
         complete: whether every item must have images of all of them; one that lacks any is then a fault.
         default_protocols: what is run when no protocol is named; all sensors on both sides unless said otherwise.
+        cmc: whether Rank-k counts gallery items, or every identity once.
     """
 
     name: str
@@ -63,6 +65,7 @@ class DatasetCard:
     sensors: Modality = RNT
     complete: bool = True
     default_protocols: tuple[str, ...] = ()
+    cmc: CMC = "items"
 
     def __post_init__(self) -> None:
         if not self.default_protocols:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mdreid_bench.data import registry as datasets
+from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
@@ -21,7 +22,8 @@ from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.evaluation import NoValidQueryError, PerQuery, evaluate, mean_of_trials
 from protocols.names import UnknownNameError
-from protocols.ranking import DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
+from protocols.ranking import CMC, DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
+from protocols.rivals import Rivals
 from protocols.suites import Setting
 from protocols.trial import Trial
 
@@ -59,11 +61,12 @@ class CellScorer:
                 says what is compared is not installed.
         """
         start, shared = time.monotonic(), self.facts.shared
-        trials = trials_of(shared.dataset, stored, setting)
+        dataset = _dataset(shared.dataset, setting)
+        trials, cmc = dataset.trials(stored.items, setting), dataset.card.cmc
         comparison = registry.card(shared.method).comparison(shared.options, self.facts.modalities)
-        measured = [self._measure(stored, setting, trial, comparison) for trial in trials]
+        measured = [self._measure(stored, setting, trial, comparison, cmc) for trial in trials]
         values = _joined(stored, trials, measured)
-        expected = [chance(found.positives, found.items, self.form.average_precision) for found in measured]
+        expected = [self._chance(stored, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
             **self.facts.record_fields(),
             test_fingerprint=stored.test_fingerprint,
@@ -83,7 +86,7 @@ class CellScorer:
         return self.scope.write(record, values)
 
     def _measure(
-        self, stored: StoredItems, setting: Setting, trial: Trial, comparison: Comparison | None
+        self, stored: StoredItems, setting: Setting, trial: Trial, comparison: Comparison | None, cmc: CMC
     ) -> PerQuery:
         """Return the values of every query of a trial."""
         folder, items = EmbeddingFolder(self.scope.embeddings), stored.items
@@ -100,6 +103,7 @@ class CellScorer:
                 items.labels.take(trial.query),
                 items.labels.take(trial.gallery),
                 stored.exclusion,
+                cmc=cmc,
                 reranking=self.form.reranking,
                 memory_budget=self.memory_budget,
             )
@@ -115,25 +119,23 @@ class CellScorer:
             raise DataError(f"{setting} cannot be scored from {folder.path}: {error}") from None
         return found
 
+    def _chance(self, stored: StoredItems, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
+        """Return what a random order of the gallery gives the queries of a trial."""
+        rivals = None
+        if cmc == "identities":
+            asked, offered = (stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
+            rivals = Rivals.in_random_order(asked, offered, stored.exclusion)
+        return chance(found.positives, found.items, self.form.average_precision, rivals)
 
-def trials_of(dataset: str, stored: StoredItems, setting: Setting) -> tuple[Trial, ...]:
-    """Return what a data set compares under a setting.
 
-    Args:
-        dataset: registered name.
-        stored: its test items.
-        setting: protocol, or mixed availability.
-
-    Raises:
-        DataError: when the data set is not installed.
-    """
+def _dataset(dataset: str, setting: Setting) -> Dataset:
+    """Return the data set that says what is compared under a setting."""
     try:
-        found = datasets.get(dataset)
+        return datasets.get(dataset)
     except UnknownNameError:
         raise DataError(
             f"The data set {dataset}, which says what {setting} compares, is not installed; install its package."
         ) from None
-    return found.trials(stored.items, setting)
 
 
 def _joined(stored: StoredItems, trials: Sequence[Trial], measured: Sequence[PerQuery]) -> QueryValues:

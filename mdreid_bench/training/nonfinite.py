@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from mdreid_bench.wording import listed
 
 OnNan = Literal["stop", "skip"]
 """What to do with a batch whose loss or gradient is not finite."""
-ON_NAN: tuple[OnNan, ...] = get_args(OnNan)
 
 _SHOWN = 6
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from baselines.editor.method import EDITOR
 from baselines.editor.selection import frequency_mask, spatial_mask
-from protocols.modality import SINGLES, SUBSETS, Modality, R
+from protocols.modality import RNT, Modality, R, subsets
 from tests.support import FACTS, build, images, training_batch
 
 CAMERAS = torch.tensor([0, 1, 2])
@@ -24,7 +24,7 @@ def editor(overrides: dict[str, Any] | None = None) -> EDITOR:
 @torch.no_grad()
 def written_out(method: EDITOR, shown: dict[Modality, Tensor]) -> Tensor:
     """Run the full network on three images, one after the other."""
-    seen = {m: method.trunk.attended(shown[m], CAMERAS) for m in SINGLES}
+    seen = {m: method.trunk.attended(shown[m], CAMERAS) for m in RNT}
     selected = torch.zeros(3, 6, dtype=torch.bool)
     for _, rollout in seen.values():
         selected |= spatial_mask(rollout, keep=1)
@@ -32,10 +32,10 @@ def written_out(method: EDITOR, shown: dict[Modality, Tensor]) -> Tensor:
     return F.normalize(method.aggregation({m: x for m, (x, _) in seen.items()}, selected).feature, dim=1)
 
 
-@pytest.mark.parametrize("available", SUBSETS, ids=str)
+@pytest.mark.parametrize("available", subsets(RNT), ids=str)
 def test_an_absent_image_is_zeros_that_the_whole_network_sees(available: Modality) -> None:
     method, given = editor(), images(3)
-    shown = {m: given[m] if m in available else torch.zeros_like(given[m]) for m in SINGLES}
+    shown = {m: given[m] if m in available else torch.zeros_like(given[m]) for m in RNT}
     found = method.embed_all({m: given[m] for m in available}, CAMERAS, (available,))[available]
     torch.testing.assert_close(found, written_out(method, shown), rtol=0, atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_absent_features_can_be_zero() -> None:
     with torch.no_grad():
         tokens, rollout = method.trunk.attended(given[R], CAMERAS)
         selected = spatial_mask(rollout, keep=1) | frequency_mask(given[R].mean(1), (16, 16), keep=3)
-        shown = {m: tokens if m == R else torch.zeros_like(tokens) for m in SINGLES}
+        shown = {m: tokens if m == R else torch.zeros_like(tokens) for m in RNT}
         wanted = F.normalize(method.aggregation(shown, selected).feature, dim=1)
     torch.testing.assert_close(method.embed_all({R: given[R]}, CAMERAS, (R,))[R], wanted, rtol=0, atol=1e-6)
 
@@ -54,10 +54,10 @@ def test_the_trunk_runs_once_per_image_for_the_whole_grid() -> None:
     method = editor()
     seen: list[int] = []
     method.trunk.patch.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
-    method.embed_all(images(3), CAMERAS, SUBSETS)
+    method.embed_all(images(3), CAMERAS, subsets(RNT))
     assert sorted(seen) == [FACTS.cameras, 9]
     seen.clear()
-    method.embed_all(images(3), CAMERAS, SUBSETS)
+    method.embed_all(images(3), CAMERAS, subsets(RNT))
     assert seen == [9]
 
 

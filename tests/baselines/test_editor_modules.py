@@ -9,7 +9,7 @@ from baselines.editor.aggregation import HierarchicalAggregation
 from baselines.editor.background_consistency import background_consistency
 from baselines.editor.masked_block import MaskedBlock
 from baselines.editor.object_centric import ObjectCentres
-from protocols.modality import RNT, SINGLES, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T
 from tests.baselines.literal import State, attention, gelu, layer_norm, linear, part, random
 
 WIDTH, HEADS, BATCH, PATCHES = 12, 3, 3, 6
@@ -17,7 +17,7 @@ Tokens = dict[Modality, Tensor]
 
 
 def tokens() -> Tokens:
-    return {m: random(BATCH, 1 + PATCHES, WIDTH, seed=m.value) for m in SINGLES}
+    return {m: random(BATCH, 1 + PATCHES, WIDTH, seed=m.value) for m in RNT}
 
 
 def selection() -> Tensor:
@@ -38,7 +38,7 @@ def block(x: Tensor, mask: Tensor, state: State) -> Tensor:
 
 def aggregate(given: Tokens, chosen: Tensor, module: HierarchicalAggregation) -> tuple[Tensor, Tokens]:
     mask = torch.cat([torch.ones(BATCH, 1, dtype=torch.bool), chosen], dim=1)
-    alone = {m: block(given[m] * mask[..., None], mask, part(module, f"independent.{m}.")) for m in SINGLES}
+    alone = {m: block(given[m] * mask[..., None], mask, part(module, f"independent.{m}.")) for m in RNT}
     joined, three = torch.cat([alone[R], alone[N], alone[T]], dim=1), torch.cat([mask] * 3, dim=1)
     joined = block(joined, three, part(module, "collaborative."))
     joined = layer_norm(joined, part(module), "norm") * three[..., None]
@@ -61,7 +61,7 @@ def test_aggregation_equals_its_transcription() -> None:
     found = module(given, chosen)
     feature, classes = aggregate(given, chosen, module)
     torch.testing.assert_close(found.feature, feature, rtol=1e-10, atol=1e-12)
-    for m in SINGLES:
+    for m in RNT:
         torch.testing.assert_close(found.classes[m], classes[m], rtol=1e-10, atol=1e-12)
 
 
@@ -98,11 +98,11 @@ def test_background_consistency_by_loops() -> None:
 def test_object_centres_move_before_the_loss() -> None:
     """Two batches in loops; identities are unequally frequent and in no order."""
     module = ObjectCentres(identities=4, width=WIDTH, sensors=RNT)
-    centres = {(m, i): torch.zeros(WIDTH, dtype=torch.float64) for m in SINGLES for i in range(4)}
+    centres = {(m, i): torch.zeros(WIDTH, dtype=torch.float64) for m in RNT for i in range(4)}
     for step, identity in enumerate(([2, 0, 2, 0, 0], [2, 3, 3, 2, 2])):
-        classes = {m: random(5, WIDTH, seed=10 * step + m.value) for m in SINGLES}
+        classes = {m: random(5, WIDTH, seed=10 * step + m.value) for m in RNT}
         total = 0.0
-        for m in SINGLES:
+        for m in RNT:
             unit = [row / row.norm() for row in classes[m]]
             for i in set(identity):
                 mean = torch.stack([u for u, label in zip(unit, identity, strict=True) if label == i]).mean(0)
@@ -112,7 +112,7 @@ def test_object_centres_move_before_the_loss() -> None:
                 for u, label in zip(unit, identity, strict=True)
             )
         assert module(classes, torch.tensor(identity)).item() == pytest.approx(total, rel=1e-5)
-    wanted = torch.stack([torch.stack([centres[m, i] for i in range(4)]) for m in SINGLES])
+    wanted = torch.stack([torch.stack([centres[m, i] for i in range(4)]) for m in RNT])
     torch.testing.assert_close(module.centres.double(), wanted, rtol=0, atol=1e-6)
 
 

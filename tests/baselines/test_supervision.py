@@ -7,11 +7,11 @@ from baselines.supervision import ClassVectorSupervision, bottleneck
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.method import DataFacts
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, Modality
 from tests.baselines.literal import random
 
 IDENTITY = torch.tensor([0, 0, 1, 1, 2, 2])
-VECTORS: dict[Modality, torch.Tensor] = {m: random(6, 4, seed=m.value).float() for m in SINGLES}
+VECTORS: dict[Modality, torch.Tensor] = {m: random(6, 4, seed=m.value).float() for m in RNT}
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -20,17 +20,17 @@ def test_separate_losses_add_up(shared: bool) -> None:
     assert len(module.heads) == (1 if shared else 3)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
-    heads = {m: module.heads["all" if shared else str(m)] for m in SINGLES}
+    heads = {m: module.heads["all" if shared else str(m)] for m in RNT}
     terms = module(VECTORS, IDENTITY)
-    classified = sum(identity_loss(heads[m](VECTORS[m]), IDENTITY).item() for m in SINGLES)
-    ranked = sum(soft_margin_triplet(VECTORS[m], IDENTITY).item() for m in SINGLES)
+    classified = sum(identity_loss(heads[m](VECTORS[m]), IDENTITY).item() for m in RNT)
+    ranked = sum(soft_margin_triplet(VECTORS[m], IDENTITY).item() for m in RNT)
     assert terms["trunk_identity"].item() == pytest.approx(classified, rel=1e-6)
     assert terms["trunk_triplet"].item() == pytest.approx(ranked, rel=1e-6)
 
 
 def test_joint_losses_are_taken_once() -> None:
     module = ClassVectorSupervision(4, DataFacts(3, 1), "joint", shared=False, train_bias=False).eval()
-    feature = torch.cat([VECTORS[m] for m in SINGLES], dim=1)
+    feature = torch.cat([VECTORS[m] for m in RNT], dim=1)
     terms = module(VECTORS, IDENTITY)
     assert torch.equal(terms["trunk_identity"], identity_loss(module.heads["all"](feature), IDENTITY))
     assert torch.equal(terms["trunk_triplet"], soft_margin_triplet(feature, IDENTITY))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from baselines.top_reid.method import TOPReID
 from mdreid_bench.training.optimiser import build_optimizer
-from protocols.modality import ALL_MODALITIES, SUBSETS, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T, subsets
 from tests.support import build, images, small_config, training_batch
 
 CAMERAS = torch.tensor([0, 1, 2])
@@ -38,14 +38,14 @@ def filled_in(method: TOPReID, available: Modality) -> dict[Modality, Tensor]:
     return table[available]
 
 
-@pytest.mark.parametrize("available", SUBSETS, ids=str)
+@pytest.mark.parametrize("available", subsets(RNT), ids=str)
 def test_missing_spectra_are_filled_in_as_in_the_table(available: Modality) -> None:
     method = top_reid()
     with torch.no_grad():
         wanted = F.normalize(method.permutation(filled_in(method, available)), dim=1)
         found = method.embed(method.encode({m: images(3)[m] for m in available}, CAMERAS), available)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
-    together = method.embed_all(images(3), CAMERAS, SUBSETS)[available]
+    together = method.embed_all(images(3), CAMERAS, subsets(RNT))[available]
     torch.testing.assert_close(together, found, rtol=0, atol=1e-6)
 
 
@@ -55,10 +55,10 @@ def test_trunks_and_predictions_run_once_for_the_whole_grid() -> None:
     modules = [*method.trunks.values(), *method.reconstruction.blocks.values()]
     for module in modules:
         module.register_forward_hook(lambda _, args, __: runs.append(len(args[0])))
-    method.embed_all(images(3), CAMERAS, SUBSETS)
+    method.embed_all(images(3), CAMERAS, subsets(RNT))
     assert runs == [3] * (3 + 6)
     runs.clear()
-    method.embed_all(images(3), CAMERAS, (ALL_MODALITIES,))
+    method.embed_all(images(3), CAMERAS, (RNT,))
     assert runs == [3] * 3
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from baselines.top_reid.permutation import RotationBlock, TokenPermutation
 from baselines.top_reid.reconstruction import Reconstruction, pairs
-from protocols.modality import RNT, SINGLES, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T
 from tests.baselines.literal import State, attention, gelu, layer_norm, linear, part, random
 
 WIDTH, HEADS = 12, 3
@@ -13,7 +13,7 @@ Tokens = dict[Modality, Tensor]
 
 
 def tokens(seed: int = 0, batch: int = 2, patches: int = 5) -> Tokens:
-    return {m: random(batch, 1 + patches, WIDTH, seed=10 * seed + m.value) for m in SINGLES}
+    return {m: random(batch, 1 + patches, WIDTH, seed=10 * seed + m.value) for m in RNT}
 
 
 def rotate(state: State, q: Tensor, y: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def test_the_three_steps_read_the_spectra_in_turn() -> None:
     torch.manual_seed(2)
     module, given = TokenPermutation(WIDTH, HEADS, RNT).double(), tokens()
     start, middle, end = (part(module, f"blocks.{step}.") for step in range(3))
-    (r, n, t), (pr, pn, pt) = ([given[m][:, k] for m in SINGLES] for k in (0, slice(1, None)))
+    (r, n, t), (pr, pn, pt) = ([given[m][:, k] for m in RNT] for k in (0, slice(1, None)))
     r, n, t = rotate(start, r, pn), rotate(start, n, pt), rotate(start, t, pr)
     r, n, t = rotate(middle, r, pt), rotate(middle, n, pr), rotate(middle, t, pn)
     r, n, t = rotate(end, r, pr), rotate(end, n, pn), rotate(end, t, pt)

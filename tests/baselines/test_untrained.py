@@ -11,7 +11,7 @@ from mdreid_bench.errors import UsageError
 from protocols.chance import chance
 from protocols.evaluation import evaluate
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import SINGLES, SUBSETS, N, R
+from protocols.modality import RNT, N, R, subsets
 from protocols.ranking import rank_embeddings
 from tests.support import build, images, training_batch
 
@@ -24,9 +24,9 @@ def test_zero_shot_is_the_mean_of_unit_image_embeddings() -> None:
     assert not any(p.requires_grad for p in method.parameters())
     given = images(3)
     with torch.no_grad():
-        parts = {m: F.normalize(method.trunk(given[m], torch.zeros(3, dtype=torch.int64))[:, 0]) for m in SINGLES}
-    vectors = method.embed_all(given, CAMERAS, SUBSETS)
-    for subset in SUBSETS:
+        parts = {m: F.normalize(method.trunk(given[m], torch.zeros(3, dtype=torch.int64))[:, 0]) for m in RNT}
+    vectors = method.embed_all(given, CAMERAS, subsets(RNT))
+    for subset in subsets(RNT):
         wanted = F.normalize(sum((parts[m] for m in subset), torch.zeros(())) / len(subset))
         torch.testing.assert_close(vectors[subset], wanted, rtol=0, atol=1e-6)
 

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.processes.device import DTYPES, cpu_has_bf16
-from protocols.modality import SINGLES, SUBSETS
+from protocols.modality import RNT, subsets
 from tests.benchmarks.measuring import Benchmark, require
 from tests.benchmarks.paper_trunk import (
     ACCELERATORS,
@@ -45,7 +45,7 @@ class PlainOpenClip:
         self.ready = inference_copy(self.method, CPU, dtype)
         self.tower = self.tower.to(dtype).eval()
         self.images, self.dtype = pictures(TRIPLETS), dtype
-        self.stacked = torch.cat([self.images[m] for m in SINGLES])
+        self.stacked = torch.cat([self.images[m] for m in RNT])
 
     @torch.inference_mode()
     def plain(self) -> Tensor:
@@ -55,7 +55,7 @@ class PlainOpenClip:
     @torch.inference_mode()
     def ours(self) -> Tensor:
         encoded = self.ready.encode(self.images, cameras(TRIPLETS))
-        return torch.cat([encoded[str(m)] for m in SINGLES])
+        return torch.cat([encoded[str(m)] for m in RNT])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -86,7 +86,7 @@ def test_extraction_against_matrix_products(
     plain, method = (inference_copy(whole, device, dtype, compiled=c) for c in (False, compiled))
     images, where = pictures(triplets, device), cameras(triplets, device)
     with FlopCounterMode(display=False) as counted:
-        plain.embed_all(images, where, SUBSETS)
+        plain.embed_all(images, where, subsets(RNT))
     products = Products(dtype) if device == CPU else Products(dtype, device, 3 * triplets * 130)
     alone: list[float] = []
 
@@ -94,7 +94,7 @@ def test_extraction_against_matrix_products(
         alone.extend(timed(products, device) for _ in range(5))
 
     benchmark.pedantic(
-        lambda: timed(lambda: method.embed_all(images, where, SUBSETS), device),
+        lambda: timed(lambda: method.embed_all(images, where, subsets(RNT)), device),
         setup=all_products,
         rounds=ROUNDS,
         warmup_rounds=1,
@@ -119,12 +119,12 @@ def test_bf16_against_fp32(benchmark: Benchmark) -> None:
     images, where = pictures(TRIPLETS), cameras(TRIPLETS)
     slow: list[float] = []
     benchmark.pedantic(
-        lambda: fast.embed_all(images, where, SUBSETS),
-        setup=lambda: slow.append(timed(lambda: exact.embed_all(images, where, SUBSETS), CPU)),
+        lambda: fast.embed_all(images, where, subsets(RNT)),
+        setup=lambda: slow.append(timed(lambda: exact.embed_all(images, where, subsets(RNT)), CPU)),
         rounds=ROUNDS,
     )
-    pairs = [m.embed_all(images, where, SUBSETS) for m in (exact, fast)]
-    cosines = torch.cat([F.cosine_similarity(pairs[0][s], pairs[1][s]) for s in SUBSETS])
+    pairs = [m.embed_all(images, where, subsets(RNT)) for m in (exact, fast)]
+    cosines = torch.cat([F.cosine_similarity(pairs[0][s], pairs[1][s]) for s in subsets(RNT)])
     benchmark.extra_info["smallest cosine between embeddings"] = round(cosines.min().item(), 5)
     what = "speed of bf16 against fp32, MDReID at the paper's size"
     require(benchmark, what, min(slow) / benchmark.stats["min"], 3.0, "times", least=True)

@@ -32,8 +32,8 @@ from mdreid_bench.runs.plan import plan_cells
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.checkpoint import save_weights
 from protocols.exclusion import Exclusion
-from protocols.modality import ALL_MODALITIES, RNT, SUBSETS
-from protocols.protocol import ALL_PROTOCOLS, Protocol
+from protocols.modality import RNT, subsets
+from protocols.protocol import Protocol, protocols_of
 from tests.benchmarks.measuring import MEBIBYTE, Benchmark, require, seconds
 from tests.protocols.cases import labels
 from tests.results.factory import make_record
@@ -79,13 +79,13 @@ class PaperTrunk:
     def grid(self) -> None:
         """Do what ``run`` does for all protocols."""
         extract(self.method, self.index, self.config, self.folder, CPU, Silent())
-        self.score(ALL_PROTOCOLS)
+        self.score(protocols_of(RNT))
 
     def alone(self) -> None:
         """Do no more than RNT-to-RNT needs: one embedding per item, one matrix, one protocol."""
-        (matrix,) = embedded(self.method, self.index, self.config, CPU, (ALL_MODALITIES,)).values()
+        (matrix,) = embedded(self.method, self.index, self.config, CPU, (RNT,)).values()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        np.save(self.folder.matrix(ALL_MODALITIES), matrix)
+        np.save(self.folder.matrix(RNT), matrix)
         self.folder.write_items(StoredItems.of(self.index))
         self.score((ALONE,))
 
@@ -97,7 +97,7 @@ class PaperTrunk:
 
 def test_grid_with_extraction(benchmark: Benchmark, index: DatasetIndex, tmp_path: Path) -> None:
     paper = PaperTrunk(index, tmp_path)
-    paper.method.embed_all({m: torch.zeros(1, 3, 128, 256) for m in ALL_MODALITIES}, torch.zeros(1).long(), SUBSETS)
+    paper.method.embed_all({m: torch.zeros(1, 3, 128, 256) for m in RNT}, torch.zeros(1).long(), subsets(RNT))
     alone: list[float] = []
     processor: dict[str, float] = {}
 
@@ -123,7 +123,7 @@ def test_grid_from_stored_embeddings(benchmark: Benchmark, tmp_path: Path) -> No
     scope = Store(tmp_path).folder(RunId.of(make_record())).scope(None)
     folder = EmbeddingFolder(scope.embeddings)
     folder.path.mkdir(parents=True)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         np.save(folder.matrix(subset), rng.standard_normal((ITEMS, WIDTH), dtype=np.float32))
     query = np.sort(rng.choice(ITEMS, QUERIES, replace=False))
     names = np.array([f"{row:05d}" for row in range(ITEMS)])
@@ -157,7 +157,7 @@ def test_grid_through_run(benchmark: Benchmark, index: DatasetIndex, tmp_path: P
     measure((ALONE,))
     alone: list[float] = []
     benchmark.pedantic(
-        lambda: measure(ALL_PROTOCOLS), setup=lambda: alone.append(seconds(lambda: measure((ALONE,)))), rounds=5
+        lambda: measure(protocols_of(RNT)), setup=lambda: alone.append(seconds(lambda: measure((ALONE,)))), rounds=5
     )
     benchmark.extra_info["seconds of one protocol"] = round(min(alone), 2)
     what = f"49 protocols against one through run, same model and images (tiny preset, {len(index.test)} triplets)"

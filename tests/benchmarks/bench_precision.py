@@ -17,7 +17,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.progress import Silent
 from protocols.evaluation import evaluate
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from protocols.protocol import Protocol
 from protocols.ranking import rank_embeddings
 from tests.benchmarks.measuring import Benchmark
@@ -42,7 +42,7 @@ def embeddings(name: str, precision: str) -> Matrices:
     config = resolve(name, model, recipes, "msvr310", size, "tiny", Overrides(flags=flags))
     torch.manual_seed(0)
     built = method.build(config, DataFacts(index.train.identities, index.card.cameras))
-    return embedded(built, index, config, CPU, SUBSETS)
+    return embedded(built, index, config, CPU, subsets(RNT))
 
 
 def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,7 +61,7 @@ def mean_average_precision(matrices: Matrices, protocol: Protocol) -> float:
 def test_half_precision(benchmark: Benchmark, name: str, precision: str) -> None:
     half = benchmark.pedantic(embeddings, args=(name, precision), rounds=1)
     exact = embeddings(name, "fp32")
-    cosines = np.concatenate([cosine(exact[subset], half[subset]) for subset in SUBSETS])
+    cosines = np.concatenate([cosine(exact[subset], half[subset]) for subset in subsets(RNT)])
     benchmark.extra_info["smallest cosine to fp32"] = round(float(cosines.min()), 5)
     for protocol in PROTOCOLS:
         before, after = (mean_average_precision(m, protocol) for m in (exact, half))

@@ -12,7 +12,7 @@ from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Images, Method
-from protocols.modality import SINGLES
+from protocols.modality import RNT
 from tests.benchmarks.measuring import seconds
 
 SIZE = (256, 128)
@@ -41,7 +41,7 @@ def untrained(name: str, **changes: Any) -> Method:
 def pictures(triplets: int, device: torch.device = CPU) -> Images:
     """Return random images of all modalities."""
     generator = torch.Generator().manual_seed(1)
-    return {m: torch.randn(triplets, 3, *SIZE, generator=generator).to(device) for m in SINGLES}
+    return {m: torch.randn(triplets, 3, *SIZE, generator=generator).to(device) for m in RNT}
 
 
 def cameras(triplets: int, device: torch.device = CPU) -> Tensor:

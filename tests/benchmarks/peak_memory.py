@@ -12,7 +12,7 @@ import torch
 from mdreid_bench.config.schema import PRECISIONS, Precision
 from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.processes.device import DTYPES
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.benchmarks.measuring import resident_growth
 from tests.benchmarks.paper_trunk import CPU, cameras, pictures, untrained
 from tests.benchmarks.steps import Step
@@ -23,7 +23,7 @@ def extraction(precision: Precision, triplets: int) -> int:
     method = inference_copy(untrained("mdreid"), CPU, DTYPES[precision])
     images, where = pictures(triplets), cameras(triplets)
     with resident_growth() as growth:
-        method.embed_all(images, where, SUBSETS)
+        method.embed_all(images, where, subsets(RNT))
         return growth()
 
 

@@ -13,7 +13,8 @@ from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import Scope
-from protocols.protocol import ALL_PROTOCOLS
+from protocols.modality import RNT
+from protocols.protocol import protocols_of
 
 
 def peak_bytes() -> int:
@@ -33,7 +34,7 @@ def main(folder: Path) -> None:
     scope = Scope(folder)
     items = EmbeddingFolder(scope.embeddings).read_items()
     scorer = CellScorer(RunFacts.read(folder.parent / "run.json"), scope)
-    for protocol in ALL_PROTOCOLS:
+    for protocol in protocols_of(RNT):
         scorer(items, protocol)
     taken = time.perf_counter() - start
     sys.stdout.write(json.dumps({"seconds": taken, "bytes": peak_bytes()}) + "\n")

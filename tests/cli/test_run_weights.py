@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.progress import Silent
-from protocols.modality import SINGLES, SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.cli.running import Outcome, environment, in_process
 from tests.data.trees import plant
 from tests.weights.checkpoints import random_state
@@ -75,17 +75,17 @@ def test_features_equal_the_reference(planted: Callable[[str], Place], dataset: 
     index = open_dataset(dataset, place.root, Silent()).limited(10)
     camera = torch.from_numpy(index.test.labels.camera)
     tokens = {}
-    for m in SINGLES:
+    for m in RNT:
         images = torch.stack([pixels(index.root / paths[m], SIZES[dataset]) for paths in index.test.images])
         tokens[m] = mdreid_tokens(exact, images, camera, BLOCKS)
     (folder,) = place.results.glob("runs/*/limit-10/embeddings")
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         assert np.abs(np.load(folder / f"{subset}.npy") - released_vector(tokens, subset).numpy()).max() < 1e-5
 
 
 def released_vector(tokens: dict[Modality, Tensor], subset: Modality) -> Tensor:
-    zero = torch.zeros_like(tokens[SINGLES[0]][:, 0])
-    blocks = [tokens[m][:, kind] if m in subset else zero for kind in (0, 1) for m in SINGLES]
+    zero = torch.zeros_like(tokens[next(iter(RNT))][:, 0])
+    blocks = [tokens[m][:, kind] if m in subset else zero for kind in (0, 1) for m in RNT]
     return F.normalize(torch.cat(blocks, 1), dim=1)
 
 

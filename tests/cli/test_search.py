@@ -24,7 +24,7 @@ from mdreid_bench.results.store import RunFolder
 from mdreid_bench.search.gallery import seen
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.trained_method import load_trained
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.cli.conftest import Trained
 
 RUN = "msvr310-mdreid-tiny-s1"
@@ -38,7 +38,7 @@ def gallery(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("gallery")
     images = sorted((trained.images / "bounding_box_test").glob("*/vis/*.jpg"))
     for number, image in enumerate(images):
-        for modality in SUBSETS[number % len(SUBSETS)]:
+        for modality in subsets(RNT)[number % len(subsets(RNT))]:
             folder, sensor = SENSORS[modality]
             (root / folder).mkdir(exist_ok=True)
             shutil.copy(image.parent.parent / sensor / image.name, root / folder / image.name)
@@ -68,13 +68,13 @@ def embed_one(trained: Trained, folder: Path, name: str, wanted: Modality, camer
     return vector
 
 
-@pytest.mark.parametrize("subset", SUBSETS, ids=str)
+@pytest.mark.parametrize("subset", subsets(RNT), ids=str)
 def test_hits_are_the_exact_ranking_for_a_query_with_any_sensors(
     trained: Trained, gallery: Path, index: Path, tmp_path: Path, subset: Modality
 ) -> None:
     names = sorted({path.stem for path in gallery.glob("*/*.jpg")})
     available = [Modality.parse("".join(str(m) for m in SENSORS if _file(gallery, m, n).exists())) for n in names]
-    assert set(available) == set(SUBSETS)
+    assert set(available) == set(subsets(RNT))
     vectors = np.stack([embed_one(trained, gallery, n, a, 2) for n, a in zip(names, available, strict=True)])
     complete = next(name for name, a in zip(names, available, strict=True) if len(a) == 3)
     query = embed_one(trained, gallery, complete, subset, 5)
@@ -165,7 +165,7 @@ def test_a_loaded_method_embeds_as_the_run_did(trained: Trained) -> None:
     method, config = load_trained(folder)
     name, camera = str(table.items.names[0]), int(table.items.labels.camera[0])
     place = trained.images / "bounding_box_test" / name[:4]
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         item = seen(name, {m: place / SENSORS[m][1] / name for m in subset})
         (vector,) = embed(method, config, Items.of([item]), camera, torch.device("cpu"), Silent())
         np.testing.assert_allclose(vector, stored.load(subset, table)[0], atol=1e-5)

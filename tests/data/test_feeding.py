@@ -22,7 +22,7 @@ from mdreid_bench.data.loading import TrainingImages
 from mdreid_bench.data.transforms import normalise, normalised
 from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.progress import Silent
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, Modality
 from tests.support import small_config
 
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ def test_training_batches_are_the_same_to_the_bit_with_any_number_of_processes(
         seen[workers] = (batches, torch.rand(3))
     for workers in (1, 2):
         for one, other in zip(seen[0][0], seen[workers][0], strict=True):
-            assert all(torch.equal(one[sensor], other[sensor]) for sensor in SINGLES)
+            assert all(torch.equal(one[sensor], other[sensor]) for sensor in RNT)
         assert torch.equal(seen[0][1], seen[workers][1])
 
 

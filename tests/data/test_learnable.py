@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
 from mdreid_bench.data.synthetic.latents import Kind
 from mdreid_bench.data.synthetic.render import render
-from protocols.modality import SINGLES
+from protocols.modality import RNT
 
 BATCH, VIEWS, STEPS = 32, 3, 130
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -21,13 +21,13 @@ LUMINANCE = np.array((0.299, 0.587, 0.114))
 
 def draw(kind: Kind, namespace: str, identities: int, views: int) -> Tensor:
     """(identities, views, 3 sensors, 1, H, W), standardised; every view has a camera and a scene of its own."""
-    grey = np.zeros((identities, views, len(SINGLES), 1, *SIZE[kind]), dtype=np.float32)
+    grey = np.zeros((identities, views, len(RNT), 1, *SIZE[kind]), dtype=np.float32)
     for i in range(identities):
         identity = draw_identity(kind, stream(namespace, 0, "identity", i))
         for view in range(views):
             rng = stream(namespace, 0, "view", i, view)
             images = render(identity, draw_camera(kind, rng), draw_scene(kind, rng), rng, SIZE[kind])
-            grey[i, view, :, 0] = np.stack([images[modality] @ LUMINANCE for modality in SINGLES])
+            grey[i, view, :, 0] = np.stack([images[modality] @ LUMINANCE for modality in RNT])
     grey -= grey.mean((-1, -2), keepdims=True)
     return torch.from_numpy(grey / (grey.std((-1, -2), keepdims=True) + 1))
 

@@ -13,7 +13,7 @@ from mdreid_bench.data.synthetic.materials import CONTRAST, PAIRS
 from mdreid_bench.data.synthetic.raster import part_map
 from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.data.synthetic.write import NAMESPACE
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, Modality
 
 KINDS: tuple[Kind, ...] = ("person", "vehicle")
 LUMINANCE = np.array((0.299, 0.587, 0.114))
@@ -44,7 +44,7 @@ def edges(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 def test_images_have_the_size_asked_for(kind: Kind, size: tuple[int, int] | None) -> None:
     rng = stream("test", 0)
     images = render(identity(kind), draw_camera(kind, rng), draw_scene(kind, rng), rng, size)
-    assert list(images) == list(SINGLES)
+    assert list(images) == list(RNT)
     for image in images.values():
         assert image.shape == (*(size or IMAGE_SIZE[kind]), 3)
         assert image.dtype == np.uint8
@@ -55,9 +55,9 @@ def test_images_have_the_size_asked_for(kind: Kind, size: tuple[int, int] | None
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_arguments_same_pixels(kind: Kind) -> None:
     first, second = shot(identity(kind)), shot(identity(kind))
-    assert all(np.array_equal(first[m], second[m]) for m in SINGLES)
+    assert all(np.array_equal(first[m], second[m]) for m in RNT)
     other = shot(identity(kind, 1))
-    assert not any(np.array_equal(first[m], other[m]) for m in SINGLES)
+    assert not any(np.array_equal(first[m], other[m]) for m in RNT)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,7 @@ from torch import Tensor
 from mdreid_bench.config.schema import AugmentConfig, ImageConfig
 from mdreid_bench.data.feeding import Sample, collate
 from mdreid_bench.data.transforms import TrainTransform, normalise, resize
-from protocols.modality import SINGLES, Modality
+from protocols.modality import RNT, Modality
 
 R = Modality.R
 
@@ -65,20 +65,20 @@ def test_erasing_replaces_one_box_of_allowed_size(seed: int) -> None:
 
 def test_draws_depend_on_the_seed_alone() -> None:
     transform = TrainTransform(AugmentConfig(pad=2))
-    pixels = dict.fromkeys(SINGLES, PIXELS)
+    pixels = dict.fromkeys(tuple(RNT), PIXELS)
     first, again, other = (
         collate([Sample(*transform.each(pixels, (1, 2, n)), 0)]).on(torch.device("cpu"), ImageConfig())
         for n in (3, 3, 4)
     )
-    assert all(torch.equal(first[m], again[m]) for m in SINGLES)
-    assert any(not torch.equal(first[m], other[m]) for m in SINGLES)
+    assert all(torch.equal(first[m], again[m]) for m in RNT)
+    assert any(not torch.equal(first[m], other[m]) for m in RNT)
 
 
 @pytest.mark.parametrize("sync", [True, False])
 def test_modalities_share_their_draws_only_when_synchronised(sync: bool) -> None:
     transform = TrainTransform(AugmentConfig(pad=3, erase=0, sync=sync))
-    results = [transform.each(dict.fromkeys(SINGLES, PIXELS), (0, 0, n))[0] for n in range(8)]
-    same = [all(np.array_equal(r[SINGLES[0]], r[m]) for m in SINGLES) for r in results]
+    results = [transform.each(dict.fromkeys(tuple(RNT), PIXELS), (0, 0, n))[0] for n in range(8)]
+    same = [all(np.array_equal(r[next(iter(RNT))], r[m]) for m in RNT) for r in results]
     assert all(same) if sync else not all(same)
 
 

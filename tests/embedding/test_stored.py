@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.cells import trials_of
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.store import Scope
 from protocols.exclusion import Exclusion
@@ -35,7 +35,7 @@ def test_items_come_back_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", [Protocol.parse("R-to-NT"), MixedAvailability(0.4, seed=3)], ids=str)
 def test_each_row_comes_from_the_matrix_of_its_own_sensors(tmp_path: Path, setting: Setting) -> None:
     stored = store(tmp_path)
-    (trial,) = trials_of("msvr310", stored.table, setting)
+    (trial,) = datasets.get("msvr310").trials(stored.table.items, setting)
     for rows, sensors in ((trial.query, trial.query_sensors), (trial.gallery, trial.gallery_sensors)):
         assert len(set(sensors.tolist())) == 1 if isinstance(setting, Protocol) else len(set(sensors.tolist())) > 2
         found = stored.folder.vectors(stored.table, rows, sensors)

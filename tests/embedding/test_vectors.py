@@ -13,7 +13,7 @@ from mdreid_bench.embedding.extract import Embedder
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Encoded, Images
 from mdreid_bench.progress import Silent
-from protocols.modality import SUBSETS, Modality, N, R, T
+from protocols.modality import RNT, Modality, N, R, T, subsets
 from tests.support import images, small_config
 
 NAMES = np.array(["a", "b", "c", "d"])
@@ -38,7 +38,7 @@ def embedded(change: Callable[[Tensor, Modality], Any], batch: int = 4) -> dict[
     config = small_config("random", {"evaluation": {"batch_size": batch}})
     embedder = Embedder(Embeds(change), CPU, config, Silent())
     pixels = {m: x.mul(60).add(128).clamp(0, 255).to(torch.uint8) for m, x in images(4).items()}
-    return embedder(pixels, torch.zeros(4, dtype=torch.int64), NAMES, SUBSETS)
+    return embedder(pixels, torch.zeros(4, dtype=torch.int64), NAMES, subsets(RNT))
 
 
 CASES: dict[str, tuple[Callable[[Tensor, Modality], Any], str]] = {
@@ -79,7 +79,7 @@ def test_a_vector_that_is_not_finite_is_named(value: float) -> None:
 
 def test_rows_keep_their_places_whatever_the_memory_behind_them() -> None:
     """Strided vectors, one memory for all batches, and 64 bits."""
-    shared = {subset: torch.empty(1, 3) for subset in SUBSETS}
+    shared = {subset: torch.empty(1, 3) for subset in subsets(RNT)}
     wanted = embedded(lambda x, _: x)
     for change in (
         lambda x, _: x.repeat_interleave(2, dim=1)[:, ::2],
@@ -87,7 +87,7 @@ def test_rows_keep_their_places_whatever_the_memory_behind_them() -> None:
         lambda x, _: x.double(),
     ):
         found = embedded(change, batch=1)
-        for subset in SUBSETS:
+        for subset in subsets(RNT):
             assert found[subset].dtype == np.float32
             np.testing.assert_array_equal(found[subset], wanted[subset])
 

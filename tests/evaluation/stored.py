@@ -15,7 +15,7 @@ from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import RunId, Scope, Store
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import RNT, SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.results.factory import make_record
 from tests.results.facts import make_facts
 from tests.support import small_config
@@ -67,7 +67,7 @@ def store(root: Path, draw: int = 0, limit: int | None = None, levels: int = 3, 
     config = small_config("mdreid", {"seed": record.seed})
     scope, facts = folder.scope(limit), make_facts(record, config=canonical_hash(config.determining()))
     rng = np.random.default_rng(draw)
-    matrices = {s: rng.integers(levels, size=(ITEMS, WIDTH)).astype(np.float32) for s in SUBSETS}
+    matrices = {s: rng.integers(levels, size=(ITEMS, WIDTH)).astype(np.float32) for s in subsets(RNT)}
     scope.embeddings.mkdir(parents=True)
     stored = Stored(scope, facts, make_items(record.test_fingerprint, limit), matrices)
     facts.write(folder.facts)

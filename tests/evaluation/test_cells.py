@@ -26,14 +26,15 @@ from protocols.chance import chance
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
 from protocols.mixed import MixedAvailability
 from protocols.modality import RNT, D, Modality, N, R, T
-from protocols.protocol import ALL_PROTOCOLS, Protocol, Side
+from protocols.protocol import Protocol, Side, protocols_of
 from protocols.ranking import rank, rank_embeddings
 from protocols.reranking import Reranking
+from protocols.rivals import Rivals
 from protocols.suites import Setting
 from protocols.trial import Trial
 from tests.evaluation.stored import Stored, store
 
-SETTINGS: tuple[Setting, ...] = (*ALL_PROTOCOLS, MixedAvailability(), MixedAvailability(0.3, 1))
+SETTINGS: tuple[Setting, ...] = (*protocols_of(RNT), MixedAvailability(), MixedAvailability(0.3, 1))
 FORMS: tuple[AveragePrecision, ...] = ("standard", "trapezoid")
 
 
@@ -179,6 +180,37 @@ def test_several_trials_are_averaged_and_kept_one_by_one(tmp_path: Path, monkeyp
     assert record.interval.mAP == interval(
         np.nanmean([f.ap for f in alone], axis=0), items.labels.identity[items.query]
     )
+
+
+class Counted(Drawn):
+    """The same, Rank-k by identities, as SYSU-MM01 has it."""
+
+    card = replace(MSVR310.card, cmc="identities")
+
+
+def test_a_data_set_may_count_identities_in_rank_k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, setting = store(tmp_path), Protocol(R, R)
+    records = []
+    for dataset in (Drawn(), Counted()):
+        monkeypatch.setattr(datasets, "get", lambda name, found=dataset: found)
+        records.append(CellScorer(stored.facts, stored.scope)(stored.table, setting))
+    by_item, by_identity = records
+    items, matrix = stored.items, stored.matrices[R]
+    means, chances = [], []
+    for step in STEPS:
+        rows = items.gallery[::step]
+        labels = (items.labels.take(items.query), items.labels.take(rows))
+        ranking = rank_embeddings(
+            matrix[items.query], matrix[rows], *labels, stored.table.exclusion, cmc="identities"
+        )
+        found = evaluate(ranking)
+        means.append(found.summary().rank5)
+        rivals = Rivals.in_random_order(*labels, stored.table.exclusion)
+        chances.append(chance(found.positives, found.items, rivals=rivals).summary().rank5)
+    assert by_identity.metrics.rank5 == np.mean(means)
+    assert by_identity.chance.rank5 == np.mean(chances)
+    assert by_identity.metrics.rank5 > by_item.metrics.rank5
+    assert by_identity.metrics.mAP == by_item.metrics.mAP
 
 
 def test_what_nobody_can_say_or_serve_is_one_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import euclidean_distances, hardest_pairs, soft_margin_triplet
-from protocols.modality import RNT, SINGLES
+from protocols.modality import RNT
 
 Loss = Callable[[Tensor], Tensor]
 IDENTITY = torch.tensor([0, 0, 1, 1])
@@ -82,7 +82,7 @@ def test_gradient_of_the_background_consistency() -> None:
     selected = torch.tensor([[True, False, False], [False, True, False]])
 
     def loss(x: Tensor) -> Tensor:
-        return background_consistency(dict(zip(SINGLES, x, strict=True)), selected)
+        return background_consistency(dict(zip(tuple(RNT), x, strict=True)), selected)
 
     def literal(x: Tensor) -> Tensor:
         outside = x[:, :, 1:] * ~selected[:, :, None]
@@ -102,7 +102,7 @@ def test_gradient_of_the_object_centres_does_not_move_the_centres() -> None:
         return (centres[:, IDENTITY] - F.normalize(x, dim=2)).square().mean((1, 2)).sum()
 
     def loss(x: Tensor) -> Tensor:
-        fresh: Tensor = ObjectCentres(2, 3, RNT).double()(dict(zip(SINGLES, x, strict=True)), IDENTITY)
+        fresh: Tensor = ObjectCentres(2, 3, RNT).double()(dict(zip(tuple(RNT), x, strict=True)), IDENTITY)
         return fresh
 
     check(loss, classes, with_fixed_centres)
@@ -113,7 +113,7 @@ def test_gradient_of_the_reconstruction_reaches_source_and_target() -> None:
     module = Reconstruction(4, 2, RNT).double()
 
     def loss(x: Tensor) -> Tensor:
-        error: Tensor = module(dict(zip(SINGLES, x, strict=True)))
+        error: Tensor = module(dict(zip(tuple(RNT), x, strict=True)))
         return error
 
     check(loss, draw(3, 1, 3, 4))

@@ -14,7 +14,7 @@ from mdreid_bench.models.trunk.blocks import is_plain, run_block
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.models.trunk.trunk import Trunk
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.support import SIZE, build
 from tests.support import images as random_images
 
@@ -138,10 +138,10 @@ def test_methods_get_what_whole_blocks_give(name: str) -> None:
     method: Any = build(name).eval()
     images, camera = random_images(5), torch.zeros_like(CAMERA)
     with torch.inference_mode():
-        found = method.embed_all(images, camera, SUBSETS)
+        found = method.embed_all(images, camera, subsets(RNT))
         method.trunk._transform = partial(_whole, method.trunk)
-        wanted = method.embed_all(images, camera, SUBSETS)
-    for subset in SUBSETS:
+        wanted = method.embed_all(images, camera, subsets(RNT))
+    for subset in subsets(RNT):
         _assert_exact(found[subset], wanted[subset])
 
 

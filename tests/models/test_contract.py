@@ -12,7 +12,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
-from protocols.modality import ALL_MODALITIES, SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.support import FACTS, build, images, training_batch
 
 CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
@@ -33,12 +33,12 @@ def test_card_names_the_entry_point() -> None:
 
 
 def test_every_subset_embeds_to_one_width(method: Method) -> None:
-    vectors = method.embed_all(images(3), CAMERAS[:3], SUBSETS)
+    vectors = method.embed_all(images(3), CAMERAS[:3], subsets(RNT))
     assert len({v.shape for v in vectors.values()}) == 1
     assert all(v.dtype == torch.float32 and torch.isfinite(v).all() for v in vectors.values())
 
 
-@pytest.mark.parametrize("available", SUBSETS, ids=str)
+@pytest.mark.parametrize("available", subsets(RNT), ids=str)
 def test_absent_modalities_are_never_looked_at(method: Method, available: Modality) -> None:
     clean, scrambled = images(3, seed=0), images(3, seed=1)
     mixed = {m: clean[m] if m in available else scrambled[m] for m in clean}
@@ -46,7 +46,7 @@ def test_absent_modalities_are_never_looked_at(method: Method, available: Modali
     assert torch.equal(method.embed_all(mixed, CAMERAS[:3], (available,))[available], expected)
 
 
-@pytest.mark.parametrize("available", SUBSETS, ids=str)
+@pytest.mark.parametrize("available", subsets(RNT), ids=str)
 def test_only_present_images_are_needed(method: Method, available: Modality) -> None:
     everything = images(3)
     expected = method.embed_all(everything, CAMERAS[:3], (available,))[available]
@@ -57,10 +57,12 @@ def test_only_present_images_are_needed(method: Method, available: Modality) -> 
 
 def test_batch_of_one_equals_batch_of_eight(method: Method) -> None:
     batch = images(8)
-    together = method.embed_all(batch, CAMERAS, SUBSETS)
+    together = method.embed_all(batch, CAMERAS, subsets(RNT))
     for row in range(8):
-        alone = method.embed_all({m: x[row : row + 1] for m, x in batch.items()}, CAMERAS[row : row + 1], SUBSETS)
-        assert all(torch.allclose(alone[s][0], together[s][row], atol=1e-6) for s in SUBSETS)
+        alone = method.embed_all(
+            {m: x[row : row + 1] for m, x in batch.items()}, CAMERAS[row : row + 1], subsets(RNT)
+        )
+        assert all(torch.allclose(alone[s][0], together[s][row], atol=1e-6) for s in subsets(RNT))
 
 
 def test_losses_and_gradients_are_finite(method: Method) -> None:
@@ -109,21 +111,21 @@ def test_training_reduces_the_loss(method: Method) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_same_seed_same_numbers(name: str) -> None:
-    first, second = (build(name, seed=3).eval().embed_all(images(2), CAMERAS[:2], SUBSETS) for _ in range(2))
-    assert all(torch.equal(first[s], second[s]) for s in SUBSETS)
+    first, second = (build(name, seed=3).eval().embed_all(images(2), CAMERAS[:2], subsets(RNT)) for _ in range(2))
+    assert all(torch.equal(first[s], second[s]) for s in subsets(RNT))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_weights_round_trip(name: str, tmp_path: Path) -> None:
     source, target = build(name, seed=1).eval(), build(name, seed=2).eval()
-    before = target.embed_all(images(2), CAMERAS[:2], SUBSETS)
+    before = target.embed_all(images(2), CAMERAS[:2], subsets(RNT))
     checkpoint.save_weights(tmp_path / "w.safetensors", source, {})
     checkpoint.load_weights(tmp_path / "w.safetensors", target)
-    wanted = source.embed_all(images(2), CAMERAS[:2], SUBSETS)
-    found = target.embed_all(images(2), CAMERAS[:2], SUBSETS)
-    assert all(torch.equal(found[s], wanted[s]) for s in SUBSETS)
+    wanted = source.embed_all(images(2), CAMERAS[:2], subsets(RNT))
+    found = target.embed_all(images(2), CAMERAS[:2], subsets(RNT))
+    assert all(torch.equal(found[s], wanted[s]) for s in subsets(RNT))
     if source.card.trains:
-        assert not torch.equal(before[ALL_MODALITIES], found[ALL_MODALITIES])
+        assert not torch.equal(before[RNT], found[RNT])
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if registry.get(n).card.trains])

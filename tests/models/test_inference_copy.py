@@ -15,7 +15,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.trunk.inference_copy import inference_copy
-from protocols.modality import SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.support import build, images, small_config
 
 CPU = torch.device("cpu")
@@ -32,11 +32,11 @@ Embeddings = Mapping[Modality, Tensor]
 
 
 def _embed(method: Method, seed: int = 0) -> Embeddings:
-    return method.embed_all(images(6, seed), CAMERAS, SUBSETS)
+    return method.embed_all(images(6, seed), CAMERAS, subsets(RNT))
 
 
 def _close(found: Embeddings, wanted: Embeddings) -> None:
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         assert found[subset].dtype == torch.float32
         torch.testing.assert_close(found[subset], wanted[subset], rtol=0, atol=1e-6, msg=f"{subset}")
 
@@ -92,7 +92,7 @@ def test_the_method_stays_as_it_is(name: str, dtype: torch.dtype) -> None:
         assert value.dtype == state[entry].dtype
         assert torch.equal(value, state[entry])
     found = _embed(method.eval())
-    assert all(torch.equal(found[subset], wanted[subset]) for subset in SUBSETS)
+    assert all(torch.equal(found[subset], wanted[subset]) for subset in subsets(RNT))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -107,7 +107,7 @@ def test_nothing_that_was_kept_for_other_weights_is_used(name: str) -> None:
 def test_present_images_suffice_in_half_precision(name: str) -> None:
     copied = inference_copy(build(name), CPU, torch.bfloat16)
     together = _embed(copied)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         present = {m: x for m, x in images(6).items() if m in subset}
         alone = copied.embed_all(present, CAMERAS, (subset,))[subset]
         assert torch.cosine_similarity(alone, together[subset]).min() >= 0.999
@@ -137,5 +137,5 @@ def test_compiled_copy_equals_the_plain_one(name: str) -> None:
     compiled = inference_copy(method, CPU, torch.float32, compiled=True)
     _close(_embed(compiled), _embed(method.eval()))
     few = {m: x[:2] for m, x in images(6).items()}
-    found, wanted = (each.embed_all(few, CAMERAS[:2], SUBSETS) for each in (compiled, method))
+    found, wanted = (each.embed_all(few, CAMERAS[:2], subsets(RNT)) for each in (compiled, method))
     _close(found, wanted)

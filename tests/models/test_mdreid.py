@@ -7,7 +7,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models.mdreid.card import MDReIDOptions
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.training.optimiser import build_optimizer
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.support import build, images, small_config, training_batch
 
 CAMERAS = torch.tensor([0, 1])
@@ -50,8 +50,8 @@ def test_tied_token_is_one_parameter_and_untied_starts_equal() -> None:
     assert tied.trunk.shared_token is None
     assert untied.trunk.shared_token is not None
     assert torch.equal(untied.trunk.shared_token, untied.trunk.class_token)
-    found, wanted = (m.eval().embed_all(images(2), CAMERAS, SUBSETS) for m in (untied, tied))
-    assert all(torch.allclose(found[s], wanted[s]) for s in SUBSETS)
+    found, wanted = (m.eval().embed_all(images(2), CAMERAS, subsets(RNT)) for m in (untied, tied))
+    assert all(torch.allclose(found[s], wanted[s]) for s in subsets(RNT))
 
 
 def test_camera_moves_the_specific_token_first() -> None:
@@ -86,15 +86,15 @@ def test_missing_image_is_mid_grey_after_normalisation() -> None:
     method = build("single-classifier").eval()
     zeros = {m: torch.zeros_like(x) for m, x in images(2).items()}
     present = images(2)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         filled = {m: present[m] if m in subset else zeros[m] for m in present}
-        wanted = method.embed_all(filled, CAMERAS, (SUBSETS[-1],))[SUBSETS[-1]]
+        wanted = method.embed_all(filled, CAMERAS, (subsets(RNT)[-1],))[subsets(RNT)[-1]]
         found = method.embed_all({m: present[m] for m in subset}, CAMERAS, (subset,))[subset]
         assert torch.allclose(found, wanted, atol=1e-6)
 
 
 def test_missing_features_can_be_zero() -> None:
     method = build("single-classifier", {"options": {"missing": "zero_feature"}}).eval()
-    vectors = method.embed_all(images(2), CAMERAS, SUBSETS)
-    width = vectors[SUBSETS[0]].shape[1] // 3
-    assert torch.count_nonzero(vectors[SUBSETS[0]][:, width:]) == 0
+    vectors = method.embed_all(images(2), CAMERAS, subsets(RNT))
+    width = vectors[subsets(RNT)[0]].shape[1] // 3
+    assert torch.count_nonzero(vectors[subsets(RNT)[0]][:, width:]) == 0

@@ -20,7 +20,7 @@ from mdreid_bench.models.method import Method
 from mdreid_bench.processes import device as device_module
 from mdreid_bench.processes.device import cpu_has_bf16, pick_precision
 from mdreid_bench.progress import Silent
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.runs.test_execute import _execute, _runs
 from tests.support import build
 from tests.training.test_training import _method, _train, _with
@@ -126,7 +126,7 @@ def _extracted(index: DatasetIndex, config: RunConfig, path: Path) -> dict[str, 
     found = EmbeddingFolder(path)
     extract(method, index, config, found, CPU, Silent())
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
-    return {str(subset): np.load(found.matrix(subset)) for subset in SUBSETS}
+    return {str(subset): np.load(found.matrix(subset)) for subset in subsets(RNT)}
 
 
 def _in(config: RunConfig, precision: Precision) -> RunConfig:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from protocols.mixed import MixedAvailability
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from protocols.names import UnknownNameError
 
 KEYS = [f"0001_s001_v0_{number:05d}" for number in range(20_000)]
@@ -52,7 +52,7 @@ def test_subsets_follow_the_conditional_distribution(probability: float) -> None
     assert codes.dtype == np.uint8
     assert codes.min() >= 1
     shares = np.bincount(codes, minlength=8)[1:] / len(KEYS)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         exact = probability ** len(subset) * (1 - probability) ** (3 - len(subset)) / (1 - (1 - probability) ** 3)
         # Five standard deviations of a share among 20,000 draws.
         assert abs(shares[subset.value - 1] - exact) < 5 * np.sqrt(exact * (1 - exact) / len(KEYS))

@@ -22,7 +22,7 @@ from mdreid_bench.search.gallery import seen
 from mdreid_bench.search.search_index import SearchIndex
 from mdreid_bench.weights import checkpoint
 from protocols.exclusion import Exclusion, Labels
-from protocols.modality import RNT, SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.reliability.damage import HARMLESS, REFUSED, Counts, sweep
 from tests.results.factory import make_record, query_values
 from tests.results.facts import make_facts
@@ -92,7 +92,7 @@ def checkpoints(folder: Path, step: int) -> Counts:
 def _embeddings(folder: Path) -> tuple[EmbeddingFolder, StoredItems]:
     stored, rng, number = EmbeddingFolder(folder / "embeddings"), np.random.default_rng(0), np.arange(6)
     stored.path.mkdir(exist_ok=True)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         np.save(stored.matrix(subset), rng.normal(size=(6, 4)).astype(np.float32))
     names = np.array([f"{i:04d}.jpg" for i in number])
     labels = Labels(number // 2, number % 2, number * 0)
@@ -176,7 +176,7 @@ def configuration(folder: Path, step: int) -> Counts:
 def search_index(folder: Path, step: int) -> Counts:
     """All three files of a search index, one after the other; FAISS by itself would read damaged vectors."""
     vectors = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    items = Items.of(seen(f"{row}", dict.fromkeys(SUBSETS[row], Path("a.jpg"))) for row in range(6))
+    items = Items.of(seen(f"{row}", dict.fromkeys(subsets(RNT)[row], Path("a.jpg"))) for row in range(6))
     built = SearchIndex.build(vectors, items, run="a-run", weights=None)
     built.write(folder)
     before = built.search(vectors[0], 6)

@@ -15,7 +15,7 @@ from mdreid_bench.embedding.extract import extract
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import MdreidError, is_out_of_memory
 from mdreid_bench.models.method import Method
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.data.trees import Recorder
 from tests.reliability.training import CPU, untrained
 
@@ -73,8 +73,8 @@ def _extract(
     except KeyboardInterrupt:
         assert not folder.items_file.exists()
         return {}, recorder.messages, cramped.rows
-    assert {p.name for p in path.iterdir()} == {*(f"{s}.npy" for s in SUBSETS), "items.npz"}
-    return {str(s): np.load(folder.matrix(s)) for s in SUBSETS}, recorder.messages, cramped.rows
+    assert {p.name for p in path.iterdir()} == {*(f"{s}.npy" for s in subsets(RNT)), "items.npz"}
+    return {str(s): np.load(folder.matrix(s)) for s in subsets(RNT)}, recorder.messages, cramped.rows
 
 
 def test_extraction_halves_its_batches_until_they_fit(index: DatasetIndex, config: RunConfig, tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-"""The published figures: how they were made, how they are read, and some that can be looked up."""
+"""The published figures: how they are read, and some that can be looked up."""
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results import published
 from mdreid_bench.results.published import FIELDS, SOURCES, Figure, figures, folder, method_key
-from mdreid_bench.results.published_import import convert, main
 from protocols.protocol import Protocol
 
 NAMED = ("average:missing", "average:paper-mismatched", "average:ablation", "mean:paper-mismatched", "harmonic-mean")
@@ -22,26 +20,6 @@ def value(method: str, dataset: str, protocol: str, metric: str, paper: str = "M
         if (f.paper, f.method, f.dataset, f.protocol, f.metric) == (paper, method, dataset, protocol, metric)
     }.values()
     return figure.value
-
-
-def document(**changes: Any) -> dict[str, Any]:
-    entry = {
-        "paper": "MDReID",
-        "table": "Table 2",
-        "dataset": "RGBNT201",
-        "method": "TOP-ReID",
-        "setting": "M(RGB)",
-        "metric": "mAP",
-        "value": 54.4,
-        "source": "S1",
-    }
-    source = {"paper": "MDReID", "address": "arXiv 2510.23301", "seen_in": "full text\n"}
-    return {"sources": {"S1": source}, "entries": [entry | changes]}
-
-
-def converted(**changes: Any) -> dict[str, str]:
-    (row,) = convert(document(**changes))["mdreid.csv"]
-    return row
 
 
 def test_some_figures_as_printed() -> None:
@@ -71,47 +49,15 @@ def test_the_averages_worked_out_are_the_means_of_the_printed_cells() -> None:
         assert figure.value == pytest.approx(sum(cells) / 4)
 
 
-@pytest.mark.parametrize(
-    ("changes", "protocol"),
-    [
-        ({"setting": "matched RNT->RNT"}, "RNT-to-RNT"),
-        ({"setting": "matched RN->RN"}, "RN-to-RN"),
-        ({"setting": "RT->NT"}, "RT-to-NT"),
-        ({"setting": "M(NIR+TIR)"}, "R-to-R"),
-        ({"setting": "Average"}, "average:missing"),
-        ({"setting": "Average (as printed)"}, "average:paper-mismatched"),
-        ({"setting": "matched (same spectra in query and gallery)"}, "RNT-to-RNT"),
-        (
-            {"setting": "matched (same spectra in query and gallery)", "method": "ViT-B trained/tested on RGB-TIR"},
-            "RT-to-RT",
-        ),
-        ({"setting": "cost", "metric": "Params_M", "dataset": "-"}, ""),
-    ],
-)
-def test_settings_become_protocols(changes: dict[str, str], protocol: str) -> None:
-    assert converted(**changes)["protocol"] == protocol
-
-
-def test_the_miscount_of_the_ablation_becomes_a_note() -> None:
-    setting = "ablation average (6 settings RNT-RNT,RT-RT,RT-NT,RT-N,R-N,R-NT by arithmetic; text says 8)"
-    row = converted(setting=setting)
-    assert row["protocol"] == "average:ablation"
-    assert row["note"] == "the text of the paper says eight settings and lists six"
-
-
-def test_a_setting_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="protocol"):
-        converted(setting="something else")
-
-
-def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection = tmp_path / "collection.yaml"
-    collection.write_text(str(document(note="seen, twice")), encoding="utf-8")
-    main(collection, tmp_path)
-    monkeypatch.setattr(published, "folder", lambda: tmp_path)
+def test_a_row_becomes_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Figure(
         "MDReID", "Table 2", "rgbnt201", "TOP-ReID", "NT-to-NT", "mAP", 54.4, "arXiv 2510.23301", "seen, twice"
     )
+    with (tmp_path / "mdreid.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, FIELDS)
+        writer.writeheader()
+        writer.writerow(vars(expected))
+    monkeypatch.setattr(published, "folder", lambda: tmp_path)
     assert figures.__wrapped__() == (expected,)
     assert expected.place == "MDReID Table 2"
 

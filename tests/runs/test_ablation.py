@@ -16,7 +16,7 @@ from mdreid_bench.results.store import Store
 from mdreid_bench.runs import execute
 from mdreid_bench.runs.plan import Request, plan_runs
 from mdreid_bench.runs.run import Run
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from protocols.names import UnknownNameError
 from tests.runs.test_execute import _execute
 from tests.support import SMALL
@@ -142,7 +142,7 @@ def test_components_share_one_training_and_one_extraction(
     assert [record.options["components"] for record in records["shared"]] == ["shared", "shared"]
     # Specific vectors of R and N never meet, so that every order of the gallery is as good.
     assert first[1].metrics.mAP == pytest.approx(first[1].chance.mAP)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         parts = [np.load(run.embeddings.matrix(subset)) for run in (specific, shared)]
         assert np.array_equal(np.concatenate(parts, axis=1), np.load(both.embeddings.matrix(subset)))
 

@@ -16,11 +16,11 @@ from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.search.gallery import seen
 from mdreid_bench.search.search_index import Hit, SearchIndex, require_faiss
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 
 
 def build(vectors: NDArray[np.float32], **options: Any) -> SearchIndex:
-    paths = [dict.fromkeys(SUBSETS[row % len(SUBSETS)], Path("a.jpg")) for row in range(len(vectors))]
+    paths = [dict.fromkeys(subsets(RNT)[row % len(subsets(RNT))], Path("a.jpg")) for row in range(len(vectors))]
     items = Items.of(seen(f"{row:03d}", images) for row, images in enumerate(paths))
     return SearchIndex.build(vectors, items, run="a-run", weights=None, **options)
 
@@ -64,7 +64,7 @@ def test_real_valued_vectors_rank_exactly() -> None:
 
 def test_hits_know_the_sensors_of_their_item() -> None:
     found = build(np.eye(7, dtype=np.float32)).search(np.eye(7, dtype=np.float32)[3], 1)
-    assert found == [Hit(1, "003", SUBSETS[3], 1.0)]
+    assert found == [Hit(1, "003", subsets(RNT)[3], 1.0)]
 
 
 def test_writing_and_reading_gives_the_same(tmp_path: Path) -> None:

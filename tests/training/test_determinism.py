@@ -7,7 +7,7 @@ import pytest
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.results.record_file import decode
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.cli.running import environment, mdreid_bench
 from tests.data.trees import plant
 from tests.training.test_training import _train, _with
@@ -27,7 +27,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
             *ARGUMENTS, "--data-root", str(tmp_path / "data"), "--results", str(tmp_path / results), env=own
         )
         assert done.returncode == 0, done.stderr
-    files = ["trained/*/weights.safetensors", *(f"runs/*/full/embeddings/{subset}.npy" for subset in SUBSETS)]
+    files = ["trained/*/weights.safetensors", *(f"runs/*/full/embeddings/{subset}.npy" for subset in subsets(RNT))]
     for pattern in files:
         first, second = (next((tmp_path / results).glob(pattern)) for results in ("first", "second"))
         assert first.relative_to(tmp_path / "first") == second.relative_to(tmp_path / "second")

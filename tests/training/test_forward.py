@@ -15,7 +15,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method, TrainingBatch
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward
-from protocols.modality import SINGLES
+from protocols.modality import RNT
 from tests.support import build, small_config, training_batch
 
 SEPARABLE = [name for name in registry.names() if registry.get(name).separable()]
@@ -162,7 +162,7 @@ class _OnALine(Method):
 def _line(places: list[float], identity: list[int]) -> TrainingBatch:
     flat = torch.tensor(places, dtype=torch.float32)[:, None, None, None].expand(-1, 3, 2, 2)
     return TrainingBatch(
-        dict.fromkeys(SINGLES, flat), torch.tensor(identity), torch.zeros(len(places), dtype=torch.int64)
+        dict.fromkeys(tuple(RNT), flat), torch.tensor(identity), torch.zeros(len(places), dtype=torch.int64)
     )
 
 

@@ -14,7 +14,7 @@ from mdreid_bench.results.store import RunFolder, Store
 from mdreid_bench.runs.plan import Request, plan_runs
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.trained_method import load_trained
-from protocols.modality import SUBSETS
+from protocols.modality import RNT, subsets
 from tests.runs.test_execute import FLAGS, _execute, _runs
 from tests.support import images
 from tests.weights.checkpoints import random_state
@@ -54,8 +54,8 @@ def test_a_run_on_given_weights_can_be_loaded_again(planted: DatasetIndex, train
     assert config.image_size == (32, 48)
     original, _ = load_trained(_folder_of(planted, trained))
     camera = torch.tensor([0, 1])
-    found, wanted = (m.embed_all(images(2), camera, SUBSETS) for m in (method, original))
-    assert all(torch.equal(found[subset], wanted[subset]) for subset in SUBSETS)
+    found, wanted = (m.embed_all(images(2), camera, subsets(RNT)) for m in (method, original))
+    assert all(torch.equal(found[subset], wanted[subset]) for subset in subsets(RNT))
 
 
 def _folder_of(index: DatasetIndex, weights: Path) -> RunFolder:

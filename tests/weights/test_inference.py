@@ -17,7 +17,7 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_facts import WeightsFacts
-from protocols.modality import SUBSETS, R
+from protocols.modality import RNT, R, subsets
 from protocols.names import UnknownNameError
 from tests.support import FACTS, build, small_config
 from tests.weights.checkpoints import random_state
@@ -48,8 +48,8 @@ def test_three_image_files_become_an_embedding(tmp_path: Path, photographs: dict
     method = mdreid_bench.load_method(tmp_path / "weights.safetensors")
     images = mdreid_bench.read_images(method, photographs)
     encoded = method.encode(images, camera=torch.tensor([0]))
-    wanted = source.embed_all(images, torch.tensor([0]), SUBSETS)
-    for subset in SUBSETS:
+    wanted = source.embed_all(images, torch.tensor([0]), subsets(RNT))
+    for subset in subsets(RNT):
         vector = method.embed(encoded, subset)
         assert vector.shape[0] == 1
         assert torch.allclose(vector, wanted[subset], atol=1e-6)

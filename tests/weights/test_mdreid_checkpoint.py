@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import mdreid_bench
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.weights.convert import convert
-from protocols.modality import SINGLES, SUBSETS, Modality
+from protocols.modality import RNT, Modality, subsets
 from tests.data.trees import Recorder
 from tests.weights.checkpoints import random_state
 from tests.weights.reference import mdreid_tokens
@@ -37,9 +37,9 @@ class Case:
         shared = {m: self.tokens[m][:, 1] for m in subset}
         zero = torch.zeros_like(next(iter(specific.values())))
         if similarity == "released":
-            blocks = [side.get(m, zero) for side in (specific, shared) for m in SINGLES]
+            blocks = [side.get(m, zero) for side in (specific, shared) for m in RNT]
             return F.normalize(torch.cat(blocks, 1), dim=1)
-        unit = [F.normalize(specific[m], dim=1) if m in subset else zero for m in SINGLES]
+        unit = [F.normalize(specific[m], dim=1) if m in subset else zero for m in RNT]
         total = sum((F.normalize(v, dim=1) for v in shared.values()), zero)
         return torch.cat([*unit, total], 1) / (2**0.5 * len(subset))
 
@@ -54,7 +54,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=SHAPES)
 def case(request: pytest.FixtureRequest, checkpoint: Path) -> Case:
     generator = torch.Generator().manual_seed(1)
-    images = {m: torch.randn(2, 3, *SHAPES[request.param], generator=generator) for m in SINGLES}
+    images = {m: torch.randn(2, 3, *SHAPES[request.param], generator=generator) for m in RNT}
     state = {name: value.double() for name, value in random_state("mdreid", BLOCKS).items()}
     tokens = {m: mdreid_tokens(state, x.double(), CAMERA, BLOCKS) for m, x in images.items()}
     return Case(checkpoint, request.param, images, tokens)
@@ -67,9 +67,9 @@ def test_every_subset_equals_the_reference(case: Case, similarity: str) -> None:
     assert method.config.image_size == SHAPES[case.dataset]
     assert not method.training
     encoded = method.encode(case.images, CAMERA)
-    for m in SINGLES:
+    for m in RNT:
         assert torch.allclose(encoded[str(m)].double(), case.tokens[m], atol=1e-5)
-    for subset in SUBSETS:
+    for subset in subsets(RNT):
         found = method.embed(method.encode({m: case.images[m] for m in subset}, CAMERA), subset)
         assert torch.allclose(found.double(), case.folded(similarity, subset), atol=1e-5)
 
@@ -80,8 +80,8 @@ def test_converted_weights_need_no_further_word(case: Case, tmp_path: Path) -> N
     assert recorder.totals == [3] == [recorder.done]
     assert (facts.identities, facts.cameras, facts.selection, facts.trunk.layers) == (7, 4, "best-test", BLOCKS)
     method = mdreid_bench.load_method(tmp_path / "own.safetensors")
-    found = method.embed_all(case.images, CAMERA, SUBSETS)
-    for subset in SUBSETS:
+    found = method.embed_all(case.images, CAMERA, subsets(RNT))
+    for subset in subsets(RNT):
         assert torch.allclose(found[subset].double(), case.folded("paper", subset), atol=1e-5)
 
 
@@ -102,8 +102,8 @@ def test_tokens_that_differ_are_two_parameters(tmp_path: Path) -> None:
     state["BACKBONE.base.add_image_token"] += 0.5
     torch.save(state, tmp_path / "two.pth")
     method = mdreid_bench.load_method(tmp_path / "two.pth")
-    images = {m: torch.randn(1, 3, 256, 128, generator=torch.Generator().manual_seed(2)) for m in SINGLES[:1]}
-    wanted = mdreid_tokens({n: v.double() for n, v in state.items()}, images[SINGLES[0]].double(), CAMERA[:1], 1)
+    images = {m: torch.randn(1, 3, 256, 128, generator=torch.Generator().manual_seed(2)) for m in tuple(RNT)[:1]}
+    wanted = mdreid_tokens({n: v.double() for n, v in state.items()}, images[next(iter(RNT))].double(), CAMERA[:1], 1)
     assert torch.allclose(method.encode(images, CAMERA[:1])["R"].double(), wanted, atol=1e-5)
     assert method.config is not None
     assert method.config.options["tie_shared_token"] is False

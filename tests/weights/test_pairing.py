@@ -8,10 +8,10 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.card import Vectors
 from mdreid_bench.models.mdreid.pairing import ReleasedPairing, released_pairing
 from protocols.mixed import MixedAvailability
-from protocols.modality import RNT, SINGLES, Modality
-from protocols.protocol import ALL_PROTOCOLS, Protocol
+from protocols.modality import RNT, Modality
+from protocols.protocol import Protocol, protocols_of
 
-NAMES = [f"{kind}{m}" for kind in ("sp", "sh") for m in SINGLES]
+NAMES = [f"{kind}{m}" for kind in ("sp", "sh") for m in RNT]
 WIDTH = 3
 
 
@@ -60,14 +60,14 @@ def test_blocks_are_compared_as_tabulated(protocol: str, query: str, gallery: st
     np.testing.assert_allclose(left @ right.T, joined(one, query) @ joined(other, gallery).T, atol=1e-6)
 
 
-@pytest.mark.parametrize("protocol", [p for p in ALL_PROTOCOLS if p.matched], ids=str)
+@pytest.mark.parametrize("protocol", [p for p in protocols_of(RNT) if p.matched], ids=str)
 def test_matched_settings_are_the_cosine_of_the_concatenation(protocol: Protocol) -> None:
     one, other = stored(protocol.query, 4, 2), stored(protocol.gallery, 5, 3)
     left, right = ReleasedPairing(RNT)(protocol, one, other)
     np.testing.assert_allclose(left @ right.T, one @ other.T, atol=1e-6)
 
 
-@pytest.mark.parametrize("protocol", ALL_PROTOCOLS, ids=str)
+@pytest.mark.parametrize("protocol", protocols_of(RNT), ids=str)
 def test_every_setting_is_symmetric_and_ignores_the_scale(protocol: Protocol) -> None:
     one, other = stored(protocol.query, 3, 4), stored(protocol.gallery, 3, 5)
     left, right = ReleasedPairing(RNT)(protocol, one, 7 * other)
@@ -89,7 +89,7 @@ def test_kinds_can_be_left_out() -> None:
 
 def test_mixed_availability_is_refused() -> None:
     with pytest.raises(UsageError, match=r"options\.similarity=paper"):
-        ReleasedPairing(RNT)(MixedAvailability(), stored(SINGLES[0], 1, 0), stored(SINGLES[0], 1, 0))
+        ReleasedPairing(RNT)(MixedAvailability(), stored(next(iter(RNT)), 1, 0), stored(next(iter(RNT)), 1, 0))
 
 
 def test_only_mdreid_in_the_released_form_asks_for_it() -> None:
