@@ -37,7 +37,7 @@ def interval(
         identities: ``(nq,)`` identity of each query, the cluster.
         level: share of the bootstrap distribution inside the interval, in (0, 1).
         samples: number of bootstrap samples.
-        seed: of the draws; the same seed gives the same interval.
+        seed: of the draws; the same seed and order of queries give the same interval to the last digit.
 
     Raises:
         NoValidQueryError: when every value is NaN.

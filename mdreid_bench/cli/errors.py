@@ -7,6 +7,7 @@ from types import FrameType
 import typer
 
 from mdreid_bench.errors import expected
+from mdreid_bench.results.storage.temporary import remove_held
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
@@ -28,13 +29,14 @@ class Stopped(KeyboardInterrupt):
 def heed_signals() -> None:
     """Make SIGTERM and SIGHUP end the program as Ctrl-C does, files closed and temporary ones removed.
 
-    While modules are imported there is nothing to close, and a module may turn the exception into another: the signal
-    ends the program as if nobody heeded it. So does a second one.
+    A module that is being imported may turn the exception into another, so the signal then ends the program as if
+    nobody heeded it, but for temporary files. So does a second one, which leaves them to the next command.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         if _importing(frame):
+            remove_held()
             signal.raise_signal(number)
         raise Stopped(number)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mdreid_bench.config import presets
-from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.schema import LARGEST_SIDE, RunConfig
 from mdreid_bench.config.sources import plain
 from mdreid_bench.config.tree import Tree, merge, parse_assignments, validate
 from mdreid_bench.errors import UsageError
@@ -60,7 +60,7 @@ def resolve(
 
     Raises:
         UnknownNameError: for an unknown preset or key.
-        UsageError: for a value out of range.
+        UsageError: for a value out of range, or a scale that leaves no image.
     """
     tree = presets.load(preset)
     own = recipes.get(preset, {})
@@ -75,7 +75,12 @@ def resolve(
     options = validate(options_model, tree.get("options", {}), prefix="options.", owner=method)
     tree["options"] = options.model_dump(mode="json")
     config = validate(RunConfig, tree)
-    if config.image.size is None:
-        height, width = (round(side * config.image.scale) for side in native_size)
-        config = config.model_copy(update={"image": config.image.model_copy(update={"size": (height, width)})})
-    return config
+    if config.image.size is not None:
+        return config
+    height, width = (round(side * config.image.scale) for side in native_size)
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+        raise UsageError(
+            f"image.scale {config.image.scale:g} makes images of {height} x {width} pixels; give one that leaves at "
+            f"least one pixel and at most {LARGEST_SIDE} on a side, or image.size."
+        )
+    return config.model_copy(update={"image": config.image.model_copy(update={"size": (height, width)})})

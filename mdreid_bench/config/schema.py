@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(gt=0, le=4096)]
+LARGEST_SIDE = 4096
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 """Side of an image in pixels; a trunk has a row of its position table for each patch."""
 LARGEST_SEED = 2**63 - 1
 """Of a signed integer of 64 bits, which every generator of random numbers and every format of tables takes."""
@@ -41,7 +42,7 @@ class ImageConfig(Section):
     size: tuple[Side, Side] | None = Field(
         default=None, description="(height, width); null takes the dataset's size times scale"
     )
-    scale: Annotated[float, Field(gt=0)] = Field(
+    scale: Annotated[float, Field(gt=0, le=LARGEST_SIDE)] = Field(
         default=1.0, description="factor on the dataset's size; used when size is null"
     )
     mean: float = Field(default=0.5, description="subtracted from pixels in [0, 1], the same in all channels")

@@ -192,6 +192,20 @@ def test_a_signal_during_imports_or_at_the_end_leaves_no_traceback(tmp_path: Pat
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
 
 
+def test_a_signal_during_imports_leaves_no_temporary_files(tmp_path: Path) -> None:
+    (tmp_path / "stopping.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    code = (
+        "from pathlib import Path; from mdreid_bench.cli.errors import heed_signals; "
+        "from mdreid_bench.results.storage.temporary import temporary_beside\nheed_signals()\n"
+        f"with temporary_beside(Path({str(tmp_path)!r}) / 'images', folder=True) as made: "
+        "(made / 'one.jpg').touch(); import stopping"
+    )
+    extended = environment(PYTHONPATH=os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    done = subprocess.run([sys.executable, "-c", code], env=extended, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+    assert list(tmp_path.glob(".*")) == []
+
+
 LACKING = """
 import os, signal, sys
 sys.modules["fcntl"] = None

@@ -40,6 +40,15 @@ def test_tiny_halves_the_image() -> None:
     assert _resolve(preset="paper").image_size == (128, 256)
 
 
+@pytest.mark.parametrize(("scale", "size"), [("1e-9", "0 x 0"), ("0.003", "0 x 1"), ("100", "12800 x 25600")])
+def test_a_scale_that_leaves_no_image_is_named(scale: str, size: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"image\.scale {scale.replace('1e-9', '1e-09')} makes images of {size} pixels"
+    ):
+        _resolve(assignments=[f"image.scale={scale}"])
+    assert _resolve(assignments=[f"image.scale={scale}", "image.size=[64, 64]"]).image_size == (64, 64)
+
+
 def test_flags_win_over_assignments_and_those_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("batch: {size: 16}\nschedule: {epochs: 7, warmup: 1}\noptimizer: {lr: 1e-2}\n")

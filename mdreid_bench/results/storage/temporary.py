@@ -13,6 +13,8 @@ from pathlib import Path
 from mdreid_bench.results.storage.files import hold, is_at, let_go, open_own
 
 _FORGOTTEN_SECONDS = 24 * 3600
+_HELD: set[tuple[int, Path]] = set()
+"""What is in use, with the process that made it; a process that was forked from it must leave it alone."""
 _NAME = re.compile(r"\..+\.(?P<boot>[A-Za-z0-9-]+(\.[0-9]+)?)-[0-9a-f]{8,16}\.tmp")
 
 
@@ -27,12 +29,22 @@ def temporary_beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
         OSError: when the file system refuses.
     """
     temporary, descriptor = path.parent / f".{path.name}.{_boot()}-{secrets.token_hex(8)}.tmp", -1
+    held = os.getpid(), temporary
     try:  # from here on, because a signal may come at any moment
+        _HELD.add(held)
         descriptor = _make(temporary, folder)
         yield temporary
     finally:
         _remove(temporary)
+        _HELD.discard(held)
         let_go(descriptor)
+
+
+def remove_held() -> None:
+    """Remove what this process holds, because it ends at once."""
+    for process, path in tuple(_HELD):
+        if process == os.getpid():
+            _remove(path)
 
 
 def clear(folder: Path) -> list[Path]:
