@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.dataset import Dataset, Fault, Scan
@@ -12,7 +13,7 @@ from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.wording import counted
 from protocols.relevance import Relevance
-from protocols.suites import resolve
+from protocols.suites import Setting, resolve
 
 Facts = Mapping[str, ImageFacts]
 
@@ -138,20 +139,27 @@ def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
     card, test = dataset.card, Items.of(item for item in items if Role.TRAIN not in item.roles)
     if card.complete:  # an item that lacks a file is reported for that alone
         test = replace(test, sensors=np.full(len(test), card.sensors.value, dtype=np.uint8))
-    asked, found = np.zeros(len(test), dtype=np.bool_), np.zeros(len(test), dtype=np.bool_)
-    for setting in resolve(card.default_protocols, card.sensors):
-        for trial in dataset.trials(test, setting):
-            sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
-            asked[trial.query] = True
-            found[trial.query] |= Relevance(*sides, card.exclusion).positives > 0
+    answers = [queries(dataset, test, setting) for setting in resolve(card.default_protocols, card.sensors)]
+    asked, found = (np.logical_or.reduce(masks) for masks in zip(*answers, strict=True))
     lost = [next(iter(test.images[row].values())) for row in np.flatnonzero(asked & ~found)]
-    what = f"no gallery item of its identity{_elsewhere(card)}"
+    what = f"no gallery item of its identity{elsewhere(card)}"
     if lost and not found.any():
         return [Finding(Kind.POSITIVE, lost[0], f"{what}, as for all {len(lost)} queries", count=len(lost))]
     return [Finding(Kind.POSITIVE, path, what, stops=False) for path in lost]
 
 
-def _elsewhere(card: DatasetCard) -> str:
+def queries(dataset: Dataset, test: Items, setting: Setting) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which test items (n,) are queries under a setting, and which of them have a positive."""
+    asked, found = np.zeros(len(test), dtype=np.bool_), np.zeros(len(test), dtype=np.bool_)
+    for trial in dataset.trials(test, setting):
+        sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
+        asked[trial.query] = True
+        found[trial.query] |= Relevance(*sides, dataset.card.exclusion).positives > 0
+    return asked, found
+
+
+def elsewhere(card: DatasetCard) -> str:
+    """Say where the positives of a query have to be, such as ``" in another camera"``."""
     return "" if card.exclusion.same == "none" else f" in another {card.exclusion.same}"
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.tree import merge
 from mdreid_bench.data import registry as datasets
+from mdreid_bench.data.check_rules import elsewhere, queries
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.models import registry
 from mdreid_bench.results.form import PLAIN, Form
@@ -135,10 +137,18 @@ def _why_not(run: Run, setting: Setting) -> str | None:
         lacking = [str(sensor) for sensor in setting.needs if sensor not in sensors]
         if lacking:
             return f"{owner} no {' and no '.join(lacking)}"
-    if not card.complete:
-        trials = datasets.get(card.name).trials(run.index.test, setting)
-        if not any(trial.query.size and trial.gallery.size for trial in trials):
-            return f"{card.title} has no item with these sensors on one of the sides"
+    return None if card.complete and run.index.limit is None else _unanswered(run.index, setting)
+
+
+@lru_cache(maxsize=256)
+def _unanswered(index: DatasetIndex, setting: Setting) -> str | None:
+    """Say why no query can be answered where not all test items are there, or not with all sensors."""
+    dataset, title = datasets.get(index.card.name), index.card.title
+    trials = dataset.trials(index.test, setting)
+    if not any(trial.query.size and trial.gallery.size for trial in trials):
+        return f"{title} has no item with these sensors on one of the sides"
+    if not queries(dataset, index.test, setting)[1].any():
+        return f"no query of {title} has a gallery item of its identity{elsewhere(index.card)}"
     return None
 
 

@@ -51,6 +51,8 @@ class Pool:
         self.indexes, self.stage, self.config = indexes, stage, config
         self.device, self.reporter = device, reporter
         self.identity, self.camera = stage.numbered(indexes)
+        if left_out := int((self.identity < 0).sum()):
+            reporter.message(f"{left_out} of {len(self.identity)} training items lack images and are left out.")
         self.seen = np.concatenate([index.train.sensors for index in indexes])
         self.names = np.concatenate([index.train.names for index in indexes])
         stream = () if indexes == stage.labelled else (1,)
