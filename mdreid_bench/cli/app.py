@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mdreid_bench.cli.command import LazyCommand, LazyGroup, tell
-from mdreid_bench.cli.console import Console, release_streams, writing
+from mdreid_bench.cli.console import Console, ready_streams, release_streams, writing
 from mdreid_bench.cli.errors import describe, heed_signals, leave_signals
 
 COMMANDS = {
@@ -128,6 +128,7 @@ def main() -> None:
     Commands end with the exit code of their error; what goes wrong before or after them does so here.
     """
     heed_signals()
+    ready_streams()
     try:
         with writing():
             app(prog_name="mdreid-bench")

@@ -1,8 +1,11 @@
 """The only place that prints: results to stdout, everything else to stderr."""
 
+import codecs
+import io
 import json
 import math
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -26,6 +29,10 @@ from mdreid_bench.report.render.terminal import render_rich
 from mdreid_bench.report.table import Table
 from mdreid_bench.wording import printable
 
+NARROWEST = 40
+"""Columns of text below which words would be cut."""
+NARROWEST_COLUMN = 5
+_SPELT = {"±": "+-", "—": "-", "…": "..."}
 PIPE_WIDTH = 120
 """Columns of text assumed where there is no terminal to ask; tables take as many as they need."""
 
@@ -90,7 +97,8 @@ class Console:
 
     def json(self, value: Any) -> None:
         """Write plain values to stdout as indented JSON; what could steer a terminal is escaped."""
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        plain = not self._out.encoding.startswith("utf")  # JSON has escapes of its own for what a stream lacks
+        text = json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False)
         safe = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
         with writing():
             self._out.out("".join(safe))
@@ -106,6 +114,7 @@ class Console:
             self._out.width = max(self._out.width, room.maximum)
         elif room.minimum > self._out.width:
             drawn = render_rich(table, wrap_numbers=True)
+            self._out.width = max(self._out.width, NARROWEST_COLUMN * len(table.columns))
         with writing():
             self._out.print(drawn)
             self._out.line()
@@ -164,6 +173,26 @@ def writing() -> Iterator[None]:
         raise ReaderGoneError from None
     except OSError as error:
         raise DataError(f"The output cannot be written: {error.strerror}.") from None
+
+
+def ready_streams() -> None:
+    """Let the standard streams write anything, whatever their encoding: what it lacks is spelt in ASCII.
+
+    On a terminal too narrow for any text, lines are longer than it is.
+    """
+    if os.environ.get("COLUMNS") == "0" or shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
+    codecs.register_error("spelt", _spelt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spelt")
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_SPELT.get(char, ascii(char)[1:-1]) for char in lacking), error.end
 
 
 def release_streams() -> None:

@@ -1,6 +1,7 @@
 """The frame of the command line: help, errors, exit codes."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -43,7 +44,7 @@ def listed_commands(text: str) -> list[str]:
 
 def test_help_lists_the_commands_as_in_the_golden_file() -> None:
     expected = GOLDEN.read_text(encoding="utf-8").split()
-    for columns in ("60", "80", "200"):
+    for columns in ("0", "1", "20", "60", "80", "200"):
         done = mdreid_bench("--help", env=environment(COLUMNS=columns))
         assert done.returncode == 0
         assert listed_commands(done.stdout) == expected
@@ -153,6 +154,39 @@ def test_an_invalid_value_names_its_field() -> None:
 @pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), typer.BadParameter("x"), BrokenPipeError()])
 def test_errors_of_the_command_line_library_are_left_to_it(error: BaseException) -> None:
     assert describe(error) is None
+
+
+def bare(*arguments: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run ``mdreid-bench`` whose output may be in any encoding."""
+    command = [sys.executable, "-c", START, *arguments]
+    return subprocess.run(command, env=environment(**env), capture_output=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_what_an_encoding_lacks_is_spelt(tmp_path: Path, env: dict[str, str]) -> None:
+    put(tmp_path, study(suites=["paper-matched"], seeds=(0, 1)))
+    shown = bare("report", "--results", str(tmp_path), **env)
+    assert (shown.returncode, b"65.1 +- 2.4" in shown.stdout or b"65.1 \xb1 2.4" in shown.stdout) == (0, True)
+    written = bare("report", "--results", str(tmp_path), "--csv", "--out", str(tmp_path / "日"), **env)
+    assert written.returncode == 0
+    assert written.stdout.isascii()
+    refused = bare("list", "日", **env)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(b"Error: Unknown list '\\u")
+
+
+def test_json_is_json_in_any_encoding() -> None:
+    code = "from mdreid_bench.cli.console import Console, ready_streams; ready_streams(); Console().json(['日±'])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(PYTHONIOENCODING="ascii"), capture_output=True, check=True)
+    assert json.loads(done.stdout) == ["日±"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")

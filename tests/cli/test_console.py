@@ -80,6 +80,18 @@ def test_nothing_is_cut_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, ca
     assert (out.count("40.0"), out.count("[35.0,"), out.count("45.0]")) == (3, 3, 3)
 
 
+@pytest.mark.parametrize("width", ["0", "1", "20"])
+def test_every_cell_is_there_however_narrow_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, width: str
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", width)
+    columns = tuple(Column(f"c{i}", numeric=True) for i in range(12))
+    Console().table(Table("t", columns, (tuple(map(str, range(10, 22))),)))
+    out = capsys.readouterr().out
+    assert all(str(i) in out for i in range(10, 22))
+
+
 def test_progress_off_a_terminal_is_a_line_now_and_then(capsys: Captured) -> None:
     times = clock(0, 1, 5, 6, 8, 12)
     console = Console(lambda: next(times))
