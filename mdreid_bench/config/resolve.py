@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from mdreid_bench.config import presets
 from mdreid_bench.config.schema import LARGEST_SIDE, RunConfig
 from mdreid_bench.config.sources import plain
-from mdreid_bench.config.tree import Tree, merge, parse_assignments, validate
+from mdreid_bench.config.tree import Tree, merge, parse_assignments, text_keys, validate
 from mdreid_bench.errors import UsageError
 
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Preset name -> dataset name, or ``"*"`` for all -> configuration tree, whose values may be ``Cited``."""
+_TEXTS = frozenset(text_keys(RunConfig))
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Overrides:
 
     def tree(self) -> Tree:
         """Return the three layers merged."""
-        return merge(merge(self.file, parse_assignments(self.assignments)), self.flags)
+        return merge(merge(self.file, parse_assignments(self.assignments, _TEXTS)), self.flags)
 
 
 def scale_warmup(recipe: Tree, user: Tree) -> Tree:

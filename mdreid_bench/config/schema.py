@@ -1,5 +1,6 @@
 """The full configuration of one run, as pydantic models that refuse unknown keys."""
 
+import os
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -34,6 +35,11 @@ class TrunkConfig(Section):
     layers: Positive | None = Field(
         default=None, description="number of transformer blocks, counted from the first; null takes all of the model"
     )
+
+    @field_validator("pretrained")
+    @classmethod
+    def _expanded(cls, value: str | None) -> str | None:
+        return value and os.path.expanduser(value)  # noqa: PTH111 - leaves unknown users as they are
 
 
 class ImageConfig(Section):

@@ -2,9 +2,9 @@
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -28,11 +28,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     return result
 
 
-def parse_assignments(assignments: Sequence[str]) -> Tree:
-    """Turn ``["batch.size=32", "options.rol=paper"]`` into a tree; values are read as YAML scalars.
+def parse_assignments(assignments: Sequence[str], texts: Container[str] = ()) -> Tree:
+    """Turn ``["batch.size=32", "options.rol=paper"]`` into a tree.
+
+    Values are read as YAML scalars, and those that are text are taken as they are: ``#`` begins no comment.
+
+    Args:
+        assignments: as typed.
+        texts: dotted keys whose values are text, whatever they look like; ``null`` alone is none.
 
     Raises:
-        UsageError: for an entry without ``=`` or with a value that is not YAML.
+        UsageError: for an entry without ``=``, without a value, or with one that is not YAML.
     """
     tree: Tree = {}
     for text in assignments:
@@ -40,14 +46,33 @@ def parse_assignments(assignments: Sequence[str]) -> Tree:
         keys = path.strip().split(".")
         if not equals or not all(keys) or len(keys) > _DEEPEST:
             raise UsageError(f"--set takes key=value with a dotted key, such as batch.size=32, not {text!r}.")
+        if not value.strip():
+            raise UsageError(f"--set {text!r} has no value; write null where none is meant.")
         try:
-            leaf: Any = _number(plain_yaml.load(value))
+            leaf: Any = _as_typed(value.strip(), ".".join(keys) in texts)
         except yaml.YAMLError:
             raise UsageError(f"The value of --set {text!r} is not valid YAML.") from None
         for key in reversed(keys):
             leaf = {key: leaf}
         tree = merge(tree, leaf)
     return tree
+
+
+def _as_typed(value: str, text: bool) -> Any:
+    if text:
+        return None if value == "null" else value
+    read = _number(plain_yaml.load(value))
+    return value if isinstance(read, str) and value[0] not in "'\"" else read
+
+
+def text_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a configuration whose values are text."""
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation) or (field.annotation,)
+        if isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel):
+            yield from text_keys(kinds[0], f"{prefix}{name}.")
+        elif any(kind is str or isinstance(kind, str) for kind in kinds) and get_origin(field.annotation) is not dict:
+            yield prefix + name
 
 
 def _number(value: Any) -> Any:

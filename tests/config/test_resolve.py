@@ -144,6 +144,31 @@ def test_scientific_notation_is_a_number() -> None:
     assert parse_assignments(["optimizer.lr=1e-4"]) == {"optimizer": {"lr": 1e-4}}
 
 
+def test_text_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    for typed, read in (
+        ("run #1/w.pt", "run #1/w.pt"),
+        ("~/w.pt", "/home/me/w.pt"),
+        ("~nobody-of-this-name/w.pt", "~nobody-of-this-name/w.pt"),
+        ("2024", "2024"),
+        ("a: [b].pt", "a: [b].pt"),
+        ("no", "no"),
+        ("null", None),
+    ):
+        assert _resolve(assignments=[f"trunk.pretrained={typed}"]).trunk.pretrained == read
+    assert _resolve(file={"trunk": {"pretrained": "~/w.pt"}}).trunk.pretrained == "/home/me/w.pt"
+    assert parse_assignments(["options.file=a #1", "options.quoted='a #1'"]) == {
+        "options": {"file": "a #1", "quoted": "a #1"}
+    }
+
+
+def test_nothing_is_not_a_value() -> None:
+    for key in ("trunk.pretrained", "trunk.layers", "options.rol"):
+        for nothing in ("", " "):
+            with pytest.raises(UsageError, match="has no value; write null"):
+                _resolve(assignments=[f"{key}={nothing}"])
+
+
 def test_key_depends_on_what_determines_the_numbers_alone() -> None:
     base = _resolve().determining()
     assert _resolve(assignments=["data.workers=3", "evaluation.batch_size=9"]).determining() == base
