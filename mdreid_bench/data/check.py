@@ -15,7 +15,6 @@ from mdreid_bench.data.check_rules import (
     count_findings,
     duplicate_findings,
     established,
-    findings,
     lone_or_missing,
     name_findings,
     overlap_findings,
@@ -76,7 +75,7 @@ class Reading:
         found = [
             *name_findings(scan),
             *lone_or_missing(scan, allowed=self.incomplete),
-            *findings(Kind.IMAGE, self.unreadable),
+            *(Finding(Kind.IMAGE, fault.path, fault.what) for fault in self.unreadable),
             *size_findings(dataset, scan, self.facts),
             *overlap_findings(items),
             *positive_findings(dataset, items),

@@ -1,14 +1,14 @@
 """What can be wrong with a dataset: one rule a function, one finding for each offence, asked before trainings."""
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.data.dataset import Dataset, Fault, Scan
+from mdreid_bench.data.dataset import Dataset, Scan
 from mdreid_bench.data.images import ImageFacts
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.wording import counted
@@ -50,11 +50,6 @@ class Finding:
     what: str
     stops: bool = True
     count: int = 1
-
-
-def findings(kind: Kind, faults: Iterable[Fault]) -> list[Finding]:
-    """Give faults of single files their kind."""
-    return [Finding(kind, fault.path, fault.what) for fault in faults]
 
 
 def name_findings(scan: Scan) -> list[Finding]:
