@@ -4,6 +4,7 @@ import errno
 
 from protocols.names import UnknownNameError
 
+_TRACEBACK = "run again with MDREID_DEBUG=1 for the traceback"
 _TOO_LARGE = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -45,7 +46,7 @@ def expected(error: Exception) -> MdreidError:
             "There is too little memory; use smaller batches with --batch-size and --set evaluation.batch_size=8, "
             "fewer loader processes with --set data.workers=0, or a smaller --memory-budget."
         )
-    return _invalid(error) or _unexpected(error)
+    return _invalid(error) or _of_plugin(error) or _unexpected(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -71,7 +72,16 @@ def _invalid(error: Exception) -> UsageError | None:
     return UsageError(f"Invalid value for {where}: {first['msg']}.")
 
 
+def _of_plugin(error: Exception) -> UsageError | None:
+    from mdreid_bench.plugins import culprit  # here, because it needs the errors of this module
+
+    found = culprit(error)
+    return UsageError(f"{found} raised {_named(error)} ({_TRACEBACK}).") if found else None
+
+
 def _unexpected(error: Exception) -> MdreidError:
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    hint = "this should not happen; run again with MDREID_DEBUG=1 for the traceback and report it"
-    return MdreidError(f"{what} ({hint}).")
+    return MdreidError(f"{_named(error)} (this should not happen; {_TRACEBACK} and report it).")
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -2,12 +2,32 @@
 
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from mdreid_bench.errors import UsageError
 from protocols.names import UnknownNameError
 
 T = TypeVar("T")
+OWN = ("mdreid_bench", "baselines")
+"""Packages of this suite, whose classes its tests check."""
+
+
+def culprit(error: BaseException) -> str | None:
+    """Say which plug-in of another package raised an error, and where; None where none had a part in it."""
+    owners: dict[str, dict[str, None]] = {}
+    for kind in ("method", "dataset"):
+        for entry in entry_points(group=f"mdreid_bench.{kind}s"):
+            owners.setdefault(entry.value.partition(":")[0].partition(".")[0], {})[f"{kind} {entry.name}"] = None
+    calls = [
+        (frame.f_globals.get("__name__", ""), frame.f_code, line) for frame, line in walk_tb(error.__traceback__)
+    ]
+    for module, code, line in calls:
+        package = module.partition(".")[0]
+        if package in owners and package not in OWN:
+            names = " and ".join(owners[package])
+            return f"The {names} of the package {package} breaks its contract: {code.co_name} ({module}, line {line})"
+    return None
 
 
 class Plugins:

@@ -1,11 +1,12 @@
 """Registered classes: found by name, and what is wrong with others is said."""
 
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import pytest
 
 import mdreid_bench.plugins
-from mdreid_bench.errors import UsageError
+from mdreid_bench.errors import UsageError, expected
 from mdreid_bench.plugins import Plugins
 from protocols.names import UnknownNameError
 
@@ -50,3 +51,32 @@ def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -
 def test_a_class_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         registered(monkeypatch, ball=value).get("ball", float)
+
+
+NET = """
+def build(config):
+    return config["heads"]
+"""
+
+
+@pytest.mark.parametrize("package", ["strange", "mdreid_bench"])
+def test_an_error_out_of_a_plug_in_names_it_and_what_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    entries = [EntryPoint("net", f"{package}.net:Net", "mdreid_bench.methods")]
+    monkeypatch.setattr(
+        mdreid_bench.plugins, "entry_points", lambda group: entries if group == "mdreid_bench.methods" else []
+    )
+    module: dict[str, Any] = {"__name__": f"{package}.net"}
+    exec(NET, module)
+    with pytest.raises(KeyError) as caught:
+        module["build"]({})
+    shown = expected(caught.value)
+    if package == "strange":
+        said = (
+            "The method net of the package strange breaks its contract: build (strange.net, line 3) raised KeyError"
+        )
+        assert (shown.exit_code, str(shown).startswith(said)) == (2, True)
+        assert "should not happen" not in str(shown)
+    else:
+        assert "this should not happen" in str(shown)

@@ -1,4 +1,4 @@
-"""What a method returns, checked before it is stored or searched."""
+"""What a method returns, checked before it is stored or searched, and what it must not depend on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.method import Method
-from protocols.modality import Modality
+from mdreid_bench.models.method import Images, Method
+from protocols.modality import Modality, subsets
+
+_ALIKE = 1e-4
+"""Largest difference between equal vectors, relative to their largest number; other batches add in other orders."""
 
 
 def checked(
@@ -58,11 +61,52 @@ def checked(
     return result
 
 
+def check_contract(method: Method, sensors: Modality, size: tuple[int, int]) -> None:
+    """Embed two items of noise in several ways, to see that a vector depends on what it may depend on alone.
+
+    Args:
+        method: on the CPU; stays as it is.
+        sensors: of the data set.
+        size: (height, width) of the images.
+
+    Raises:
+        UsageError: when an embedding depends on the other items of a batch, or on sensors that are not asked for.
+    """
+    generator, every = torch.Generator().manual_seed(0), subsets(sensors)
+    pair, other = ({m: torch.randn(n, 3, *size, generator=generator) for m in sensors} for n in (2, 1))
+    first, training = {m: x[:1] for m, x in pair.items()}, method.training
+
+    def embedded(images: Images, among: tuple[Modality, ...]) -> dict[Modality, NDArray[np.float32]]:
+        names = np.array(["noise"] * len(next(iter(images.values()))))
+        vectors = method.embed_all(images, torch.zeros(len(names), dtype=torch.int64), among)
+        return checked(method, vectors, among, names)
+
+    def compare(images: Images, among: tuple[Modality, ...], found: str, rule: str) -> None:
+        for subset, vectors in embedded(images, among).items() if among else ():
+            if np.abs(vectors[0] - alone[subset][0]).max() > _ALIKE * np.abs(alone[subset]).max():
+                raise _broken(method, subset, f"another vector {found}", rule)
+
+    method.eval()
+    try:
+        alone = embedded(first, every)
+        compare(pair, every, "beside another item", "must depend on its own item alone")
+        for absent in sensors:
+            rest, rule = tuple(s for s in every if absent not in s), "must depend on the sensors asked for alone"
+            compare(first | {absent: other[absent]}, rest, f"with another image of {absent}", rule)
+            compare({m: x for m, x in first.items() if m != absent}, rest, f"without an image of {absent}", rule)
+    finally:
+        method.train(training)
+
+
+def package_of(method: Method) -> str:
+    """Return the package that a method's class comes from."""
+    return type(method).__module__.partition(".")[0]
+
+
 def _broken(method: Method, subset: Modality, found: str, rule: str) -> UsageError:
-    package = type(method).__module__.partition(".")[0]
     return UsageError(
-        f"The method {method.card.name} of the package {package} breaks its contract: for {subset} it returned "
-        f"{found}, which {rule}."
+        f"The method {method.card.name} of the package {package_of(method)} breaks its contract: for {subset} it "
+        f"returned {found}, which {rule}."
     )
 
 

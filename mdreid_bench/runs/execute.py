@@ -14,10 +14,12 @@ import torch
 from mdreid_bench.embedding.derive import derive
 from mdreid_bench.embedding.extract import extract
 from mdreid_bench.embedding.stored import StoredItems
+from mdreid_bench.embedding.vectors import check_contract, package_of
 from mdreid_bench.errors import MdreidError, expected
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.models.method import Method
+from mdreid_bench.plugins import OWN
 from mdreid_bench.processes.device import device_name, pick_precision
 from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
 from mdreid_bench.progress import Reporter, Silent
@@ -248,6 +250,8 @@ def _with_weights(run: Run, job: _Job) -> Method:
     ranks, device, folder = job.means.ranks, job.means.device, run.training_folder
     with ranks.together():
         method = run.build()
+        if ranks.leads and package_of(method) not in OWN:
+            check_contract(method, run.facts.modalities, run.config.image_size)
     trains = run.method.card.trains and not run.weights
     if trains:
         with job.alone_at(folder.lock, f"the training of {run.name}"):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from baselines.random_scorer import RandomScorer
 from mdreid_bench.embedding.extract import Embedder
+from mdreid_bench.embedding.vectors import check_contract
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Encoded, Images
 from mdreid_bench.progress import Silent
@@ -66,6 +67,51 @@ def test_what_is_no_vector_for_each_item_is_refused(case: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         embedded(change)
     assert str(caught.value).startswith("The method random of the package tests breaks its contract: for ")
+
+
+class Recalls(Embeds):
+    """Needs images of every sensor, and hands all of them on."""
+
+    def encode(self, images: Images, camera: Tensor) -> Encoded:
+        return super().encode({m: images[m] for m in RNT}, camera)
+
+
+DEPENDENT: dict[str, tuple[Callable[[Tensor, Modality], Any], str]] = {
+    "the batch": (
+        lambda x, _: x - x.mean(0) + len(x),
+        "for R it returned another vector beside another item, which must",
+    ),
+    "the size of the batch": (
+        lambda x, _: x * len(x),
+        "another vector beside another item, which must depend on its own",
+    ),
+    "its own": (lambda x, _: x, ""),
+}
+
+
+@pytest.mark.parametrize("case", DEPENDENT)
+def test_a_vector_depends_on_its_own_item_alone(case: str) -> None:
+    change, said = DEPENDENT[case]
+    method = Embeds(change).train()
+    if said:
+        with pytest.raises(UsageError, match=said):
+            check_contract(method, RNT, (16, 8))
+    else:
+        check_contract(method, RNT, (16, 8))
+    assert method.training
+
+
+def test_a_vector_depends_on_the_sensors_asked_for_alone() -> None:
+    class Peeks(Embeds):
+        def embed(self, encoded: Encoded, available: Modality) -> Any:
+            return torch.stack(list(encoded.values())).sum(0)
+
+    with pytest.raises(
+        UsageError, match="for N it returned another vector with another image of R, which must depend"
+    ):
+        check_contract(Peeks(lambda x, _: x), RNT, (16, 8))
+    with pytest.raises(KeyError):
+        check_contract(Recalls(lambda x, _: x), RNT, (16, 8))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from mdreid_bench.embedding.vectors import check_contract
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
 from protocols.modality import RNT, Modality, subsets
-from tests.support import FACTS, build, images, training_batch
+from tests.support import FACTS, SIZE, build, images, training_batch
 
 CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 METHODS = registry.names()
@@ -63,6 +64,12 @@ def test_batch_of_one_equals_batch_of_eight(method: Method) -> None:
             {m: x[row : row + 1] for m, x in batch.items()}, CAMERAS[row : row + 1], subsets(RNT)
         )
         assert all(torch.allclose(alone[s][0], together[s][row], atol=1e-6) for s in subsets(RNT))
+
+
+def test_the_check_that_plug_ins_undergo_finds_nothing(method: Method) -> None:
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    check_contract(method, RNT, SIZE)
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
 
 
 def test_losses_and_gradients_are_finite(method: Method) -> None:

@@ -7,10 +7,13 @@ from traceback import walk_stack
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from baselines.random_scorer import RandomScorer
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.errors import DataError
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.models.method import Encoded
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
@@ -18,7 +21,7 @@ from mdreid_bench.runs import execute
 from mdreid_bench.runs.execute import Means
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.run import Run
-from protocols.modality import RNT
+from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
 from protocols.suites import resolve
 from tests.cli.running import in_process
@@ -68,6 +71,25 @@ def test_second_run_neither_trains_nor_extracts(
     assert (kept.metrics, kept.provenance) == (first[0].metrics, first[0].provenance)
     assert {r.protocol for r in again} == {str(p) for p in protocols_of(RNT)}
     assert len(list(run.scope.path.glob("*.json"))) == 49
+
+
+class _Centred(RandomScorer):
+    """A plug-in, since it is of another package, whose vectors depend on the batch."""
+
+    def embed(self, encoded: Encoded, available: Modality) -> Tensor:
+        vectors = super().embed(encoded, available)
+        return vectors - vectors.mean(0)
+
+
+def test_a_plug_in_whose_vectors_depend_on_the_batch_is_named_before_anything_is_extracted(
+    planted: DatasetIndex, tmp_path: Path
+) -> None:
+    run = replace(_runs(planted, tmp_path, methods=("random",))[0], method=_Centred)
+    with pytest.raises(
+        UsageError, match="random of the package tests breaks its contract: for R it returned another"
+    ):
+        _execute(run, "R-to-NT")
+    assert not run.embedded
 
 
 class _ReachedError(Exception):
