@@ -1,46 +1,28 @@
 """The released checkpoints of TOP-ReID."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from mdreid_bench.models.released_format import ReleasedFormat, Row
-from mdreid_bench.models.released_rows import head_rows, move_patch_bias, vit_rows
+from mdreid_bench.models.released_rows import head_rows, layer_rows, move_patch_bias, vit_rows
 from protocols.modality import RNT, Modality, N, R, T
 
 _NAMES: Mapping[Modality, str] = {R: "RGB", N: "NI", T: "TI"}
 _STEPS = ("start", "middle", "end")
 _HEADS = "supervision.heads."
-_ROTATION = {
-    "norm1.weight": ("768", "norm_query.weight"),
-    "norm1.bias": ("768", "norm_query.bias"),
-    "attn.normy.weight": ("768", "norm_keys.weight"),
-    "attn.normy.bias": ("768", "norm_keys.bias"),
-    "attn.q_.weight": ("768 768", "query.weight"),
-    "attn.k_.weight": ("768 768", "key.weight"),
-    "attn.v_.weight": ("768 768", "value.weight"),
-    "attn.proj.weight": ("768 768", "projection.weight"),
-    "attn.proj.bias": ("768", "projection.bias"),
-    "norm2.weight": ("768", "norm_mlp.weight"),
-    "norm2.bias": ("768", "norm_mlp.bias"),
+_LAYERS = {
+    "attn.proj.": ("projection.", "768 768"),
+    "norm2.": ("norm_mlp.", "768"),
+    "mlp.fc1.": ("mlp.0.", "3072 768"),
+    "mlp.fc2.": ("mlp.2.", "768 3072"),
 }
-_BLOCK = {
-    "norm1.weight": ("768", "norm_attention.weight"),
-    "norm1.bias": ("768", "norm_attention.bias"),
-    "attn.qkv.weight": ("2304 768", "qkv.weight"),
-    "attn.proj.weight": ("768 768", "projection.weight"),
-    "attn.proj.bias": ("768", "projection.bias"),
-    "norm2.weight": ("768", "norm_mlp.weight"),
-    "norm2.bias": ("768", "norm_mlp.bias"),
-}
-_MLP = {
-    "mlp.fc1.weight": ("3072 768", "mlp.0.weight"),
-    "mlp.fc1.bias": ("3072", "mlp.0.bias"),
-    "mlp.fc2.weight": ("768 3072", "mlp.2.weight"),
-    "mlp.fc2.bias": ("768", "mlp.2.bias"),
-}
+"""Those layers of both kinds of block that have a bias."""
+_BLOCK = _LAYERS | {"norm1.": ("norm_attention.", "768")}
+_ROTATION = _LAYERS | {"norm1.": ("norm_query.", "768"), "attn.normy.": ("norm_keys.", "768")}
+_ATTENTION = {"q_": "query", "k_": "key", "v_": "value"}
 
 
 class TOPReIDRelease(ReleasedFormat):
@@ -56,9 +38,26 @@ class TOPReIDRelease(ReleasedFormat):
     leading: ClassVar[int] = 1
     position: ClassVar[str] = "RGB.base.pos_embed"
 
+    @cached_property
     def rows(self) -> Sequence[Row]:
-        """Return one row for each tensor."""
-        return _rows()
+        """One row for each tensor."""
+        rows: list[Row] = []
+        for modality, name in _NAMES.items():
+            rows += vit_rows(f"{name}.base", f"trunks.{modality}")
+            rows += head_rows(f"{name}.classifier", f"{name}.bottleneck", 768, f"{_HEADS}{modality}")
+            others = [other for other in RNT if other != modality]
+            for number, other in enumerate(others, start=1):
+                there, here = f"CRM.{name}RE.re{number}.blocks.0.", f"reconstruction.blocks.{modality}2{other}."
+                rows.append(Row(f"{there}attn.qkv.weight", "2304 768", f"{here}qkv.weight"))
+                rows += _renamed(there, here, _BLOCK)
+        for number, step in enumerate(_STEPS):
+            there, here = f"TPM.Ro_{step}.Rotation.", f"permutation.blocks.{number}."
+            for name, own in _ATTENTION.items():
+                rows.append(Row(f"{there}attn.{name}.weight", "768 768", f"{here}{own}.weight"))
+            rows += _renamed(there, here, _ROTATION)
+        rows += head_rows("classifier_TPM", "bottleneck_TPM", 2304, "head")
+        rows += head_rows("classifier_ViT", "bottleneck_ViT", 2304, f"{_HEADS}all")
+        return rows
 
     def converted(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the parameters by their names here."""
@@ -73,21 +72,6 @@ class TOPReIDRelease(ReleasedFormat):
         }
 
 
-@cache
-def _rows() -> tuple[Row, ...]:
-    rows: list[Row] = []
-    for modality, name in _NAMES.items():
-        rows += vit_rows(f"{name}.base", f"trunks.{modality}")
-        rows += head_rows(f"{name}.classifier", f"{name}.bottleneck", 768, f"{_HEADS}{modality}")
-        others = [other for other in RNT if other != modality]
-        for number, other in enumerate(others, start=1):
-            rows += _renamed(f"CRM.{name}RE.re{number}.blocks.0", f"reconstruction.blocks.{modality}2{other}", _BLOCK)
-    for number, step in enumerate(_STEPS):
-        rows += _renamed(f"TPM.Ro_{step}.Rotation", f"permutation.blocks.{number}", _ROTATION)
-    rows += head_rows("classifier_TPM", "bottleneck_TPM", 2304, "head")
-    rows += head_rows("classifier_ViT", "bottleneck_ViT", 2304, f"{_HEADS}all")
-    return tuple(rows)
-
-
-def _renamed(released: str, own: str, names: Mapping[str, tuple[str, str]]) -> list[Row]:
-    return [Row(f"{released}.{there}", shape, f"{own}.{here}") for there, (shape, here) in {**names, **_MLP}.items()]
+def _renamed(released: str, own: str, layers: Mapping[str, tuple[str, str]]) -> list[Row]:
+    named = ((released + there, own + here, shape) for there, (here, shape) in layers.items())
+    return [row for names in named for row in layer_rows(*names)]

@@ -97,9 +97,10 @@ class ReleasedFormat(ABC):
     leading: ClassVar[int]
     position: ClassVar[str]
 
+    @property
     @abstractmethod
     def rows(self) -> Sequence[Row]:
-        """Return one row for each tensor."""
+        """One row for each tensor."""
 
     def options(self, state: Mapping[str, Tensor]) -> Tree:
         """Return those options of the method that the values in a file decide."""
@@ -143,7 +144,7 @@ class ReleasedFormat(ABC):
 
     def _expanded(self, blocks: int) -> list[Row]:
         rows = []
-        for row in self.rows():
+        for row in self.rows:
             rows += [row.at(n) for n in range(blocks)] if BLOCK in row.name else [row]
         return rows
 
@@ -153,7 +154,7 @@ class ReleasedFormat(ABC):
         Every block has names of its own, so a number beyond that of all names is none.
         """
         given = list(names)
-        patterns = [row.pattern for row in self.rows() if BLOCK in row.name]
+        patterns = [row.pattern for row in self.rows if BLOCK in row.name]
         matches = (pattern.fullmatch(name) for name in given for pattern in patterns)
         numbers = (int(match[1]) for match in matches if match)
         return max((number for number in numbers if number < len(given)), default=0) + 1

@@ -5,20 +5,24 @@ from torch import Tensor
 from mdreid_bench.models.released_format import Row
 
 _PATCH_BIAS = "patch_bias"
-_BLOCK_OF_VIT = {
-    "norm1.weight": ("768", "ln_1.weight"),
-    "norm1.bias": ("768", "ln_1.bias"),
-    "attn.qkv.weight": ("2304 768", "attn.in_proj_weight"),
-    "attn.qkv.bias": ("2304", "attn.in_proj_bias"),
-    "attn.proj.weight": ("768 768", "attn.out_proj.weight"),
-    "attn.proj.bias": ("768", "attn.out_proj.bias"),
-    "norm2.weight": ("768", "ln_2.weight"),
-    "norm2.bias": ("768", "ln_2.bias"),
-    "mlp.fc1.weight": ("3072 768", "mlp.c_fc.weight"),
-    "mlp.fc1.bias": ("3072", "mlp.c_fc.bias"),
-    "mlp.fc2.weight": ("768 3072", "mlp.c_proj.weight"),
-    "mlp.fc2.bias": ("768", "mlp.c_proj.bias"),
+BLOCK_LAYERS = {
+    "norm1.": ("ln_1.", "768"),
+    "attn.qkv.": ("attn.in_proj_", "2304 768"),
+    "attn.proj.": ("attn.out_proj.", "768 768"),
+    "norm2.": ("ln_2.", "768"),
+    "mlp.fc1.": ("mlp.c_fc.", "3072 768"),
+    "mlp.fc2.": ("mlp.c_proj.", "768 3072"),
 }
+"""Layers of a transformer block as timm calls them: open_clip's name, which is ours, and the shape of the weight."""
+
+
+def layer_rows(released: str, own: str | None, shape: str) -> list[Row]:
+    """Return the rows of a weight of some shape and of a bias as long as the first side of it.
+
+    Both names end with what stands before ``weight``; ``own`` is None for a layer that is left out.
+    """
+    sides = {"weight": shape, "bias": shape.split()[0]}
+    return [Row(released + part, side, own and own + part) for part, side in sides.items()]
 
 
 def head_rows(classifier: str, norm: str, width: int, own: str | None) -> list[Row]:
@@ -48,13 +52,11 @@ def vit_rows(released: str, own: str) -> list[Row]:
         Row(f"{released}.sie_embed", "K 1 768", f"{own}.camera"),
         Row(f"{released}.patch_embed.proj.weight", "768 3 16 16", f"{own}.patch.weight"),
         Row(f"{released}.patch_embed.proj.bias", "768", f"{own}.{_PATCH_BIAS}"),
-        Row(f"{released}.norm.weight", "768", f"{own}.ln_post.weight"),
-        Row(f"{released}.norm.bias", "768", f"{own}.ln_post.bias"),
-        Row(f"{released}.fc.weight", "1000 768", None),
-        Row(f"{released}.fc.bias", "1000", None),
+        *layer_rows(f"{released}.norm.", f"{own}.ln_post.", "768"),
+        *layer_rows(f"{released}.fc.", None, "1000 768"),
     ]
-    for name, (shape, here) in _BLOCK_OF_VIT.items():
-        rows.append(Row(f"{released}.blocks.{{n}}.{name}", shape, f"{own}.blocks.{{n}}.{here}"))
+    for name, (here, shape) in BLOCK_LAYERS.items():
+        rows += layer_rows(f"{released}.blocks.{{n}}.{name}", f"{own}.blocks.{{n}}.{here}", shape)
     return rows
 
 

@@ -1,7 +1,7 @@
 """The released checkpoints of MDReID, RGBNT201, RGBNT100 and MSVR310 alike."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.models.released_format import ReleasedFormat, Row
-from mdreid_bench.models.released_rows import head_rows
+from mdreid_bench.models.released_rows import BLOCK_LAYERS, head_rows, layer_rows
 from protocols.modality import RNT
 
 _TOWER = "BACKBONE.base."
@@ -23,26 +23,9 @@ _TRUNK = (
     Row(_TOWER + "positional_embedding", "L 768", "trunk.position"),
     Row(_TOWER + "proj", "768 512", "trunk.projection"),
     Row(_TOWER + "conv1.weight", "768 3 16 16", "trunk.patch.weight"),
-    *(
-        Row(f"{_TOWER}{norm}.{part}", "768", f"trunk.{norm}.{part}")
-        for norm in ("ln_pre", "ln_post")
-        for part in ("weight", "bias")
-    ),
+    *layer_rows(_TOWER + "ln_pre.", "trunk.ln_pre.", "768"),
+    *layer_rows(_TOWER + "ln_post.", "trunk.ln_post.", "768"),
 )
-_IN_BLOCK = {
-    "attn.in_proj_weight": "2304 768",
-    "attn.in_proj_bias": "2304",
-    "attn.out_proj.weight": "768 768",
-    "attn.out_proj.bias": "768",
-    "ln_1.weight": "768",
-    "ln_1.bias": "768",
-    "mlp.c_fc.weight": "3072 768",
-    "mlp.c_fc.bias": "3072",
-    "mlp.c_proj.weight": "768 3072",
-    "mlp.c_proj.bias": "768",
-    "ln_2.weight": "768",
-    "ln_2.bias": "768",
-}
 UNTRAINED_HEADS = ("rs", "ns", "ts")
 """Suffixes of the heads over [sp_m | sh_m], untrained as released (docs/methods/mdreid.md, "Heads")."""
 
@@ -59,9 +42,18 @@ class MDReIDRelease(ReleasedFormat):
     leading: ClassVar[int] = 2
     position: ClassVar[str] = _TOWER + "positional_embedding"
 
+    @cached_property
     def rows(self) -> Sequence[Row]:
-        """Return one row for each tensor."""
-        return _rows()
+        """One row for each tensor."""
+        rows = list(_TRUNK)
+        for name, shape in BLOCK_LAYERS.values():
+            rows += layer_rows(f"{_TOWER}transformer.resblocks.{{n}}.{name}", f"trunk.blocks.{{n}}.{name}", shape)
+        for modality in RNT:
+            rows += _head(str(modality).lower(), 512, f"specific_heads.{modality}")
+        rows += _head("s", 1536, "shared_head")
+        for suffix in UNTRAINED_HEADS:
+            rows += _head(suffix, 1024, None)
+        return rows
 
     def options(self, state: Mapping[str, Tensor]) -> Tree:
         """Return whether the two tokens are one parameter."""
@@ -73,19 +65,6 @@ class MDReIDRelease(ReleasedFormat):
         if options["tie_shared_token"]:
             del mapped[_SHARED_HERE]
         return mapped
-
-
-@cache
-def _rows() -> tuple[Row, ...]:
-    rows = list(_TRUNK)
-    for name, shape in _IN_BLOCK.items():
-        rows.append(Row(f"{_TOWER}transformer.resblocks.{{n}}.{name}", shape, f"trunk.blocks.{{n}}.{name}"))
-    for modality in RNT:
-        rows += _head(str(modality).lower(), 512, f"specific_heads.{modality}")
-    rows += _head("s", 1536, "shared_head")
-    for suffix in UNTRAINED_HEADS:
-        rows += _head(suffix, 1024, None)
-    return tuple(rows)
 
 
 def _head(suffix: str, width: int, own: str | None) -> list[Row]:

@@ -5,15 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_RENAMED = (
-    ("blocks.", "transformer.resblocks."),
-    (".norm1.", ".ln_1."),
-    (".norm2.", ".ln_2."),
-    (".attn.qkv.", ".attn.in_proj_"),
-    (".attn.proj.", ".attn.out_proj."),
-    (".mlp.fc1.", ".mlp.c_fc."),
-    (".mlp.fc2.", ".mlp.c_proj."),
-)
+from mdreid_bench.models.released_rows import BLOCK_LAYERS
+
 _FINAL_NORM = "norm."
 _CLASSIFIERS = ("head.", "fc.", "pre_logits.")
 
@@ -44,7 +37,7 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     for name, value in state.items():
         if name.startswith("blocks."):
-            renamed[block_name(name)] = value
+            renamed[_block_name(name)] = value
         elif name.startswith(_FINAL_NORM):
             renamed["ln_post." + name.removeprefix(_FINAL_NORM)] = value
         elif not name.startswith((*_CLASSIFIERS, "cls_token", "pos_embed", "patch_embed.proj.")):
@@ -52,8 +45,8 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def block_name(name: str) -> str:
+def _block_name(name: str) -> str:
     """Return open_clip's name of a parameter of a block, such as ``"transformer.resblocks.0.ln_1.weight"``."""
-    for old, new in _RENAMED:
-        name = name.replace(old, new, 1)
-    return name
+    for old, (new, _) in BLOCK_LAYERS.items():
+        name = name.replace(f".{old}", f".{new}", 1)
+    return f"transformer.res{name}"
