@@ -15,7 +15,7 @@ from mdreid_bench.cli.values import chosen, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
-from mdreid_bench.report.files import ReportFiles
+from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.results import published
@@ -194,9 +194,9 @@ class ReportSession:
         return sections
 
     def _write(self, groups: Sequence[Group], sections: Sequence[Section]) -> None:
-        synthetic = any(group.synthetic for group in groups)
-        files = ReportFiles(self.options.out, sections, lambda: self._curves(groups), synthetic, self.console)
-        for path in files.write(self.options.formats):
+        synthetic = any(group.example.data_kind == "synthetic" for group in groups)
+        out, formats = self.options.out, self.options.formats
+        for path in write_report(out, formats, sections, lambda: self._curves(groups), synthetic, self.console):
             self.console.result(path)
 
     def _curves(self, groups: Sequence[Group]) -> list[CurveFigure]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mdreid_bench.config.tree import Tree
+from mdreid_bench.config.tree import Tree, leaves
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,6 @@ def plain(tree: Mapping[str, Any]) -> Tree:
     return result
 
 
-def sources(tree: Mapping[str, Any], otherwise: str, prefix: str = "") -> dict[str, str]:
-    """Return dotted key -> source for every value of a recipe.
-
-    Args:
-        tree: with or without citations.
-        otherwise: source of a value without one.
-        prefix: of the dotted keys.
-    """
-    found: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= sources(value, otherwise, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value.source if isinstance(value, Cited) else otherwise
-    return found
+def sources(tree: Mapping[str, Any], otherwise: str) -> dict[str, str]:
+    """Return dotted key -> source for every value of a recipe, ``otherwise`` for those without a citation."""
+    return {key: value.source if isinstance(value, Cited) else otherwise for key, value in leaves(tree)}

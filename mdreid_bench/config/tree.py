@@ -28,6 +28,15 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     return result
 
 
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys and the values of everything in a tree that is not a tree itself."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def parse_assignments(assignments: Sequence[str], texts: Container[str] = ()) -> Tree:
     """Turn ``["batch.size=32", "options.rol=paper"]`` into a tree.
 

@@ -72,20 +72,19 @@ def comparison(
 def _by_seeds(row: ComparisonRow, protocols: Sequence[str]) -> list[ComparisonRow]:
     if row.variant is None:
         return [row]
-    return [ComparisonRow(v.label, v, row.printed) for v in by_seeds([row.variant], protocols)]
+    return [replace(row, label=v.label, variant=v) for v in by_seeds([row.variant], protocols)]
 
 
 def _headings(group: Group, quantities: Sequence[Quantity], published: bool) -> tuple[Column, ...]:
     if not published:
         return (Column("method"), *(Column(quantity.title, numeric=True) for quantity in quantities))
-    ours = f"ours ({', '.join(group.marks)})" if group.marks else "ours"
     return (
         Column("method"),
         Column("published in", wide=True),
         *(
             Column(title, quantity.title, numeric=True)
             for quantity in quantities
-            for title in ("published", ours, "difference")
+            for title in ("published", group.ours, "difference")
         ),
     )
 
@@ -124,11 +123,11 @@ def _difference(group: Group, printed: Printed | None, quantity: Quantity, ours:
         return Missing(NO_FIGURE)
     if not isinstance(ours, Number):
         return ours
-    if group.synthetic:
+    if group.example.data_kind == "synthetic":
         return Missing(SYNTHETIC)
-    if group.limit is not None:
+    if group.example.limit is not None:
         return Missing(LIMITED)
-    if group.reranked:
+    if group.example.rerank is not None:
         return Missing(RERANKED)
     return Number(ours.value - reference, signed=True, origin=f"ours {ours.value:.4f} minus {reference:.4f}")
 

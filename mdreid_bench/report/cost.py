@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mdreid_bench.report import remarks
@@ -35,20 +34,13 @@ PAPER_SENSORS = RNT
 _TIMED_PROTOCOL = "RNT-to-RNT"
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """One kind of cost: heading, and name among the published figures."""
-
-    title: str
-    printed: str
-
-
-_KINDS = (
-    _Kind("parameters [M]", "parameters_millions"),
-    _Kind("multiply-adds [G]", "flops_billions"),
-    _Kind("extraction [s]", "extraction_seconds"),
-    _Kind("scoring [s]", "retrieval_seconds"),
-)
+_KINDS = {
+    "parameters [M]": "parameters_millions",
+    "multiply-adds [G]": "flops_billions",
+    "extraction [s]": "extraction_seconds",
+    "scoring [s]": "retrieval_seconds",
+}
+"""Heading of each kind of cost -> its name among the published figures."""
 
 
 def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder: Locate) -> Table:
@@ -63,15 +55,14 @@ def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder:
     rows = []
     for variant in group.variants:
         records = [record for found in variant.records.values() for record in found]
-        ours: list[Cell] = [*_counted(records, folder), *_timed(records)]
-        printed = [_printed(figures, variant, group, kind) for kind in _KINDS]
+        ours = [*_counted(records, folder), _least(records, "extract"), _least(records, "score")]
+        printed = [_printed(figures, variant, group, kind) for kind in _KINDS.values()]
         cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if published else ours
         rows.append((variant.label, *cells))
-    ours_title = f"ours ({', '.join(group.marks)})" if group.marks else "ours"
     columns = [
-        Column(title, kind.title, numeric=True)
+        Column(title, kind, numeric=True)
         for kind in _KINDS
-        for title in (("published", ours_title) if published else (ours_title,))
+        for title in (("published", group.ours) if published else (group.ours,))
     ]
     usual = group.sensors == PAPER_SENSORS
     images = "all three images" if usual else f"an image of each sensor ({', '.join(map(str, group.sensors))})"
@@ -105,11 +96,6 @@ def _read(path: Path) -> tuple[float, float] | None:
     return counts if all(0 <= count < math.inf for count in counts) else None
 
 
-def _timed(records: Sequence[Record]) -> list[Cell]:
-    """Return the seconds of the extraction and of the quickest scoring."""
-    return [_least(records, "extract"), _least(records, "score")]
-
-
 def _least(records: Sequence[Record], phase: str) -> Cell:
     """Return the least seconds of a phase."""
     timed = [(r.provenance.phase_seconds[phase], r) for r in records if phase in r.provenance.phase_seconds]
@@ -119,13 +105,13 @@ def _least(records: Sequence[Record], phase: str) -> Cell:
     return Number(seconds, decimals=3, origin=origin([record]))
 
 
-def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: _Kind) -> Cell:
+def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: str) -> Cell:
     """Return what the first paper prints; what others print for the same is said in the note."""
     found = [
         figure
         for figure in figures
         if group.sensors == PAPER_SENSORS
-        and figure.metric == kind.printed
+        and figure.metric == kind
         and figure.dataset in ("", group.dataset)
         and figure.protocol in ("", _TIMED_PROTOCOL)
         and method_key(figure.method) == method_key(variant.method)

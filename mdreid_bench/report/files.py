@@ -23,79 +23,70 @@ ALL_LATEX = "main.tex"
 LONGEST_STEM = 120
 
 
-class ReportFiles:
-    """The files of one report below one folder.
+def write_report(
+    folder: Path,
+    formats: Collection[str],
+    sections: Sequence[Section],
+    curves: Callable[[], Iterable[CurveFigure]],
+    synthetic: bool,
+    reporter: Reporter,
+) -> list[Path]:
+    """Write ``csv``, ``latex``, ``markdown`` or ``html``, or several of them.
 
     Args:
         folder: made when missing.
+        formats: to write.
         sections: the tables.
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
         reporter: shows the progress.
+
+    Returns:
+        The files; the last is the one to open.
+
+    Raises:
+        DataError: when the file system refuses.
     """
+    pictures = _pictures(folder, sections, reporter) if PICTURED & set(formats) else {}
+    texts: dict[str, str] = {}
+    if "csv" in formats:
+        texts |= {f"{section.name}.csv": render_csv(section.tables) for section in sections}
+    if "latex" in formats:
+        texts |= {f"{section.name}.tex": render_latex([section]) for section in sections}
+        texts[ALL_LATEX] = render_latex(sections)
+    if "markdown" in formats:
+        texts["report.md"] = _markdown(sections, pictures)
+    if "html" in formats:
+        # Heat maps are shaded tables on the page; sweeps stand there as pictures.
+        swept = {table.title for section in sections for table in section.tables if table.curve}
+        svgs = {title: pictures[title][0].read_text(encoding="utf-8") for title in swept}
+        texts["report.html"] = render_html(sections, curves(), svgs, synthetic)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [*(file for files in pictures.values() for file in files), *(folder / name for name in texts)]
 
-    def __init__(
-        self,
-        folder: Path,
-        sections: Sequence[Section],
-        curves: Callable[[], Iterable[CurveFigure]],
-        synthetic: bool,
-        reporter: Reporter,
-    ) -> None:
-        self.folder, self.sections, self.curves, self.synthetic = folder, sections, curves, synthetic
-        self.reporter = reporter
 
-    def write(self, formats: Collection[str]) -> list[Path]:
-        """Write ``csv``, ``latex``, ``markdown`` or ``html``, or several of them.
-
-        Returns:
-            The files; the last is the one to open.
+def _pictures(folder: Path, sections: Sequence[Section], reporter: Reporter) -> dict[str, list[Path]]:
+    """Draw the heat maps and the sweeps: title of the table -> SVG and PNG."""
+    drawn: dict[str, list[Path]] = {}
+    tables = [t for section in sections for t in section.tables if t.shaded or t.curve]
+    with reporter.track("drawing heat maps and sweeps", len(tables)) as step:
+        for table in tables:
+            drawing = heat_map(table) if table.shaded else sweep_curve(table)
+            drawn[table.title] = save_files(drawing, folder / _stem(table.title))
+            step()
+    return drawn
 
 
-        Raises:
-            DataError: when the file system refuses.
-        """
-        pictures = self._pictures() if PICTURED & set(formats) else {}
-        texts: dict[str, str] = {}
-        if "csv" in formats:
-            texts |= {f"{section.name}.csv": render_csv(section.tables) for section in self.sections}
-        if "latex" in formats:
-            texts |= {f"{section.name}.tex": render_latex([section]) for section in self.sections}
-            texts[ALL_LATEX] = render_latex(self.sections)
-        if "markdown" in formats:
-            texts["report.md"] = self._markdown(pictures)
-        if "html" in formats:
-            texts["report.html"] = self._html(pictures)
-        for name, text in texts.items():
-            write_text(self.folder / name, text)
-        return [*(file for files in pictures.values() for file in files), *(self.folder / name for name in texts)]
-
-    def _pictures(self) -> dict[str, list[Path]]:
-        """Draw the heat maps and the sweeps: title of the table -> SVG and PNG."""
-        drawn: dict[str, list[Path]] = {}
-        tables = [t for section in self.sections for t in section.tables if t.shaded or t.curve]
-        with self.reporter.track("drawing heat maps and sweeps", len(tables)) as step:
-            for table in tables:
-                drawing = heat_map(table) if table.shaded else sweep_curve(table)
-                drawn[table.title] = save_files(drawing, self.folder / _stem(table.title))
-                step()
-        return drawn
-
-    def _html(self, pictures: dict[str, list[Path]]) -> str:
-        """Put the sweeps on the page as pictures; heat maps are shaded tables there."""
-        curves = {t.title for section in self.sections for t in section.tables if t.curve}
-        svgs = {title: pictures[title][0].read_text(encoding="utf-8") for title in curves}
-        return render_html(self.sections, self.curves(), svgs, self.synthetic)
-
-    def _markdown(self, pictures: dict[str, list[Path]]) -> str:
-        parts = []
-        for section in self.sections:
-            parts.append(f"## {escape(section.title)}\n")
-            for table in section.tables:
-                parts.append(render_markdown(table))
-                files = pictures.get(table.title, [])
-                parts += [f"![{escape(table.title)}]({file.name})\n" for file in files if file.suffix == ".svg"]
-        return "\n".join(parts)
+def _markdown(sections: Sequence[Section], pictures: dict[str, list[Path]]) -> str:
+    parts = []
+    for section in sections:
+        parts.append(f"## {escape(section.title)}\n")
+        for table in section.tables:
+            parts.append(render_markdown(table))
+            files = pictures.get(table.title, [])
+            parts += [f"![{escape(table.title)}]({file.name})\n" for file in files if file.suffix == ".svg"]
+    return "\n".join(parts)
 
 
 def _stem(title: str) -> str:

@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.models.mdreid.ablation import is_ablated
-from mdreid_bench.report.origin import missing, reranking
+from mdreid_bench.report.origin import data_marks, missing
 from mdreid_bench.report.sensors import sensors_of
-from mdreid_bench.report.variants import Variant, group_variants
+from mdreid_bench.report.variants import Variant, group_variants, marked
 from mdreid_bench.results.schema import Record
 from protocols.modality import Modality
 
@@ -28,24 +28,14 @@ class Group:
     records: Sequence[Record]
 
     @property
+    def example(self) -> Record:
+        """Any of the records; what all of them share can be read from it."""
+        return self.records[0]
+
+    @property
     def dataset(self) -> str:
         """Name of the dataset."""
-        return self.records[0].dataset
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the images were generated."""
-        return self.records[0].data_kind == "synthetic"
-
-    @property
-    def limit(self) -> int | None:
-        """The ``--limit`` in force."""
-        return self.records[0].limit
-
-    @property
-    def reranked(self) -> bool:
-        """Whether the galleries were re-ranked after the comparison."""
-        return self.records[0].rerank is not None
+        return self.example.dataset
 
     @cached_property
     def sensors(self) -> Modality:
@@ -55,21 +45,17 @@ class Group:
     @property
     def marks(self) -> list[str]:
         """What sets these numbers apart from those on the full published data; empty when nothing does."""
-        marks = ["synthetic"] if self.synthetic else []
-        if self.limit is not None:
-            marks.append(f"limit {self.limit}")
-        if mark := missing(self.records[0]):
-            marks.append(mark)
-        if self.records[0].average_precision != "standard":
-            marks.append(f"{self.records[0].average_precision} AP")
-        if self.reranked:
-            marks.append(reranking(self.records[0]))
-        return marks
+        return data_marks(self.example)
+
+    @property
+    def ours(self) -> str:
+        """Heading of what was measured, beside what is published."""
+        return marked("ours", self.marks)
 
     @property
     def title(self) -> str:
         """Dataset and marks."""
-        return f"{self.dataset} ({', '.join(self.marks)})" if self.marks else self.dataset
+        return marked(self.dataset, self.marks)
 
     @property
     def note(self) -> str:
@@ -84,10 +70,9 @@ class Group:
 
     @cached_property
     def _proposed(self) -> list[Record]:
-        ablated = [is_ablated(record.method, record.options) for record in self.records]
-        whole = {record.method for record, left_out in zip(self.records, ablated, strict=True) if not left_out}
-        pairs = zip(self.records, ablated, strict=True)
-        return [record for record, left_out in pairs if not (left_out and record.method in whole)]
+        ablated = [(record, is_ablated(record.method, record.options)) for record in self.records]
+        whole = {record.method for record, left_out in ablated if not left_out}
+        return [record for record, left_out in ablated if not (left_out and record.method in whole)]
 
 
 def group_records(records: Iterable[Record]) -> list[Group]:

@@ -29,7 +29,7 @@ def origin(records: Sequence[Record]) -> str:
     protocols = list(dict.fromkeys(record.protocol for record in records))
     parts = [
         f"measured on {first.data_kind} data, {first.dataset}",
-        f"{', '.join(protocols)}" if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
+        protocols[0] if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
         first.method,
         f"preset {first.preset}, trunk {first.trunk}",
         seeds_in_words(seeds),
@@ -64,6 +64,24 @@ def missing(record: Record) -> str:
     """Return how many images were missing where that was allowed; may be empty."""
     number = record.data_findings.get(Kind.MISSING, 0)
     return f"incomplete: {counted(number, 'image')} missing" if number else ""
+
+
+def data_marks(record: Record, synthetic: str = "synthetic", form: bool = True) -> list[str]:
+    """Return what sets the numbers of a record apart from those on the full published data; empty when nothing does.
+
+    Args:
+        record: any of those that share a table.
+        synthetic: how to call data of that kind.
+        form: whether to name the form of average precision.
+    """
+    marks = (
+        synthetic if record.data_kind == "synthetic" else "",
+        "" if record.limit is None else f"limit {record.limit}",
+        missing(record),
+        f"{record.average_precision} AP" if form and record.average_precision != "standard" else "",
+        reranking(record),
+    )
+    return [mark for mark in marks if mark]
 
 
 def sizes(record: Record) -> str:

@@ -7,15 +7,15 @@ from mdreid_bench.report.origin import (
     SELECTIONS,
     USUAL_PRECISION,
     code,
+    data_marks,
     dates,
     hardware,
-    missing,
     reranking,
     seeds_in_words,
     sizes,
 )
 from mdreid_bench.report.table import Cell, Number
-from mdreid_bench.report.variants import Variant, flat
+from mdreid_bench.report.variants import Variant, flat, marked
 from mdreid_bench.results.schema import Record
 from mdreid_bench.wording import by_kind
 
@@ -24,12 +24,7 @@ INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by
 
 def data_mark(record: Record) -> str:
     """Return what a title says when the data are not the full published ones, or re-ranked; may be empty."""
-    marks = ["synthetic data"] if record.data_kind == "synthetic" else []
-    if record.limit is not None:
-        marks.append(f"limit {record.limit}")
-    marks += [missing(record)] if missing(record) else []
-    marks += [reranking(record)] if record.rerank else []
-    return f" ({', '.join(marks)})" if marks else ""
+    return marked("", data_marks(record, "synthetic data", form=False))
 
 
 def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:

@@ -1,13 +1,13 @@
 """The tables that ``run`` prints: method x metric for each dataset and protocol."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, group_variants
-from mdreid_bench.results.schema import Metrics, Record
+from mdreid_bench.results.schema import Record
 
 MANY_PROTOCOLS = 8
 """Above this number of protocols, a dataset gets one table with a row for each protocol."""
@@ -45,23 +45,40 @@ def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list
     return tables
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One method: its records, or why it has none."""
+
+    label: str
+    method: str
+    variant: Variant | None = None
+
+    def cells(self, protocol: str, metrics: Collection[str], gaps: Sequence[Absent]) -> list[Cell]:
+        if self.variant is not None and protocol in self.variant.records:
+            return [self.variant.number(protocol, metric) for metric in metrics]
+        reasons = (gap.reason for gap in gaps if (gap.method, gap.protocol) == (self.method, protocol))
+        return [Missing(next(reasons, NOT_RUN))] * len(metrics)
+
+
+def _method_rows(variants: Sequence[Variant], gaps: Sequence[Absent]) -> list[_Row]:
+    """Return the methods with records, then those without."""
+    known = {variant.method for variant in variants}
+    absent = dict.fromkeys(gap.method for gap in gaps if gap.method not in known)
+    return [_Row(v.label, v.method, v) for v in variants] + [_Row(method, method) for method in absent]
+
+
 def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) -> Table:
     """One row for each method, then chance."""
     first = variants[0].example
     known = [variant for variant in variants if protocol in variant.records]
-    rows: list[list[Cell]] = [[variant.label, *_numbers(variant, protocol, METRICS, gaps)] for variant in variants]
-    rows += [
-        [method, *[Missing(_reason(method, protocol, gaps))] * len(METRICS)]
-        for method in _methods_without_records(variants, gaps)
-    ]
+    rows = [[row.label, *row.cells(protocol, METRICS, gaps)] for row in _method_rows(variants, gaps)]
     marked = zip(*(emphasise(column) for column in zip(*rows, strict=True)), strict=True)
-    chance = [_chance(variant.records[protocol][0].chance, METRICS) for variant in known[:1]]
     notes = remarks.footnotes(known, [protocol]) + remarks.interval_notes(rows)
     return Table(
         title=f"{first.dataset} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),
         columns=(Column("method"), *(Column(title, numeric=True) for title in METRICS.values())),
-        rows=(*marked, *(("chance", *cells) for cells in chance)),
+        rows=(*marked, *([("chance", *_chance(known, protocol, METRICS))] if known else [])),
         footnotes=tuple(notes),
         rules=frozenset({len(rows)}),
     )
@@ -70,24 +87,22 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
 def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequence[Absent]) -> Table:
     """One row for each protocol; mAP and Rank-1 of each method and of chance."""
     first = variants[0].example
-    absent_methods = _methods_without_records(variants, gaps)
-    groups = [*(variant.label for variant in variants), *absent_methods, "chance"]
+    methods = _method_rows(variants, gaps)
     rows = []
     for protocol in protocols:
-        blocks = [_numbers(variant, protocol, MAIN_METRICS, gaps) for variant in variants]
-        blocks += [[Missing(_reason(method, protocol, gaps))] * len(MAIN_METRICS) for method in absent_methods]
+        blocks = [method.cells(protocol, MAIN_METRICS, gaps) for method in methods]
         by_metric = [emphasise(cells) for cells in zip(*blocks, strict=True)]
         row: list[Cell] = [cell for cells in zip(*by_metric, strict=True) for cell in cells]
-        rows.append((protocol, *row, *_chance_of(variants, protocol)))
+        rows.append((protocol, *row, *_chance(variants, protocol, MAIN_METRICS)))
     return Table(
         title=f"{first.dataset}, {len(protocols)} protocols{remarks.data_mark(first)}",
         caption=remarks.caption(variants),
         columns=(
             Column("protocol"),
             *(
-                Column(title, group, numeric=True)
-                for group in groups
-                for title in (METRICS[metric] for metric in MAIN_METRICS)
+                Column(METRICS[metric], group, numeric=True)
+                for group in (*(method.label for method in methods), "chance")
+                for metric in MAIN_METRICS
             ),
         ),
         rows=tuple(rows),
@@ -95,28 +110,9 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
     )
 
 
-def _numbers(variant: Variant, protocol: str, metrics: Iterable[str], gaps: Sequence[Absent]) -> list[Cell]:
-    if protocol in variant.records:
-        return [variant.number(protocol, metric) for metric in metrics]
-    return [Missing(_reason(variant.method, protocol, gaps)) for _ in metrics]
-
-
-def _chance_of(variants: Sequence[Variant], protocol: str) -> list[Cell]:
+def _chance(variants: Sequence[Variant], protocol: str, metrics: Collection[str]) -> list[Cell]:
     for variant in variants:
         if protocol in variant.records:
-            return _chance(variant.records[protocol][0].chance, MAIN_METRICS)
-    return [Missing(NOT_RUN) for _ in MAIN_METRICS]
-
-
-def _chance(chance: Metrics, metrics: Iterable[str]) -> list[Cell]:
-    return [Number(PERCENT * float(getattr(chance, metric))) for metric in metrics]
-
-
-def _reason(method: str, protocol: str, gaps: Sequence[Absent]) -> str:
-    reasons = (gap.reason for gap in gaps if (gap.method, gap.protocol) == (method, protocol))
-    return next(reasons, NOT_RUN)
-
-
-def _methods_without_records(variants: Sequence[Variant], gaps: Sequence[Absent]) -> list[str]:
-    known = {variant.method for variant in variants}
-    return [method for method in dict.fromkeys(gap.method for gap in gaps) if method not in known]
+            chance = variant.records[protocol][0].chance
+            return [Number(PERCENT * float(getattr(chance, metric))) for metric in metrics]
+    return [Missing(NOT_RUN)] * len(metrics)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from mdreid_bench.config.tree import leaves
 from mdreid_bench.report.origin import USUAL_PRECISION, origin, seeds_in_words
 from mdreid_bench.report.table import Number
 from mdreid_bench.results.schema import Record
@@ -28,11 +29,6 @@ class Variant:
     method: str
     records: Mapping[str, tuple[Record, ...]]
     superseded: int
-
-    @property
-    def marks(self) -> list[str]:
-        """What every label must say of the records, so that nobody takes them for usual ones."""
-        return record_marks(self.example)
 
     @property
     def example(self) -> Record:
@@ -112,7 +108,7 @@ def row_variants(label: str, records: Iterable[Record]) -> list[Variant]:
     """Bring the records of one named row together; there are several rows where they must not be averaged."""
     variants = group_variants(records)
     if len(variants) == 1:
-        return [replace(variants[0], label=marked(label, variants[0].marks))]
+        return [replace(variants[0], label=marked(label, record_marks(variants[0].example)))]
     return [replace(variant, label=f"{label}: {variant.label}") for variant in variants]
 
 
@@ -128,15 +124,9 @@ def _facts(record: Record) -> dict[str, str]:
     return facts | flat(record.options) | flat(record.config_overrides)
 
 
-def flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
+def flat(tree: Mapping[str, JsonValue]) -> dict[str, str]:
     """Return the leaves of a tree of options: dotted key -> value as text."""
-    found: dict[str, str] = {}
-    for key, value in sorted(tree.items()):
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value if isinstance(value, str) else json.dumps(value)
-    return found
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(leaves(tree))}
 
 
 def _label(record: Record, own: Mapping[str, str], facts: Mapping[tuple[str, ...], Mapping[str, str]]) -> str:

@@ -1,13 +1,13 @@
 """Measured against published: which figures belong to a checkpoint, and whether it reaches them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report.quantities import METRICS
 from mdreid_bench.report.table import Cell, Column, Label, Missing, Number, Table
 from mdreid_bench.report.variants import PERCENT
 from mdreid_bench.results.published import Figure, figures, method_key
-from mdreid_bench.results.schema import Metrics, Record
+from mdreid_bench.results.schema import Record
 from protocols.names import UnknownNameError
 from protocols.protocol import Protocol
 
@@ -65,37 +65,27 @@ def protocols_in(wanted: Iterable[Figure]) -> list[Protocol]:
 
 def compare(wanted: Iterable[Figure], records: Iterable[Record]) -> list[Check]:
     """Put what was measured beside every figure."""
-    measured: Mapping[str, Metrics] = {record.protocol: record.metrics for record in records}
+    measured = {record.protocol: record.metrics for record in records}
     return [
-        Check(figure, PERCENT * getattr(measured[figure.protocol], figure.metric))
-        if figure.protocol in measured
-        else Check(figure, None)
+        Check(
+            figure,
+            PERCENT * getattr(measured[figure.protocol], figure.metric) if figure.protocol in measured else None,
+        )
         for figure in wanted
     ]
 
 
 def check_table(title: str, checks: Sequence[Check], notes: Sequence[str]) -> Table:
-    """Return one row per figure: published, measured, difference, verdict.
-
-    Args:
-        title: of the table.
-        checks: one for each row.
-        notes: to stand below.
-    """
-    columns = (
-        Column("protocol"),
-        Column("metric"),
-        Column("source"),
-        Column("published", numeric=True),
-        Column("measured", numeric=True),
-        Column("difference", numeric=True),
-        Column("verdict"),
-    )
+    """Return one row per figure: published, measured, difference, verdict; the notes stand below."""
     agreed = sum(check.agrees for check in checks)
     return Table(
         title=title,
         caption=f"Values in %. {agreed} of {len(checks)} figures agree within {TOLERANCE}.",
-        columns=columns,
+        columns=(
+            *map(Column, ("protocol", "metric", "source")),
+            *(Column(title, numeric=True) for title in ("published", "measured", "difference")),
+            Column("verdict"),
+        ),
         rows=tuple(_row(check) for check in checks),
         footnotes=tuple(notes),
     )
@@ -104,14 +94,11 @@ def check_table(title: str, checks: Sequence[Check], notes: Sequence[str]) -> Ta
 def _row(check: Check) -> tuple[Cell, ...]:
     figure, difference = check.figure, check.difference
     source = Label(figure.place, figure.note) if figure.note else figure.place
-    measured: Cell = (
-        Missing("could not be evaluated") if check.measured is None else Number(check.measured, decimals=2)
-    )
-    shown: Cell = (
-        Missing("could not be evaluated") if difference is None else Number(difference, decimals=2, signed=True)
-    )
+    measured: list[Cell] = [Missing("could not be evaluated")] * 2
+    if check.measured is not None and difference is not None:
+        measured = [Number(check.measured, decimals=2), Number(difference, decimals=2, signed=True)]
     verdict = "agrees" if check.agrees else "differs"
-    return figure.protocol, METRICS[figure.metric], source, Number(figure.value), measured, shown, verdict
+    return figure.protocol, METRICS[figure.metric], source, Number(figure.value), *measured, verdict
 
 
 def _is_protocol(name: str) -> bool:
