@@ -130,6 +130,7 @@ def check_configuration(overrides: Overrides, method: str = "mdreid") -> None:
 
 
 @given(trees)
+@example({"options": None})
 @FAST
 def test_configuration_trees(tree: dict[str, Any]) -> None:
     check_configuration(Overrides(flags=tree))

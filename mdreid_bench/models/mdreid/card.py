@@ -28,8 +28,10 @@ class MDReIDOptions(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _decoupled(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _decoupled(cls, given: Any) -> Any:
         """Take what older files say of the decoupling, which is the method itself and cannot be switched off."""
+        if not isinstance(given, dict):
+            return given
         if given.get("mdl", True) is not True:
             raise ValueError("options.mdl=false is a method of its own, --method single-classifier")
         return {name: value for name, value in given.items() if name != "mdl"}
