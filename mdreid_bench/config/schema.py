@@ -39,7 +39,7 @@ class TrunkConfig(Section):
     @field_validator("pretrained")
     @classmethod
     def _expanded(cls, value: str | None) -> str | None:
-        return value and os.path.expanduser(value)  # noqa: PTH111 - leaves unknown users as they are
+        return value and os.path.expanduser(value)  # leaves unknown users as they are
 
 
 class ImageConfig(Section):
