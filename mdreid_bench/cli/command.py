@@ -1,10 +1,12 @@
 """How a command is made of a function: imported when it is called, its options taken from a dataclass."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, get_args, get_type_hints
 
 import typer
@@ -72,7 +74,8 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
             found = [parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)]
         shown += found
 
-    def call(**given: Any) -> None:
+    def call(**typed: Any) -> None:
+        given = {name: _expanded(value) for name, value in typed.items()}
         bundles = {name: hints[name](**{own: given.pop(own) for own in names}) for name, names in groups.items()}
         function(**given, **bundles)
 
@@ -81,6 +84,13 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     call.__annotations__ = {one.name: one.annotation for one in shown}
     call.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     return call
+
+
+def _expanded(value: Any) -> Any:
+    """Expand ``~`` in paths, which shells leave as it is in ``--out=~/tables``; unknown users are left to be named."""
+    if isinstance(value, list):
+        return [_expanded(one) for one in value]
+    return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
 
 
 def _panel(parameter: inspect.Parameter) -> int:

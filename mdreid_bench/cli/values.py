@@ -1,5 +1,6 @@
 """What is typed on the command line, read: names, sizes, files; each message names the option and the way out."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def config_file(text: str) -> Tree:
     Raises:
         UsageError: when it cannot be read or is no configuration.
     """
-    return read_yaml(Path(text))
+    return read_yaml(Path(os.path.expanduser(text)))
 
 
 def chosen(names: Iterable[str], valid: Sequence[str], kind: str) -> list[str]:
@@ -143,7 +144,7 @@ def parse_image(text: str) -> tuple[Modality, Path]:
         raise UsageError(
             f"--image takes the letter of a sensor ({known}) and a file, such as D=depth.png, not {text!r}."
         )
-    return Modality.parse(letter), Path(path)
+    return Modality.parse(letter), Path(os.path.expanduser(path))
 
 
 def parse_size(text: str) -> int:

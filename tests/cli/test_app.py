@@ -18,6 +18,7 @@ from mdreid_bench import OTHER_SYSTEM
 from mdreid_bench.cli import app as application
 from mdreid_bench.cli import list_command
 from mdreid_bench.cli.errors import describe
+from mdreid_bench.cli.values import parse_image
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.results.schema import Metrics
 from protocols.names import UnknownNameError
@@ -76,6 +77,20 @@ def test_what_only_looks_things_up_answers_without_torch(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["0 False"] * len(calls)
+
+
+def test_a_tilde_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "r", study(suites=["paper-matched"], seeds=(0,)))
+    (tmp_path / "mine.yaml").write_text("batch: {size: 24}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = CliRunner(env=environment(HOME=str(tmp_path))).invoke
+    assert run(application.app, ["report", "--csv", "--results=~/r", "--out=~/tables"]).exit_code == 0
+    assert (tmp_path / "tables").is_dir()
+    assert run(application.app, ["merge", "~/r", "--results=~/joined"]).exit_code == 0
+    assert (tmp_path / "joined").is_dir()
+    config = ["show-config", "--method", "mdreid", "--dataset", "msvr310", "--config=~/mine.yaml"]
+    assert "  size: 24" in run(application.app, config).stdout
+    assert parse_image("D=~/depth.png")[1] == tmp_path / "depth.png"
 
 
 def test_version() -> None:
