@@ -1,5 +1,6 @@
 """Classes that this and other packages register under entry points, by name."""
 
+from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
@@ -40,17 +41,14 @@ class Plugins:
 
     def __init__(self, group: str, kind: str) -> None:
         self.group, self.kind = group, kind
+        self._twice: dict[str, EntryPoint] = {}
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         for entry in entry_points(group=self.group):
-            if entry.name in found and found[entry.name].value != entry.value:
-                raise UsageError(
-                    f"Two {self.kind}s are registered as {entry.name!r}: {found[entry.name].value} and "
-                    f"{entry.value}; uninstall one of them."
-                )
-            found[entry.name] = entry
+            if found.setdefault(entry.name, entry).value != entry.value:
+                self._twice[entry.name] = entry
         return found
 
     def names(self) -> tuple[str, ...]:
@@ -70,15 +68,43 @@ class Plugins:
         """
         return self.checked(name, self.load(name), base)
 
+    def usable(self, get: Callable[[str], T], warn: Callable[[str], None] | None) -> dict[str, T]:
+        """Return everything that can be used, by sorted name.
+
+        Args:
+            get: returns what is registered under a name, or what belongs to it.
+            warn: told of each that cannot be used, which is left out.
+
+        Raises:
+            UsageError: without ``warn``, for the first that cannot be used.
+        """
+        found = {}
+        for name in self.names():
+            try:
+                found[name] = get(name)
+            except UsageError as error:
+                if warn is None:
+                    raise
+                warn(f"{str(error).rstrip('.')}; it is left out.")
+        return found
+
+    def called(self, name: str) -> str:
+        """Return how messages call what is registered under a name: with the package that it comes from."""
+        package = getattr(self._found.get(name), "dist", None)
+        return f"The {self.kind} {name!r}" + (f" of the package {package.name}" if package else "")
+
     def load(self, name: str) -> Any:
         """Import and return what is registered under a name, whatever it is.
 
         Raises:
             UnknownNameError: when nothing is registered under it.
-            UsageError: when it does not import.
+            UsageError: when it does not import, or others are registered under the name.
         """
         if name not in self._found:
             raise UnknownNameError(self.kind, name, self.names())
+        if name in self._twice:
+            both = f"{self._found[name].value} and {self._twice[name].value}"
+            raise UsageError(f"Two {self.kind}s are registered as {name!r}: {both}; uninstall one of them.")
         return self.imported(name, self._found[name].value)
 
     def imported(self, name: str, target: str) -> Any:
@@ -89,8 +115,9 @@ class Plugins:
         """
         try:
             return EntryPoint(name, target, self.group).load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"The {self.kind} {name!r} cannot be imported: {error}.") from None
+        except Exception as error:  # whatever its module does
+            why = str(error).rstrip(".") or type(error).__name__
+            raise UsageError(f"{self.called(name)} cannot be imported: {why}.") from error
 
     def checked(self, name: str, loaded: Any, base: type[T]) -> type[T]:
         """Return a class that belongs to a name.
@@ -99,5 +126,16 @@ class Plugins:
             UsageError: when it is no class or derives from something else.
         """
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
-            raise UsageError(f"The entry point of {self.kind} {name!r} does not name a subclass of {base.__name__}.")
+            raise UsageError(f"{self.called(name)} is no subclass of {base.__name__}; correct its entry point.")
         return loaded
+
+    def own_card(self, name: str, found: object, kind: type[T]) -> T:
+        """Return a card, which must be that of what is registered under ``name``.
+
+        Raises:
+            UsageError: when it is something else, or that of another.
+        """
+        if not isinstance(found, kind) or getattr(found, "name", None) != name:
+            other = f"calls itself {getattr(found, 'name', None)!r} in it" if isinstance(found, kind) else "has none"
+            raise UsageError(f"{self.called(name)} needs a card of this name, but {other}.")
+        return found

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot
-from mdreid_bench.cli.values import chosen_one
+from mdreid_bench.cli.values import ALL, chosen
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import Reading, kinds, read_dataset
-from mdreid_bench.data.location import resolve_data_root
+from mdreid_bench.data.location import given_root, resolve_data_root
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.wording import by_kind, counted, printable
 
 
 def check(
-    dataset: Annotated[str, argument("DATASET", "A dataset.")],
+    dataset: Annotated[str, argument("DATASET", "A dataset, or 'all'.")],
     data_root: DataRoot = None,
     allow_incomplete: AllowIncomplete = False,
     as_json: AsJson = False,
@@ -27,7 +27,8 @@ def check(
     queries without a valid positive, duplicates, cameras without training
     images, and counts other than the published ones. Exits with 0 when there
     is none, else with 3. 'run', 'ablate' and 'verify' ask the same rules:
-    some faults stop them, the others stand in their records.
+    some faults stop them, the others stand in their records. With 'all',
+    every dataset has its table, and --json gives a list.
 
     Examples:
 
@@ -36,23 +37,50 @@ def check(
       mdreid-bench check rgbnt201 --data-root /data --json
     """
     console = Console()
-    name = chosen_one(dataset, registry.names(), "dataset")
-    location = resolve_data_root(data_root, name, console)
-    console.message(f"Data: {location.reason}")
-    reading = read_dataset(name, location.root, console, incomplete=allow_incomplete, anew=True)
-    title, found = reading.dataset.card.title, kinds(reading.findings)
-    if as_json:
-        console.json(_tree(reading))
-    elif found:
+    needed = None if given_root(data_root) else console.message
+    names = chosen([dataset], registry.names(), "dataset", lambda: registry.usable(console.warn, needed))
+    trees: list[dict[str, Any]] = []
+    errors: list[DataError] = []
+    for name in names:
+        try:
+            location = resolve_data_root(data_root, name, console)
+            console.message(f"Data: {location.reason}")
+            reading = read_dataset(name, location.root, console, incomplete=allow_incomplete, anew=True)
+            trees.append(_tree(reading))
+            if not as_json:
+                _show(reading, console)
+            _refuse(reading)
+        except DataError as error:
+            errors.append(error)
+    every = dataset.casefold() == ALL
+    if as_json and (trees or every):
+        console.json(trees if every else trees[0])
+    for earlier in errors[:-1]:
+        console.error(str(earlier))
+    if errors:
+        raise errors[-1]
+
+
+def _show(reading: Reading, console: Console) -> None:
+    title = reading.dataset.card.title
+    if reading.findings:
         console.table(_table(reading))
-    if found:
+    else:
+        console.result(f"No faults in the {len(reading.paths)} files of {title}, {reading.complete_items} items.")
+
+
+def _refuse(reading: Reading) -> None:
+    """Say how many faults there are.
+
+    Raises:
+        DataError: when there is one.
+    """
+    if found := kinds(reading.findings):
         stopping = sum(finding.count for finding in reading.findings if finding.stops)
         raise DataError(
-            f"{title} in {reading.folder} has {counted(sum(found.values()), 'fault')} ({by_kind(found)}), of which "
-            f"{stopping or 'none'} would stop a run; repair the files and check again."
+            f"{reading.dataset.card.title} in {reading.folder} has {counted(sum(found.values()), 'fault')} "
+            f"({by_kind(found)}), of which {stopping or 'none'} would stop a run; repair the files and check again."
         )
-    if not as_json:
-        console.result(f"No faults in the {len(reading.paths)} files of {title}, {reading.complete_items} items.")
 
 
 def _table(reading: Reading) -> Table:

@@ -87,7 +87,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _expanded(value: Any) -> Any:
-    """Expand ``~`` in paths, which shells leave as it is in ``--out=~/tables``; unknown users are left to be named."""
+    """Expand ``~`` in paths, which shells leave as it is in ``--out=~/tables``; unknown users stay as they are."""
     if isinstance(value, list):
         return [_expanded(one) for one in value]
     return Path(os.path.expanduser(value)) if isinstance(value, Path) else value

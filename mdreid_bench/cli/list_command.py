@@ -97,7 +97,7 @@ def _methods(_: Modality) -> list[Entry]:
             "trains": card.trains,
             "summary": card.summary,
         }
-        for name, card in registry.cards().items()
+        for name, card in registry.cards(Console().warn).items()
     ]
 
 
@@ -120,7 +120,7 @@ def _datasets(_: Modality) -> list[Entry]:
             "query_images": card.counts.query_images,
             "gallery_images": card.counts.gallery_images,
         }
-        for name, card in registry.cards().items()
+        for name, card in registry.cards(Console().warn).items()
     ]
 
 

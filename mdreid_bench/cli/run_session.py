@@ -30,7 +30,7 @@ def carry_out(options: RunOptions, console: Console) -> int:
     """
     shard = None if options.shard is None else Shard.parse(options.shard)
     workspace = Workspace(options, options.settings(), console, options.weights)
-    names = chosen(options.methods or [ALL], methods.names(), "method")
+    names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.usable(console.warn))
     if options.weights:
         names = [_method_of(options.weights, options.methods and names)]
     request = Request(names, options.preset or SMALLEST, options.seeds, options.overrides(), options.weights)

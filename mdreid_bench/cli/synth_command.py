@@ -40,7 +40,7 @@ def synth(
     from mdreid_bench.data.synthetic.generate import generate
 
     console = Console()
-    for name in chosen(dataset, registry.names(), "dataset"):
+    for name in chosen(dataset, registry.names(), "dataset", lambda: registry.usable(console.warn, console.message)):
         generate(directory, name, scale.value, seed, console)
         console.message(f"Synthetic {name} ({scale.value}, seed {seed}) is ready.")
     console.result(directory)

@@ -58,21 +58,26 @@ def config_file(text: str) -> Tree:
     return read_yaml(Path(os.path.expanduser(text)))
 
 
-def chosen(names: Iterable[str], valid: Sequence[str], kind: str) -> list[str]:
+def chosen(
+    names: Iterable[str], valid: Sequence[str], kind: str, usable: Callable[[], Iterable[str]] | None = None
+) -> list[str]:
     """Return the valid names that were meant: in order of mention, each once; ``all`` stands for every one.
 
     Args:
         names: as typed, in any case.
         valid: the registered names, as registered.
         kind: what they name, for the error.
+        usable: returns those that ``all`` stands for, where it is not every valid one.
 
     Raises:
         UnknownNameError: for a name that is neither valid nor ``all``.
     """
     found: dict[str, None] = {}
     for name in names:
-        every = name.casefold() == ALL and name not in valid
-        found.update(dict.fromkeys(valid if every else [chosen_one(name, valid, kind, [*valid, ALL])]))
+        if name.casefold() == ALL and name not in valid:
+            found.update(dict.fromkeys(usable() if usable else valid))
+        else:
+            found[chosen_one(name, valid, kind, [*valid, ALL])] = None
     return list(found)
 
 

@@ -10,7 +10,7 @@ from mdreid_bench.cli.values import chosen
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.location import resolve_data_root
+from mdreid_bench.data.location import given_root, resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import UsageError
 from mdreid_bench.processes.device import pick_device
@@ -46,7 +46,10 @@ class Workspace:
         self, options: TrainingOptions, protocols: Sequence[str], console: Console, weights: Path | None = None
     ) -> None:
         self.options, self.protocols, self.weights, self.console = options, protocols, weights, console
-        self.dataset_names = chosen(options.datasets, datasets.names(), "dataset")
+        needed = None if given_root(options.data_root) else console.message
+        self.dataset_names = chosen(
+            options.datasets, datasets.names(), "dataset", lambda: datasets.usable(console.warn, needed)
+        )
         self.cards = [datasets.get(name).card for name in self.dataset_names]
         self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
         self.splits = {name: self._splits(name) for name in self.dataset_names}

@@ -91,6 +91,11 @@ class Dataset(ABC):
             ValueError: for a label outside its range; the text says which.
         """
 
+    @property
+    def drawable(self) -> bool:
+        """Whether there is a synthetic copy."""
+        return type(self).plan is not Dataset.plan
+
     def split(self, asked: str | None) -> str | None:
         """Return the split that is meant: the one asked for, else the first; None where there is only one way.
 

@@ -20,7 +20,7 @@ CACHE_VARIABLE = "MDREID_CACHE"
 def cache_dir() -> Path:
     """Return the folder of what can be made again: ``MDREID_CACHE``, else the user's cache; it may not exist."""
     given = os.environ.get(CACHE_VARIABLE)
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("mdreid-bench"))
+    return Path(os.path.expanduser(given)) if given else Path(platformdirs.user_cache_dir("mdreid-bench"))
 
 
 def dataset_folder(dataset: Dataset, root: Path) -> Path:

@@ -31,6 +31,12 @@ class DataLocation:
     reason: str
 
 
+def given_root(option: Path | None) -> Path | None:
+    """Return the data root that the user gave: the option, else ``MDREID_DATA``, else None."""
+    variable = os.environ.get(VARIABLE)
+    return option or (Path(os.path.expanduser(variable)) if variable else None)
+
+
 def resolve_data_root(option: Path | None, dataset: str, reporter: Reporter) -> DataLocation:
     """Return the data root for a dataset: the option, else ``MDREID_DATA``, else generated data in the user's cache.
 
@@ -44,9 +50,8 @@ def resolve_data_root(option: Path | None, dataset: str, reporter: Reporter) -> 
         DataError: when the root has no such dataset, or when there is no root and no generator for the dataset.
     """
     known = registry.get(dataset)
-    title, variable = known.card.title, os.environ.get(VARIABLE)
-    if option is not None or variable:
-        root = option if option is not None else Path(str(variable)).expanduser()
+    title, root = known.card.title, given_root(option)
+    if root is not None:
         source = "--data-root" if option is not None else VARIABLE
         synthetic = read_marker(dataset_folder(known, root)) is not None
         kind = "synthetic images" if synthetic else "images"

@@ -3,6 +3,7 @@
 An entry point names the card of a method, which costs no import of torch, or the class itself.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mdreid_bench.errors import UsageError
@@ -29,12 +30,21 @@ def card(name: str) -> MethodCard:
         UsageError: when what is registered does not import or is not a method.
     """
     loaded = _REGISTERED.load(name)
-    return _own(name, loaded) if isinstance(loaded, MethodCard) else get(name).card
+    return _REGISTERED.own_card(name, loaded, MethodCard) if isinstance(loaded, MethodCard) else get(name).card
 
 
-def cards() -> dict[str, MethodCard]:
-    """Return the card of every registered method by name."""
-    return {name: card(name) for name in names()}
+def cards(warn: Callable[[str], None] | None = None) -> dict[str, MethodCard]:
+    """Return the card of every registered method by name.
+
+    Args:
+        warn: told of each method whose card cannot be had, which is left out; without it, that is an error.
+    """
+    return _REGISTERED.usable(card, warn)
+
+
+def usable(warn: Callable[[str], None]) -> "dict[str, type[Method]]":
+    """Return every method that can be used by name; ``warn`` is told of the others."""
+    return _REGISTERED.usable(get, warn)
 
 
 def get(name: str) -> "type[Method]":
@@ -50,15 +60,9 @@ def get(name: str) -> "type[Method]":
     if isinstance(loaded, MethodCard):
         loaded = _REGISTERED.imported(name, loaded.target)
     found: type[Method] = _REGISTERED.checked(name, loaded, Method)  # type: ignore[type-abstract]
-    card = _own(name, getattr(found, "card", None))
+    card = _REGISTERED.own_card(name, getattr(found, "card", None), MethodCard)
     if card.trains and not found.separable() and found.training_losses is Method.training_losses:
-        raise UsageError(f"The method {name!r} trains, as its card says, but has neither losses nor training_losses.")
-    return found
-
-
-def _own(name: str, found: object) -> MethodCard:
-    """Return a card, which must be that of the method registered under ``name``."""
-    if not isinstance(found, MethodCard) or found.name != name:
-        called = f"calls itself {found.name!r} in it" if isinstance(found, MethodCard) else "has none"
-        raise UsageError(f"The method {name!r} needs a card of this name, but {called}.")
+        raise UsageError(
+            f"{_REGISTERED.called(name)} trains, as its card says, but has neither losses nor training_losses."
+        )
     return found

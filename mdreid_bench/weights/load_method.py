@@ -17,6 +17,7 @@ from mdreid_bench.data.transforms import normalise, resize
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
+from mdreid_bench.progress import Silent
 from mdreid_bench.weights import weights_file
 from mdreid_bench.weights.given_weights import GivenWeights
 from protocols.modality import Modality
@@ -125,7 +126,7 @@ def likely_dataset(given: GivenWeights) -> DatasetCard | None:
 
     None when several fit whose images differ in shape, or none does.
     """
-    fitting = [card for card in datasets.cards().values() if card.cameras == given.data.cameras]
+    fitting = [card for card in datasets.cards(Silent().message).values() if card.cameras == given.data.cameras]
     exact = [card for card in fitting if card.counts.train_identities == given.data.identities]
     shapes = {card.image_size for card in exact or fitting}
     return (exact or fitting)[0] if len(shapes) == 1 else None

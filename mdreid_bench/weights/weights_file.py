@@ -17,6 +17,7 @@ from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.state_dict import LARGEST_CLAIM, Faults, check_file, check_numbers, read_state
 from mdreid_bench.models.trunk.tower_weights import tower_bytes
+from mdreid_bench.progress import Silent
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.weights_facts import WeightsFacts
@@ -140,7 +141,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _release_of(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ReleasedFormat]:
     """Return the method and the format whose names a state dict has, every name and shape checked."""
-    forms = {name: registry.get(name).released for name in registry.names()}
+    forms = {name: method.released for name, method in registry.usable(Silent().message).items()}
     known = {name: form for name, form in forms.items() if form is not None}
     method, form = max(known.items(), key=lambda item: item[1].likeness(state))
     if form.likeness(state) < _ALIKE:

@@ -61,7 +61,7 @@ def test_a_card_and_its_class_say_the_same() -> None:
     [
         ("untaught", "trains, as its card says, but has neither losses nor training_losses"),
         ("cardless", "'cardless' needs a card of this name, but calls itself 'random' in it"),
-        ("astray", "does not name a subclass of Method"),
+        ("astray", "is no subclass of Method"),
         ("nowhere", "'nowhere' cannot be imported"),
     ],
 )
