@@ -5,79 +5,31 @@ from typing import Annotated
 
 import typer
 
-from mdreid_bench.cli.command import LazyCommand, LazyGroup, tell
+from mdreid_bench.cli.command import LazyGroup, tell
 from mdreid_bench.cli.console import Console, ready_streams, release_streams, writing
 from mdreid_bench.cli.errors import describe, heed_signals, leave_signals
 
 COMMANDS = {
-    "run": LazyCommand(
-        "mdreid_bench.cli.run_command:run",
-        "Train methods or reuse them, evaluate them and print the table.",
-    ),
-    "ablate": LazyCommand(
-        "mdreid_bench.cli.ablate_command:ablate",
-        "Measure what each part of MDReID contributes.",
-    ),
-    "report": LazyCommand(
-        "mdreid_bench.cli.report_command:report",
-        "Make the tables of the paper from the stored records.",
-    ),
-    "score": LazyCommand(
-        "mdreid_bench.cli.score_command:score",
-        "Score runs again from stored embeddings, without model and images.",
-    ),
-    "compare": LazyCommand(
-        "mdreid_bench.cli.compare_command:compare",
-        "Show the difference between two runs and how sure it is.",
-    ),
-    "index": LazyCommand(
-        "mdreid_bench.cli.index_command:index",
-        "Make a gallery of images searchable with a trained method.",
-    ),
-    "search": LazyCommand(
-        "mdreid_bench.cli.search_command:search",
-        "Search an index for the object on one image or several.",
-    ),
-    "check": LazyCommand(
-        "mdreid_bench.cli.check_command:check",
-        "Read every image of a dataset and list all faults.",
-    ),
-    "merge": LazyCommand(
-        "mdreid_bench.cli.merge_command:merge",
-        "Join results folders, such as those of the shards of one plan.",
-    ),
-    "verify": LazyCommand(
-        "mdreid_bench.cli.verify_command:verify",
-        "Compare given weights with the figures published for them.",
-    ),
-    "convert": LazyCommand(
-        "mdreid_bench.cli.convert_command:convert",
-        "Turn a released PyTorch checkpoint into a weights file.",
-    ),
-    "show-config": LazyCommand(
-        "mdreid_bench.cli.show_config_command:show_config",
-        "Print every setting of a run, with its meaning and source.",
-    ),
-    "list": LazyCommand(
-        "mdreid_bench.cli.list_command:list_names",
-        "List the methods, datasets, protocols, suites or presets.",
-    ),
-    "synth": LazyCommand(
-        "mdreid_bench.cli.synth_command:synth",
-        "Write synthetic images in the layout of the real datasets.",
-    ),
+    "run": "Train methods or reuse them, evaluate them and print the table.",
+    "ablate": "Measure what each part of MDReID contributes.",
+    "report": "Make the tables of the paper from the stored records.",
+    "score": "Score runs again from stored embeddings, without model and images.",
+    "compare": "Show the difference between two runs and how sure it is.",
+    "index": "Make a gallery of images searchable with a trained method.",
+    "search": "Search an index for the object on one image or several.",
+    "check": "Read every image of a dataset and list all faults.",
+    "merge": "Join results folders, such as those of the shards of one plan.",
+    "verify": "Compare given weights with the figures published for them.",
+    "convert": "Turn a released PyTorch checkpoint into a weights file.",
+    "show-config": "Print every setting of a run, with its meaning and source.",
+    "list": "List the methods, datasets, protocols, suites or presets.",
+    "synth": "Write synthetic images in the layout of the real datasets.",
 }
-
-
-class Commands(LazyGroup):
-    """The commands of ``mdreid-bench``."""
-
-    lazy = COMMANDS
-
+"""What each command does, in one line; the function that carries it out gives its own help."""
 
 app = typer.Typer(
     name="mdreid-bench",
-    cls=Commands,
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -118,8 +70,8 @@ def _stand_in() -> None:
     """Hold the place of a command in the list; the group loads the real one."""
 
 
-for _name, _command in COMMANDS.items():
-    app.command(_name, help=_command.summary)(_stand_in)
+for _name, _summary in COMMANDS.items():
+    app.command(_name, help=_summary)(_stand_in)
 
 
 def main() -> None:

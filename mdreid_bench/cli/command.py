@@ -2,12 +2,12 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -40,24 +40,16 @@ def argument(metavar: str, help: str) -> Any:
     return typer.Argument(metavar=metavar, help=help, show_default=False)
 
 
-@dataclass(frozen=True)
-class LazyCommand:
-    """Where a command is found and how it is described in the list of commands.
+def load(name: str) -> Any:
+    """Import a command and build it: ``show-config`` is the function ``show_config`` of ``show_config_command``.
 
-    Attributes:
-        target: ``"module:function"``; the function's docstring is the command's own help.
-        summary: one line.
+    The name of a function that would hide one of Python's own ends with an underscore.
     """
-
-    target: str
-    summary: str
-
-    def load(self, name: str) -> Any:
-        """Import the command and build it."""
-        module, _, attribute = self.target.partition(":")
-        app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        app.command(name)(with_options(getattr(import_module(module), attribute)))
-        return get_command(app)
+    stem = name.replace("-", "_")
+    module = import_module(f"mdreid_bench.cli.{stem}_command")
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app.command(name)(with_options(getattr(module, stem, None) or getattr(module, f"{stem}_")))
+    return get_command(app)
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -115,14 +107,10 @@ def _of_fields(kind: Any) -> list[inspect.Parameter]:
 class LazyGroup(TyperGroup):
     """Lists stand-ins, loads the real command once it is named, and turns expected errors into exit codes."""
 
-    lazy: ClassVar[Mapping[str, LazyCommand]] = {}
-
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find a command by name as usual, then put the real one in the place of its stand-in."""
         name, command, rest = super().resolve_command(ctx, args)
-        if name is not None:
-            command = self.lazy[name].load(name)
-        return name, command, rest
+        return name, command if name is None else load(name), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.

@@ -22,7 +22,7 @@ LONG = ("paper", "url", "licence", "bibtex")
 """What JSON alone has, because a table would be too wide."""
 
 
-def list_names(
+def list_(
     kind: Annotated[str, argument("KIND", "methods, datasets, protocols, suites or presets.")],
     dataset: Annotated[
         str | None,
@@ -87,41 +87,25 @@ def _sensors(dataset: str) -> Modality:
 def _methods(_: Modality) -> list[Entry]:
     from mdreid_bench.models import registry
 
-    return [
-        {
-            "name": name,
-            "title": card.title,
-            "paper": card.paper,
-            "venue": card.venue,
-            "url": card.url,
-            "trains": card.trains,
-            "summary": card.summary,
-        }
-        for name, card in registry.cards(Console().warn).items()
-    ]
+    shown = ("title", "paper", "venue", "url", "trains", "summary")
+    return [_entry(name, card, shown) for name, card in registry.cards(Console().warn).items()]
 
 
 def _datasets(_: Modality) -> list[Entry]:
     from mdreid_bench.data import registry
 
+    shown = ("title", "kind", "sensors", "paper", "licence", "bibtex")
     return [
-        {
-            "name": name,
-            "title": card.title,
-            "kind": card.kind,
-            "sensors": str(card.sensors),
-            "paper": card.paper,
-            "licence": card.licence,
-            "bibtex": card.bibtex,
-            "height": card.image_size[0],
-            "width": card.image_size[1],
-            "cameras": card.cameras,
-            "train_images": card.counts.train_images,
-            "query_images": card.counts.query_images,
-            "gallery_images": card.counts.gallery_images,
-        }
+        _entry(name, card, shown)
+        | {"height": card.image_size[0], "width": card.image_size[1], "cameras": card.cameras}
+        | {part: getattr(card.counts, part) for part in ("train_images", "query_images", "gallery_images")}
         for name, card in registry.cards(Console().warn).items()
     ]
+
+
+def _entry(name: str, card: object, shown: Sequence[str]) -> Entry:
+    values = {field: getattr(card, field) for field in shown}
+    return {"name": name} | {field: v if isinstance(v, bool) else str(v) for field, v in values.items()}
 
 
 def _protocols(sensors: Modality) -> list[Entry]:

@@ -43,12 +43,7 @@ def verify(options: VerifyOptions) -> None:
       mdreid-bench verify --data-root /data --dataset rgbnt201
       --weights MDReID_RGBNT201.pth
     """
-    from mdreid_bench.cli.verify_session import verify as carry_out
+    from mdreid_bench.cli.verify_session import carry_out
 
-    console = Console()
-    found = carry_out(options, console)
-    console.table(found.table)
-    if not found.agrees:
-        console.error("Not all figures agree.")
-        raise typer.Exit(1)
-    console.message("All figures agree.")
+    if code := carry_out(options, Console()):
+        raise typer.Exit(code)

@@ -1,7 +1,6 @@
 """The steps behind ``verify``: evaluate weights on every protocol that has published figures, and compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import TrainingOptions
@@ -9,7 +8,6 @@ from mdreid_bench.cli.verify_command import VerifyOptions
 from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry
-from mdreid_bench.report.table import Table
 from mdreid_bench.report.verification import check_table, compare, protocols_in, published
 from mdreid_bench.results.published import Figure
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
@@ -21,16 +19,8 @@ DEFAULT_SIMILARITY = "released"
 """The released code has no other comparison, so a released checkpoint is verified with it; see docs/fidelity.md."""
 
 
-@dataclass(frozen=True)
-class Verification:
-    """Outcome of a verification: its table, and whether every figure agrees."""
-
-    table: Table
-    agrees: bool
-
-
-def verify(options: VerifyOptions, console: Console) -> Verification:
-    """Evaluate weights and compare them with the published figures.
+def carry_out(options: VerifyOptions, console: Console) -> int:
+    """Evaluate weights, compare them with the published figures and print the table; return the exit code.
 
     Raises:
         UsageError: when nothing is published for this method, dataset and kind of images, or an option does not go
@@ -67,8 +57,12 @@ def verify(options: VerifyOptions, console: Console) -> Verification:
         raise errors[0]
     checks = compare(wanted, outcomes.records)
     notes = _notes(given, run.config.options.get(SIMILARITY), wanted)
-    table = check_table(f"{given.method} on {options.dataset}", checks, notes)
-    return Verification(table, all(check.agrees for check in checks))
+    console.table(check_table(f"{given.method} on {options.dataset}", checks, notes))
+    if not all(check.agrees for check in checks):
+        console.error("Not all figures agree.")
+        return 1
+    console.message("All figures agree.")
+    return 0
 
 
 def _similarity(given: GivenWeights, similarity: str | None) -> list[str]:
