@@ -6,6 +6,7 @@
         config.yaml
         run.json              what it takes to score again, or to build the method, without the data set
         run.log               what was said and done, when, and by which process
+        cost.json             what one item costs: {"parameters": int, "multiply_adds": int}
         full/ or limit-200/
             <cell>.json       the record
             <cell>.npz        the per-query values
@@ -107,31 +108,15 @@ class Scope:
         return record if intact else None
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run: a trained method with its evaluations; trained weights lie elsewhere."""
+    """The folder of one run, and the paths of its files: a trained method with its evaluations."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The full configuration in force, YAML."""
-        return self.path / "config.yaml"
-
-    @property
-    def facts(self) -> Path:
-        """What the records of the run share; see :class:`mdreid_bench.results.run_facts.RunFacts`."""
-        return self.path / "run.json"
-
-    @property
-    def log(self) -> Path:
-        """What was said and done; see :class:`mdreid_bench.results.run_log.RunLog`."""
-        return self.path / "run.log"
-
-    @property
-    def cost(self) -> Path:
-        """What one item costs: ``{"parameters": int, "multiply_adds": int}``."""
-        return self.path / "cost.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.facts = path / "run.json"
+        self.log = path / "run.log"
+        self.cost = path / "cost.json"
 
     def scope(self, limit: int | None) -> Scope:
         """Return the evaluations with at most ``limit`` test triplets, or with all of them."""

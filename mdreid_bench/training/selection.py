@@ -1,6 +1,5 @@
 """Which epoch of a training is kept: the last one, or the one that does best on the test data."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,34 +21,18 @@ from protocols.suites import resolve
 from protocols.trial import Trial
 
 
-class Selection(ABC):
-    """Told of every epoch; says at the end whose weights are kept."""
+class Selection:
+    """Told of every epoch, says at the end whose weights are kept: the last one's, without looking at anything."""
 
-    @abstractmethod
     def begin(self, done: int) -> None:
         """Get ready after ``done`` epochs of an earlier process, 0 for a training from the start."""
 
-    @abstractmethod
     def after(self, method: Method, epoch: int) -> dict[str, float]:
         """Look at the weights after an epoch and return what the log should say of them."""
-
-    @abstractmethod
-    def finish(self, method: Method, last: int) -> int:
-        """Put the weights that are kept into ``method`` and return their epoch."""
-
-
-class LastEpoch(Selection):
-    """Keeps the last epoch and looks at nothing."""
-
-    def begin(self, done: int) -> None:
-        """Do nothing."""
-
-    def after(self, method: Method, epoch: int) -> dict[str, float]:
-        """Return nothing to be logged."""
         return {}
 
     def finish(self, method: Method, last: int) -> int:
-        """Return the last epoch."""
+        """Put the weights that are kept into ``method`` and return their epoch."""
         return last
 
 
@@ -120,8 +103,3 @@ class BestTest(Selection):
         rule = self.index.card.exclusion
         ranking = rank_embeddings(query, gallery, labels.take(trial.query), labels.take(trial.gallery), rule)
         return evaluate(ranking).summary().mAP
-
-
-def selection_for(config: RunConfig, index: DatasetIndex, folder: TrainingFolder, device: torch.device) -> Selection:
-    """Return the selection that a configuration asks for."""
-    return BestTest(index, config, folder, device) if config.selection == "best-test" else LastEpoch()

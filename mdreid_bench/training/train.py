@@ -20,7 +20,7 @@ from mdreid_bench.training.batches import Batches
 from mdreid_bench.training.forward import Forward
 from mdreid_bench.training.nonfinite import Guard, OnNan, Place, blamed, broken_terms, is_finite_gradient
 from mdreid_bench.training.optimiser import build_optimizer, set_epoch
-from mdreid_bench.training.selection import LastEpoch, selection_for
+from mdreid_bench.training.selection import BestTest, Selection
 from mdreid_bench.training.stage import Stage
 from mdreid_bench.training.state import TrainingState
 from mdreid_bench.weights import checkpoint
@@ -73,7 +73,8 @@ class Trainer:
                 "memory.micro_batch and start one process."
             )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
-        self.selection = selection_for(config, index, folder, device) if self.ranks.leads else LastEpoch()
+        looks = config.selection == "best-test" and ranks.leads
+        self.selection = BestTest(index, config, folder, device) if looks else Selection()
         self.index = index
         self.trained_cameras = torch.from_numpy(self.stage.trained_cameras).to(device)
         self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
@@ -99,7 +100,7 @@ class Trainer:
                 with self.ranks.together():
                     if self.ranks.leads:
                         self.state.log.append(entry | self.selection.after(self.method, epoch))
-                        self._save(epoch)
+                        self.state.save(epoch)
                 step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
         with self.ranks.together():
             if self.ranks.leads:
@@ -125,7 +126,7 @@ class Trainer:
             if self.ranks.leads:
                 ahead = self.batches.ahead(self.method, epoch, seed)
                 state.guessed, state.prepared = self.method.before_epoch(ahead), epoch
-                self._save(epoch - 1)
+                state.save(epoch - 1)
         self.ranks.share_weights(self.method)
         state.share_preparation()
 
@@ -222,9 +223,6 @@ class Trainer:
             f"memory.checkpointing=true, which take time but change no losses, or use {smaller}smaller images with "
             f"--set image.scale=0.5, or a smaller trunk, which change the numbers.{kept}"
         )
-
-    def _save(self, epoch: int) -> None:
-        self.state.save(epoch)
 
 
 def _note(entry: Mapping[str, Any]) -> str:

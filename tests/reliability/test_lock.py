@@ -16,7 +16,7 @@ import pytest
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.storage import lock
-from mdreid_bench.results.storage.lock import Owner, attempt, host_name, in_use, locked, owner_of, process_start
+from mdreid_bench.results.storage.lock import Owner, attempt, host_name, in_use, locked, owner_of
 from mdreid_bench.results.storage.temporary import clear, temporary_beside
 from tests.data.trees import Recorder
 
@@ -140,15 +140,6 @@ def test_an_unwritable_folder_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="Cannot lock"), attempt(tmp_path / "file" / ".lock"):
         pass
-
-
-def test_processes_are_told_apart() -> None:
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert process_start(os.getpid()) is not None
-    assert process_start(child) is None
 
 
 WRITE = """

@@ -11,7 +11,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import content_hash
-from mdreid_bench.results.store import RunFolder, RunId, Scope, Store, load_record
+from mdreid_bench.results.store import RunId, Scope, Store, load_record
 from protocols.reranking import Reranking
 from tests.results.factory import make_record, query_values
 
@@ -29,7 +29,7 @@ def put(store: Store, record: Record) -> Path:
 def test_the_folder_is_named_after_the_run(tmp_path: Path) -> None:
     run = RunId(dataset="msvr310", method="mdreid", preset="tiny", seed=7, key="0123456789abcdef")
     folder = Store(tmp_path).folder(run)
-    assert folder == RunFolder(tmp_path / "runs" / "msvr310-mdreid-tiny-s7-0123456789")
+    assert folder.path == tmp_path / "runs" / "msvr310-mdreid-tiny-s7-0123456789"
     assert folder.config.name == "config.yaml"
     assert folder.scope(None).path.name == "full"
     assert folder.scope(200).embeddings == folder.path / "limit-200" / "embeddings"

@@ -34,14 +34,13 @@ class Owner(BaseModel):
 
     host: Line
     pid: int
-    started: int | None
     since: Line
 
     @classmethod
     def this_process(cls) -> "Owner":
         """Describe this process, now."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return cls(host=host_name(), pid=os.getpid(), started=process_start(os.getpid()), since=now)
+        return cls(host=host_name(), pid=os.getpid(), since=now)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
@@ -155,12 +154,3 @@ def _take(path: Path) -> Held | None:
 def host_name() -> str:
     """Return the name of this machine as letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9-]+", "-", platform.node())[:_LONGEST_NAME].strip("-") or "unnamed"
-
-
-def process_start(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot, or None where the system does not tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return int(stat.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
