@@ -20,7 +20,7 @@ from mdreid_bench.report.variants import PERCENT, marked, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import RunId, Store, load_record
+from mdreid_bench.results.store import Store, load_record
 from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
 from protocols.suites import resolve
@@ -75,14 +75,14 @@ class Side:
     @property
     def names(self) -> list[str]:
         """Folder names of the runs."""
-        found = (RunId.of(record).folder_name for seeds in self.records.values() for _, record in seeds.values())
+        found = (record.folder_name for seeds in self.records.values() for _, record in seeds.values())
         return list(dict.fromkeys(found))
 
     @property
     def marked_names(self) -> str:
         """The names, each with what must be said of its records."""
         records = [record for seeds in self.records.values() for _, record in seeds.values()]
-        return ", ".join(dict.fromkeys(marked(RunId.of(r).folder_name, record_marks(r)) for r in records))
+        return ", ".join(dict.fromkeys(marked(r.folder_name, record_marks(r)) for r in records))
 
 
 class CompareSession:

@@ -20,7 +20,7 @@ from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.results import published
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from protocols.suites import SUITES
 
 _NAMED = 10
@@ -208,10 +208,10 @@ class ReportSession:
         return [curve for curve in drawn if curve is not None]
 
     def _run_folder(self, record: Record) -> Path:
-        return self.store.folder(RunId.of(record)).path
+        return self.store.folder(record).path
 
     def _place(self, record: Record) -> Path:
-        scope = self.store.folder(RunId.of(record)).scope(record.limit)
+        scope = self.store.folder(record).scope(record.limit)
         return scope.path_of(record)
 
 

@@ -17,7 +17,7 @@ from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.temporary import clear
-from mdreid_bench.results.store import RunFolder, RunId, Scope, Store
+from mdreid_bench.results.store import RunFolder, Scope, Store
 from protocols.suites import Setting, resolve
 
 
@@ -88,7 +88,7 @@ class ScoreSession:
         unfit = f", {len(self.gaps)} not applicable" if self.gaps else ""
         self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done{unfit}.")
         if len(records) == 1:
-            folder = self.store.folder(RunId.of(records[0]))
+            folder = self.store.folder(records[0])
             self.console.result(folder.scope(records[0].limit).path_of(records[0]))
         elif records:
             self.console.result(self.store.runs)

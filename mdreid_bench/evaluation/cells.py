@@ -68,7 +68,7 @@ class CellScorer:
         values = _joined(stored, trials, measured)
         expected = [self._chance(stored, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
-            **self.facts.record_fields(),
+            **dict(self.facts.shared),
             test_fingerprint=stored.test_fingerprint,
             limit=stored.limit,
             precision=stored.precision,

@@ -1,15 +1,15 @@
 """What is stored with a run so that its records and its method can be made again without the data set."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from mdreid_bench.config import plain_yaml
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.schema import Count, Hash, Line, Name, Part
+from mdreid_bench.results.schema import Hash, Part, SharedFacts
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed, write_sealed
@@ -19,27 +19,6 @@ FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 Positive = Annotated[int, Field(gt=0)]
 Letters = Annotated[str, AfterValidator(lambda text: str(Modality.parse(text)))]
 """Sensors, such as ``"RNT"``."""
-
-
-class SharedFacts(Part):
-    """The fields that all records of a run have in common; see :class:`mdreid_bench.results.schema.Record`."""
-
-    dataset: Name
-    data_kind: Literal["real", "synthetic"]
-    train_fingerprint: Hash | None
-    method: Name
-    method_version: Count
-    preset: Name
-    seed: Count
-    split: Name | None = None
-    selection: Literal["last-epoch", "best-test", "none"]
-    trunk: Line
-    run_key: Hash
-    config_key: Hash
-    options: dict[str, JsonValue]
-    config_overrides: dict[str, JsonValue]
-    image_rules: dict[Name, Count] = Field(default_factory=dict)
-    data_findings: dict[Line, Count] = Field(default_factory=dict)
 
 
 class GivenWeights(Part):
@@ -102,10 +81,6 @@ class RunFacts(Part):
             raise DataError(f"{path} cannot be read ({error.strerror}); make it readable, or {again}.") from None
         except ValueError:
             raise DataError(f"{path} is damaged; {again}.") from None
-
-    def record_fields(self) -> dict[str, Any]:
-        """Return what a record takes from here, as keyword arguments."""
-        return {name: getattr(self.shared, name) for name in SharedFacts.model_fields}
 
 
 def read_config(path: Path, facts: RunFacts) -> RunConfig:

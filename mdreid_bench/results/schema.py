@@ -120,66 +120,88 @@ class Provenance(Part):
     threads: dict[Line, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
 
-class Record(Part):
-    """One method on one dataset with one protocol and one seed.
+class RunId(Part):
+    """What names the folder of a run.
+
+    Attributes:
+        split: how the data set is divided, where that can be done in several ways; a repetition like a seed.
+        run_key: hash of all that determines the numbers, apart from the protocol and the limit.
+    """
+
+    dataset: Name
+    method: Name
+    preset: Name
+    seed: Count
+    split: Name | None = None
+    run_key: Hash
+
+    @property
+    def folder_name(self) -> str:
+        """``<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the key>``; a split stands before the seed."""
+        split = "" if self.split is None else f"-{self.split}"
+        return f"{self.dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.run_key[:10]}"
+
+
+class SharedFacts(RunId):
+    """The fields that all records of a run have in common.
 
     Attributes:
         data_kind: ``synthetic`` when the images were generated.
         train_fingerprint: content hash of the training data; None for methods that do not train.
-        test_fingerprint: content hash of the test data in use, ``limit`` applied.
         method_version: the method's declared code version.
-        split: how the data set is divided, where that can be done in several ways; a repetition like a seed.
-        average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
-        rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
-        limit: the ``--limit`` in force, None for the full test set.
         selection: how the reported epoch was chosen; ``none`` for methods that do not train.
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
-        precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
-        run_key: hash of all that determines the numbers, apart from the protocol and the limit.
-        config_key: hash of the same without seed and split; records that share it are averaged over both.
+        config_key: hash of the same as the run key without seed and split; records that share it are averaged.
         options: the method's options in force.
-        chance: what a random order of the same gallery scores for the same queries, in expectation.
-        interval: 95 % intervals, when they were computed.
-        per_query: file name of the per-query values, in the record's own folder.
-        per_query_digest: hash of that file, so that nothing in it can be altered.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
         image_rules: how many images of the data set needed each rule of docs/methods/images.md.
         data_findings: what is wrong with the data set but forbade nothing: how many by kind, as ``check`` calls it.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
-    dataset: Name
     data_kind: Literal["real", "synthetic"]
     train_fingerprint: Hash | None
-    test_fingerprint: Hash
-    method: Name
     method_version: Count
-    preset: Name
-    seed: Count
-    split: Name | None = None
-    protocol: Name
-    average_precision: Literal["standard", "trapezoid"] = "standard"
-    rerank: Name | None = None
-    limit: Annotated[int, Field(gt=0)] | None
     selection: Literal["last-epoch", "best-test", "none"]
     trunk: Line
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    run_key: Hash
     config_key: Hash
-    options: dict[str, JsonValue] = Field(default_factory=dict)
-    metrics: Metrics
-    interval: Interval | None = None
-    chance: Metrics
-    counts: Counts
-    per_query: Name | None = None
-    per_query_digest: Hash | None = None
-    config_overrides: dict[str, JsonValue] = Field(default_factory=dict)
+    options: dict[str, JsonValue]
+    config_overrides: dict[str, JsonValue]
     image_rules: dict[Name, Count] = Field(default_factory=dict)
     data_findings: dict[Line, Count] = Field(default_factory=dict)
-    provenance: Provenance
 
     @field_validator("options", "config_overrides")
     @classmethod
     def _plain(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         canonical_json(value)  # raises ValueError for NaN and infinity at any depth
         return value
+
+
+class Record(SharedFacts):
+    """One method on one dataset with one protocol and one seed.
+
+    Attributes:
+        test_fingerprint: content hash of the test data in use, ``limit`` applied.
+        average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
+        rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
+        limit: the ``--limit`` in force, None for the full test set.
+        precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
+        chance: what a random order of the same gallery scores for the same queries, in expectation.
+        interval: 95 % intervals, when they were computed.
+        per_query: file name of the per-query values, in the record's own folder.
+        per_query_digest: hash of that file, so that nothing in it can be altered.
+    """
+
+    schema_version: Literal[3] = SCHEMA_VERSION
+    test_fingerprint: Hash
+    protocol: Name
+    average_precision: Literal["standard", "trapezoid"] = "standard"
+    rerank: Name | None = None
+    limit: Annotated[int, Field(gt=0)] | None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    metrics: Metrics
+    interval: Interval | None = None
+    chance: Metrics
+    counts: Counts
+    per_query: Name | None = None
+    per_query_digest: Hash | None = None
+    provenance: Provenance

@@ -25,39 +25,10 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.results.form import PLAIN, Form, cell_of
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
-from mdreid_bench.results.schema import Count, Hash, Name, Part, Record
+from mdreid_bench.results.schema import Record, RunId
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import content_hash
-
-
-class RunId(Part):
-    """What names the folder of a run; ``key`` is the full run key."""
-
-    dataset: Name
-    method: Name
-    preset: Name
-    seed: Count
-    key: Hash
-    split: Name | None = None
-
-    @classmethod
-    def of(cls, record: Record) -> "RunId":
-        """Return the run that a record belongs to."""
-        return cls(
-            dataset=record.dataset,
-            method=record.method,
-            preset=record.preset,
-            seed=record.seed,
-            key=record.run_key,
-            split=record.split,
-        )
-
-    @property
-    def folder_name(self) -> str:
-        """``<dataset>-<method>-<preset>-s<seed>-<key10>``; a split stands before the seed."""
-        split = "" if self.split is None else f"-{self.split}"
-        return f"{self.dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.key[:10]}"
 
 
 @dataclass(frozen=True)
@@ -214,7 +185,7 @@ def _reason(path: Path, error: OSError) -> str:
 
 def _check_place(path: Path, record: Record) -> None:
     """Refuse a record outside the folder of its run, where a copy would be counted twice."""
-    expected = Path(RunId.of(record).folder_name, _scope_name(record.limit), f"{cell_of(record)}.json")
+    expected = Path(record.folder_name, _scope_name(record.limit), f"{cell_of(record)}.json")
     if path.absolute().parts[-3:] != expected.parts:
         raise ValueError(f"lies in the wrong place: it belongs to {expected}")
 

@@ -2,7 +2,8 @@
 
 import yaml
 
-from mdreid_bench.results.run_facts import GivenWeights, RunFacts, SharedFacts
+from mdreid_bench.results.run_facts import GivenWeights, RunFacts
+from mdreid_bench.results.schema import SharedFacts
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.runs.run import Run

@@ -13,8 +13,9 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.trunk.tower_weights import local_weights
+from mdreid_bench.results.schema import RunId
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import RunId, Scope, Store
+from mdreid_bench.results.store import Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.stage import Stage
 from mdreid_bench.weights.checkpoint import file_digest
@@ -138,8 +139,8 @@ class Run:
             method=self.config.method,
             preset=self.config.preset,
             seed=self.config.seed,
-            key=self.run_key,
             split=self.index.split,
+            run_key=self.run_key,
         )
 
     @property

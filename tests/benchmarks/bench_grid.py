@@ -26,7 +26,7 @@ from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.plan import plan_cells
 from mdreid_bench.runs.run import Run
@@ -72,7 +72,7 @@ class PaperTrunk:
     def __init__(self, index: DatasetIndex, folder: Path) -> None:
         roles = np.full(TRIPLETS, (Role.QUERY | Role.GALLERY).value, dtype=np.uint8)
         self.index = replace(index, test=replace(index.test.take(np.arange(TRIPLETS)), roles=roles))
-        self.config, self.scope = configure(index, "paper"), Store(folder).folder(RunId.of(make_record())).scope(None)
+        self.config, self.scope = configure(index, "paper"), Store(folder).folder(make_record()).scope(None)
         self.folder = EmbeddingFolder(self.scope.embeddings)
         self.method = untrained(index, self.config).eval()
 
@@ -120,7 +120,7 @@ def test_grid_with_extraction(benchmark: Benchmark, index: DatasetIndex, tmp_pat
 def test_grid_from_stored_embeddings(benchmark: Benchmark, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     facts = make_facts()
-    scope = Store(tmp_path).folder(RunId.of(make_record())).scope(None)
+    scope = Store(tmp_path).folder(make_record()).scope(None)
     folder = EmbeddingFolder(scope.embeddings)
     folder.path.mkdir(parents=True)
     for subset in subsets(RNT):

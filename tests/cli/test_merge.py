@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from tests.cli.running import environment, in_process
 from tests.results.factory import make_record, metrics, query_values
 
 
 def _write(root: Path, protocol: str, mean: float = 0.4) -> None:
     record = make_record(protocol=protocol, metrics=metrics(mean))
-    Store(root).folder(RunId.of(record)).scope(None).write(record, query_values())
+    Store(root).folder(record).scope(None).write(record, query_values())
 
 
 def test_two_folders_become_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mdreid_bench.data.items import Items, Role
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import RunId, Scope, Store
+from mdreid_bench.results.store import Scope, Store
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import RNT, Modality, subsets
 from tests.results.factory import make_record
@@ -63,7 +63,7 @@ def store(root: Path, draw: int = 0, limit: int | None = None, levels: int = 3, 
         changes: fields of the run's records.
     """
     record = make_record(limit=limit, **changes)
-    folder = Store(root).folder(RunId.of(record))
+    folder = Store(root).folder(record)
     config = small_config("mdreid", {"seed": record.seed})
     scope, facts = folder.scope(limit), make_facts(record, config=canonical_hash(config.determining()))
     rng = np.random.default_rng(draw)

@@ -27,7 +27,7 @@ from mdreid_bench.report.sections import Section
 from mdreid_bench.results.record_file import BadRecordError, decode, encode
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from mdreid_bench.runs.shard import Shard
 from protocols import suites
 from protocols.names import UnknownNameError
@@ -204,7 +204,7 @@ def check_record(field: str, value: Any) -> None:
         assert str(record)
         return
     assert decode(json.dumps(encode(record))) == record
-    place = Store(Path("results")).folder(RunId.of(record)).scope(record.limit).record_path(record.protocol)
+    place = Store(Path("results")).folder(record).scope(record.limit).record_path(record.protocol)
     assert place.resolve().is_relative_to(Path("results").resolve())
     for table in run_tables([record]):
         latex = render_latex([Section("other", (table,))])

@@ -12,7 +12,7 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import RunId, Scope, Store
+from mdreid_bench.results.store import Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.runs.merge import merge
 from mdreid_bench.weights.checkpoint import save_weights
@@ -28,7 +28,7 @@ def _write(root: Path, record: Record) -> Path:
 
 
 def _scope(root: Path, record: Record) -> Scope:
-    return Store(root).folder(RunId.of(record)).scope(record.limit)
+    return Store(root).folder(record).scope(record.limit)
 
 
 def _files(root: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 from mdreid_bench.results.record_file import encode
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from protocols.suites import suite as named_suite
 from tests.results.factory import make_record, metrics
 
@@ -64,7 +64,7 @@ def put(root: Path, records: Iterable[Record]) -> list[Path]:
     """Write record files below a results folder, without waiting for the disk; return their paths."""
     store, paths = Store(root), []
     for record in records:
-        path = store.folder(RunId.of(record)).scope(record.limit).path_of(record)
+        path = store.folder(record).scope(record.limit).path_of(record)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(encode(record), indent=2), encoding="utf-8")
         paths.append(path)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mdreid_bench.results.run_facts import RunFacts, SharedFacts
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.schema import Record, SharedFacts
 from tests.results.factory import make_record
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from protocols.names import UnknownNameError
 from tests.results.factory import make_record
 
@@ -87,9 +87,9 @@ def test_a_run_without_evaluations_is_an_error(store: Store) -> None:
 
 def test_links_out_of_the_results_folder_are_not_followed(tmp_path: Path) -> None:
     store, record = Store(tmp_path / "received"), make_record()
-    outside = Store(tmp_path / "mine").folder(RunId.of(record))
+    outside = Store(tmp_path / "mine").folder(record)
     outside.scope(None).embeddings.mkdir(parents=True)
-    own = store.folder(RunId.of(record))
+    own = store.folder(record)
     for link, target in (
         (own.path, outside.path),
         (own.scope(None).path, outside.scope(None).path),

@@ -24,7 +24,7 @@ def test_facts_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_shared_fields_are_those_of_the_record() -> None:
     record = make_record(options={"rol": "paper"}, config_overrides={"batch": {"size": 4}})
-    fields = make_facts(record).record_fields()
+    fields = dict(make_facts(record).shared)
     assert fields.keys() <= Record.model_fields.keys()
     assert fields == {name: getattr(record, name) for name in fields}
 

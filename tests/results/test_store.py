@@ -9,15 +9,15 @@ import pytest
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.form import Form
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import Record, RunId
 from mdreid_bench.results.storage.hashes import content_hash
-from mdreid_bench.results.store import RunId, Scope, Store, load_record
+from mdreid_bench.results.store import Scope, Store, load_record
 from protocols.reranking import Reranking
 from tests.results.factory import make_record, query_values
 
 
 def scope_of(store: Store, record: Record) -> Scope:
-    return store.folder(RunId.of(record)).scope(record.limit)
+    return store.folder(record).scope(record.limit)
 
 
 def put(store: Store, record: Record) -> Path:
@@ -27,7 +27,7 @@ def put(store: Store, record: Record) -> Path:
 
 
 def test_the_folder_is_named_after_the_run(tmp_path: Path) -> None:
-    run = RunId(dataset="msvr310", method="mdreid", preset="tiny", seed=7, key="0123456789abcdef")
+    run = RunId(dataset="msvr310", method="mdreid", preset="tiny", seed=7, run_key="0123456789abcdef")
     folder = Store(tmp_path).folder(run)
     assert folder.path == tmp_path / "runs" / "msvr310-mdreid-tiny-s7-0123456789"
     assert folder.config.name == "config.yaml"
@@ -104,7 +104,7 @@ def test_leftovers_of_an_interrupted_write_are_not_records(tmp_path: Path) -> No
 
 def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
     record = make_record()
-    scope = Store(tmp_path).folder(RunId.of(record)).scope(5)
+    scope = Store(tmp_path).folder(record).scope(5)
     with pytest.raises(ValueError, match="wrong place"):
         scope.write(record, query_values())
 
