@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +26,7 @@ from protocols.suites import resolve
 
 _SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
-_EVERY_SENSOR = Modality(sum(sensor.value for sensor in Modality))
-_ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(_EVERY_SENSOR))}
+_ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(~Modality(0)))}
 
 
 def compare(
@@ -58,148 +56,134 @@ def compare(
       mdreid-bench compare 3f9c 81d2 --protocol paper-mismatched --json
     """
     console = Console()
-    session = CompareSession(results, (a, b), tuple(protocol or ()), Form(average_precision, rerank), limit, console)
+    one, other = (side_of(Store(results), text, limit, Form(average_precision, rerank)) for text in (a, b))
+    found = comparisons(one, other, protocol or (), console)
     if as_json:
-        console.json(session.as_json())
+        console.json({"a": one.names, "b": other.names, "comparisons": [_plain(comparison) for comparison in found]})
     else:
-        console.table(session.table())
+        console.table(_table(one, other, found))
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: the records of a configuration, by protocol and then by seed."""
+    """One side of a comparison: the records of a configuration with their paths, by protocol and then by seed."""
 
     typed: str
-    records: dict[str, dict[int, tuple[Path, Record]]]
+    by_protocol: dict[str, dict[int, tuple[Path, Record]]]
+
+    @property
+    def records(self) -> list[Record]:
+        """All of them."""
+        return [record for seeds in self.by_protocol.values() for _, record in seeds.values()]
 
     @property
     def names(self) -> list[str]:
         """Folder names of the runs."""
-        found = (record.folder_name for seeds in self.records.values() for _, record in seeds.values())
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(record.folder_name for record in self.records))
 
     @property
     def marked_names(self) -> str:
         """The names, each with what must be said of its records."""
-        records = [record for seeds in self.records.values() for _, record in seeds.values()]
-        return ", ".join(dict.fromkeys(marked(r.folder_name, record_marks(r)) for r in records))
+        return ", ".join(dict.fromkeys(marked(record.folder_name, record_marks(record)) for record in self.records))
 
 
-class CompareSession:
-    """One call of ``compare``; nothing is read but records until the sides are paired.
+def comparisons(a: Side, b: Side, protocols: Sequence[str], reporter: Reporter) -> list[Comparison]:
+    """Return one comparison per protocol and pair of seeds, then one over all pairs where there are several.
 
     Args:
-        results: the results folder.
-        sides: both, as typed.
+        a: first side.
+        b: second side.
         protocols: names as typed; empty for all that both sides have.
-        form: in which to compare sides that are runs; records are taken as they are.
-        limit: whose evaluations to use, likewise.
         reporter: shows the progress.
 
     Raises:
-        UnknownNameError: for an unknown run or protocol.
-        UsageError: when a side is ambiguous.
+        UnknownNameError: for an unknown protocol.
+        UsageError: when the sides have nothing in common, or were evaluated on different queries.
+        DataError: when per-query values must not be believed.
+    """
+    found = []
+    seeds = {protocol: _seeds(a, b, protocol) for protocol in _protocols(a, b, protocols)}
+    with reporter.track(f"comparing {a.typed} with {b.typed}", sum(map(len, seeds.values()))) as step:
+        for protocol, chosen in seeds.items():
+            pairs = []
+            for one, other in chosen:
+                paths = a.by_protocol[protocol][one][0], b.by_protocol[protocol][other][0]
+                pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
+                found.append(compared(pairs[-1:]))
+                step(note=protocol)
+            found += [compared(pairs)] if len(pairs) > 1 else []
+    return found
+
+
+def _protocols(a: Side, b: Side, names: Sequence[str]) -> list[str]:
+    sensors = sensors_of(a.records[0].dataset, a.by_protocol) if a.records else RNT
+    wanted = [str(setting) for setting in resolve(names, sensors)]
+    if not wanted:
+        shared = a.by_protocol.keys() & b.by_protocol.keys()
+        if not shared:
+            raise UsageError(f"{a.typed} and {b.typed} have no protocol in common; score one of them.")
+        return sorted(shared, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
+    for side in (a, b):
+        lacking = [name for name in wanted if name not in side.by_protocol]
+        if lacking:
+            run = f"--run {side.names[0]} " if side.names else ""
+            raise UsageError(
+                f"{side.typed} has no record under {lacking[0]}; "
+                f"make it with 'mdreid-bench score {run}--protocol {lacking[0]}'."
+            )
+    return wanted
+
+
+def _seeds(a: Side, b: Side, protocol: str) -> list[tuple[int, int]]:
+    """Pair equal seeds; one seed against one seed is a pair whatever they are."""
+    ours, theirs = sorted(a.by_protocol[protocol]), sorted(b.by_protocol[protocol])
+    if len(ours) == len(theirs) == 1:
+        return [(ours[0], theirs[0])]
+    shared = [(seed, seed) for seed in ours if seed in theirs]
+    if not shared:
+        raise UsageError(
+            f"{a.typed} and {b.typed} share no seed under {protocol} "
+            f"({', '.join(map(str, ours))} and {', '.join(map(str, theirs))}); name single runs instead."
+        )
+    return shared
+
+
+def _table(a: Side, b: Side, found: Sequence[Comparison]) -> Table:
+    """Return one row per comparison; values in percent, differences in percentage points."""
+    first = found[0]
+    example = next(iter(a.by_protocol[first.protocol].values()))[1]
+    marks = [f"A: {a.marked_names}.", f"B: {b.marked_names}."]
+    if example.data_kind == "synthetic":
+        marks.append(f"SYNTHETIC data in the layout of {example.dataset}, not the published images.")
+    if example.average_precision == "trapezoid":
+        marks.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
+    return Table(
+        title=f"{example.dataset}, A against B{remarks.data_mark(example)}",
+        caption=f"Values in %. {first.queries} queries of {first.identities} identities.",
+        columns=(
+            Column("protocol"),
+            Column("seed"),
+            *(Column(side, metric, numeric=True) for metric in ("mAP", "Rank-1") for side in ("A", "B", "A - B")),
+        ),
+        rows=tuple(_row(comparison) for comparison in found),
+        footnotes=(*marks, INTERVAL_NOTE),
+    )
+
+
+def side_of(store: Store, text: str, limit: int | None, form: Form) -> Side:
+    """Return the records that a text means.
+
+    Args:
+        store: where runs lie.
+        text: the path of a record, or what names a run or the seeds of one configuration.
+        limit: whose evaluations to use; records are taken as they are, whatever the limit and the form.
+        form: in which they were measured.
+
+    Raises:
+        UnknownNameError: for an unknown run.
+        UsageError: when the text is ambiguous.
         DataError: when a record must not be believed.
     """
-
-    def __init__(
-        self,
-        results: Path,
-        sides: tuple[str, str],
-        protocols: Sequence[str],
-        form: Form,
-        limit: int | None,
-        reporter: Reporter,
-    ) -> None:
-        self.reporter = reporter
-        self.a, self.b = (_side(Store(results), text, limit, form) for text in sides)
-        datasets = [record.dataset for seeds in self.a.records.values() for _, record in seeds.values()]
-        sensors = sensors_of(datasets[0], self.a.records) if datasets else RNT
-        self.settings = resolve(protocols, sensors)
-
-    @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """One comparison per protocol and pair of seeds, then one over all pairs where there are several.
-
-        Raises:
-            UsageError: when the sides have nothing in common, or were evaluated on different queries.
-        """
-        found = []
-        seeds = {protocol: self._seeds(protocol) for protocol in self._protocols()}
-        task = f"comparing {self.a.typed} with {self.b.typed}"
-        with self.reporter.track(task, sum(map(len, seeds.values()))) as step:
-            for protocol, chosen in seeds.items():
-                pairs = []
-                for one, other in chosen:
-                    paths = self.a.records[protocol][one][0], self.b.records[protocol][other][0]
-                    pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
-                    found.append(compared(pairs[-1:]))
-                    step(note=protocol)
-                found += [compared(pairs)] if len(pairs) > 1 else []
-        return found
-
-    def _protocols(self) -> list[str]:
-        if not self.settings:
-            shared = self.a.records.keys() & self.b.records.keys()
-            if not shared:
-                raise UsageError(f"{self.a.typed} and {self.b.typed} have no protocol in common; score one of them.")
-            return sorted(shared, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
-        wanted = [str(setting) for setting in self.settings]
-        for side in (self.a, self.b):
-            lacking = [name for name in wanted if name not in side.records]
-            if lacking:
-                run = f"--run {side.names[0]} " if side.names else ""
-                raise UsageError(
-                    f"{side.typed} has no record under {lacking[0]}; "
-                    f"make it with 'mdreid-bench score {run}--protocol {lacking[0]}'."
-                )
-        return wanted
-
-    def _seeds(self, protocol: str) -> list[tuple[int, int]]:
-        """Pair equal seeds; one seed against one seed is a pair whatever they are."""
-        a, b = sorted(self.a.records[protocol]), sorted(self.b.records[protocol])
-        if len(a) == len(b) == 1:
-            return [(a[0], b[0])]
-        shared = [(seed, seed) for seed in a if seed in b]
-        if not shared:
-            raise UsageError(
-                f"{self.a.typed} and {self.b.typed} share no seed under {protocol} "
-                f"({', '.join(map(str, a))} and {', '.join(map(str, b))}); name single runs instead."
-            )
-        return shared
-
-    def table(self) -> Table:
-        """Return one row per comparison; values in percent, differences in percentage points."""
-        comparisons = self.comparisons
-        example = next(iter(self.a.records[comparisons[0].protocol].values()))[1]
-        marks = [f"A: {self.a.marked_names}.", f"B: {self.b.marked_names}."]
-        if example.data_kind == "synthetic":
-            marks.append(f"SYNTHETIC data in the layout of {example.dataset}, not the published images.")
-        if example.average_precision == "trapezoid":
-            marks.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
-        first = comparisons[0]
-        return Table(
-            title=f"{example.dataset}, A against B{remarks.data_mark(example)}",
-            caption=f"Values in %. {first.queries} queries of {first.identities} identities.",
-            columns=(
-                Column("protocol"),
-                Column("seed"),
-                *(Column(side, metric, numeric=True) for metric in ("mAP", "Rank-1") for side in ("A", "B", "A - B")),
-            ),
-            rows=tuple(_row(comparison) for comparison in comparisons),
-            footnotes=(*marks, INTERVAL_NOTE),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return runs and comparisons as plain values; fractions."""
-        return {
-            "a": self.a.names,
-            "b": self.b.names,
-            "comparisons": [_plain(comparison) for comparison in self.comparisons],
-        }
-
-
-def _side(store: Store, text: str, limit: int | None, form: Form) -> Side:
     if text.endswith(".json"):
         path = Path(text)
         record = load_record(path)

@@ -54,5 +54,5 @@ def index(
 
     console = Console()
     built = make_index(gallery, out, results, run, camera, factory, device, console)
-    console.message(f"Indexed {built.facts.items} items; search them with 'mdreid-bench search {out} --rgb IMAGE'.")
+    console.message(f"Indexed {len(built.names)} items; search them with 'mdreid-bench search {out} --rgb IMAGE'.")
     console.result(out)

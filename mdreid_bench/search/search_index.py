@@ -41,26 +41,23 @@ _CHUNK = 10_000
 """Items added between two signs of progress."""
 
 
-class IndexFacts(Part):
-    """Where an index comes from.
+class IndexFile(Part):
+    """The content of ``index.json``.
 
     Attributes:
         run: folder name of the run whose method made the vectors.
         weights: SHA-256 of its weights; None for a method that does not train.
         factory: FAISS factory string of the index.
         items: number of gallery items.
+        vectors_hash: hash of the file of the vectors, which is named after it.
+        items_hash: likewise of the file of the items.
     """
 
+    schema_version: Literal[3] = 3
     run: FolderName
     weights: Hash | None
     factory: str
     items: Annotated[int, Field(gt=0)]
-
-
-class IndexFile(IndexFacts):
-    """The content of ``index.json``: the facts, and the hashes of the other two files, which are named after them."""
-
-    schema_version: Literal[3] = 3
     vectors_hash: Hash
     items_hash: Hash
 
@@ -91,13 +88,15 @@ class SearchIndex:
     """A gallery ready to be searched.
 
     Attributes:
-        facts: where the vectors come from.
+        run: see :class:`IndexFile`, likewise ``weights`` and ``factory``.
         names: (n,) of the items.
         sensors: (n,) the ``Modality`` value of the sensors that saw each.
         vectors: the FAISS index.
     """
 
-    facts: IndexFacts
+    run: str
+    weights: str | None
+    factory: str
     names: NDArray[np.str_]
     sensors: NDArray[np.uint8]
     vectors: Any
@@ -118,8 +117,8 @@ class SearchIndex:
         Args:
             vectors: (n, E).
             items: the n items.
-            run: see :class:`IndexFacts`, likewise ``weights``.
-            factory: a FAISS factory string; all but ``Flat`` may trade exactness for speed.
+            run: see above, likewise ``weights``.
+            factory: all but ``Flat`` may trade exactness for speed.
             reporter: shows the progress.
 
         Raises:
@@ -138,8 +137,7 @@ class SearchIndex:
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"FAISS cannot make the index {factory!r} of {len(items)} items ({reason}).") from None
-        facts = IndexFacts(run=run, weights=weights, factory=factory, items=len(items))
-        return cls(facts, items.names, items.sensors, index)
+        return cls(run, weights, factory, items.names, items.sensors, index)
 
     def write(self, folder: Path) -> None:
         """Write to a folder, which is made; an index that is there stays until the new one is complete and read back.
@@ -156,8 +154,14 @@ class SearchIndex:
                 with atomic.replacing(vectors) as temporary:
                     self._write_vectors(temporary, vectors)
                 atomic.write_npz(items, {"names": self.names, "sensors": self.sensors})
-                hashes = {"vectors_hash": content_hash(vectors), "items_hash": content_hash(items)}
-                facts = IndexFile.model_validate(self.facts.model_dump() | hashes)
+                facts = IndexFile(
+                    run=self.run,
+                    weights=self.weights,
+                    factory=self.factory,
+                    items=len(self.names),
+                    vectors_hash=content_hash(vectors),
+                    items_hash=content_hash(items),
+                )
                 for new, path in zip((vectors, items), facts.paths(folder), strict=True):
                     new.rename(path)
                 write_sealed(folder / _FACTS, facts.model_dump(mode="json"), depth=1)
@@ -204,7 +208,7 @@ class SearchIndex:
             raise DataError(f"There is no complete index in {folder}; make one with 'mdreid-bench index'.") from None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             raise DataError(f"The index in {folder} is damaged; make it again with 'mdreid-bench index'.") from None
-        return cls(IndexFacts(**facts.model_dump(include=set(IndexFacts.model_fields))), names, sensors, vectors)
+        return cls(facts.run, facts.weights, facts.factory, names, sensors, vectors)
 
     def search(self, query: NDArray[np.float32], k: int) -> list[Hit]:
         """Return the k items with the highest inner product, best first; of equal ones, the earlier name first.

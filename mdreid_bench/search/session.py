@@ -107,7 +107,7 @@ def find(
     query = seen("query", images)
     on = pick_device(device)
     loaded = SearchIndex.read(index)
-    folder = find_run(Store(results), loaded.facts.run)
+    folder = find_run(Store(results), loaded.run)
     facts = _facts(folder, camera)
     unknown = [str(sensor) for sensor in query.sensors if sensor not in facts.modalities]
     if unknown:
@@ -115,14 +115,14 @@ def find(
             f"The run {folder.path.name} knows the sensors {facts.sensors}; leave out the image of "
             f"{', '.join(unknown)}."
         )
-    if _digest(folder, facts) != loaded.facts.weights:
+    if _digest(folder, facts) != loaded.weights:
         raise DataError(f"The run {folder.path} was trained again since {index} was made; make the index again.")
     method, config = load_trained(folder)
     vector = embed(method, config, Items.of([query]), camera, on, reporter)[0]
     return Found(
         folder=index,
         query=query.sensors,
-        items=loaded.facts.items,
+        items=len(loaded.names),
         run=folder.path.name,
         synthetic=facts.shared.data_kind == "synthetic",
         hits=loaded.search(vector, top),

@@ -1,7 +1,5 @@
 """From a batch to its loss terms: at once, piece by piece to save memory, or on several devices."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -69,14 +67,6 @@ class Forward:
         count, size = len(batch), self.micro_batch
         if size is None or size >= count:
             return method.represent(batch.images, batch.camera)
-        pieces = [self._piece(method, batch, slice(start, start + size)) for start in range(0, count, size)]
-        return _joined(pieces)
-
-    @staticmethod
-    def _piece(method: Method, batch: TrainingBatch, rows: slice) -> Mapping[str, Tensor]:
-        represented: Mapping[str, Tensor] = checkpoint(method.represent, *batch.piece(rows), use_reentrant=False)
-        return represented
-
-
-def _joined(pieces: Sequence[Mapping[str, Tensor]]) -> Encoded:
-    return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        parts = [batch.piece(slice(start, start + size)) for start in range(0, count, size)]
+        pieces = [checkpoint(method.represent, *part, use_reentrant=False) for part in parts]
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}

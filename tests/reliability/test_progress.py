@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mdreid_bench.cli.compare_command import CompareSession
+from mdreid_bench.cli.compare_command import comparisons, side_of
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.report_command import ReportOptions, ReportSession
 from mdreid_bench.data.items import Items
@@ -38,8 +38,8 @@ def _evaluated(results: Path) -> None:
 def test_comparing_counts_its_comparisons(tmp_path: Path) -> None:
     _evaluated(tmp_path)
     recorder = Recorder()
-    session = CompareSession(tmp_path, ("msvr310-mdreid", "msvr310-editor"), (), Form(), None, recorder)
-    assert len(session.comparisons) == len(PROTOCOLS)
+    a, b = (side_of(Store(tmp_path), text, None, Form()) for text in ("msvr310-mdreid", "msvr310-editor"))
+    assert len(comparisons(a, b, (), recorder)) == len(PROTOCOLS)
     assert recorder.totals == [len(PROTOCOLS)] == [recorder.done]
 
 
