@@ -104,8 +104,11 @@ def _datasets(_: Modality) -> list[Entry]:
 
 
 def _entry(name: str, card: object, shown: Sequence[str]) -> Entry:
-    values = {field: getattr(card, field) for field in shown}
-    return {"name": name} | {field: v if isinstance(v, bool) else str(v) for field, v in values.items()}
+    entry: Entry = {"name": name}
+    for field in shown:
+        value = getattr(card, field)
+        entry[field] = value if isinstance(value, bool) else str(value)
+    return entry
 
 
 def _protocols(sensors: Modality) -> list[Entry]:

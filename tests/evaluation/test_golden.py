@@ -15,7 +15,7 @@ from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.store import RunId, Store
+from mdreid_bench.results.store import Store
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import RNT, subsets
 from protocols.suites import resolve as settings_of
@@ -45,7 +45,7 @@ def test_every_figure_of_every_protocol_is_what_it_was(
 ) -> None:
     # The vectors are cut, so they are compared as they are: by inner products.
     record = make_record(method=method, dataset="msvr310", options={})
-    folder = Store(tmp_path).folder(RunId.of(record))
+    folder = Store(tmp_path).folder(record)
     scope = folder.scope(None)
     embeddings = EmbeddingFolder(scope.embeddings)
     embeddings.path.mkdir(parents=True)

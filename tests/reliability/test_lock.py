@@ -79,7 +79,7 @@ def test_a_stale_file_does_not_keep_anybody_out(tmp_path: Path) -> None:
         with attempt(path) as held:
             assert held is not None
             assert held.previous is None
-    stale = Owner(host="elsewhere", pid=1, started=None, since="2026-01-01 00:00:00 UTC")
+    stale = Owner(host="elsewhere", pid=1, since="2026-01-01 00:00:00 UTC")
     path.write_text(stale.model_dump_json())
     with attempt(path) as held:
         assert held is not None

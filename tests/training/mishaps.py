@@ -10,16 +10,16 @@ from protocols.modality import R
 
 def die_after_an_epoch(rank: int) -> None:
     """Let the leader be killed as soon as the first epoch is stored."""
-    from mdreid_bench.training.train import Trainer
+    from mdreid_bench.training.state import TrainingState
 
-    save = Trainer._save
+    save = TrainingState.save
 
-    def save_and_die(self: Trainer, epoch: int) -> None:
+    def save_and_die(self: TrainingState, epoch: int) -> None:
         save(self, epoch)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if rank == 0:
-        Trainer._save = save_and_die  # type: ignore[method-assign]
+        TrainingState.save = save_and_die  # type: ignore[method-assign]
 
 
 def die_in_an_epoch(rank: int) -> None:

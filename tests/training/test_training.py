@@ -14,6 +14,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.training.state import TrainingState
 from mdreid_bench.training.train import Trainer
 from mdreid_bench.weights.checkpoint import read
 
@@ -61,17 +62,17 @@ def test_resumed_training_equals_an_uninterrupted_one(
     planted: DatasetIndex, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _train(planted, config, tmp_path / "whole")
-    original = Trainer._save
+    original = TrainingState.save
 
-    def stop_after_two(self: Trainer, epoch: int) -> None:
+    def stop_after_two(self: TrainingState, epoch: int) -> None:
         original(self, epoch)
         if epoch == 2:
             raise _StopError
 
-    monkeypatch.setattr(Trainer, "_save", stop_after_two)
+    monkeypatch.setattr(TrainingState, "save", stop_after_two)
     with pytest.raises(_StopError):
         _train(planted, config, tmp_path / "parts")
-    monkeypatch.setattr(Trainer, "_save", original)
+    monkeypatch.setattr(TrainingState, "save", original)
     folder = TrainingFolder(tmp_path / "parts" / "t")
     assert folder.state.exists()
     assert not folder.weights.exists()
@@ -105,7 +106,7 @@ def test_a_truncated_state_is_refused_by_name(
     planted: DatasetIndex, config: RunConfig, tmp_path: Path, keep: int
 ) -> None:
     trainer = _trainer(planted, config, tmp_path)
-    trainer._save(1)
+    trainer.state.save(1)
     state = TrainingFolder(tmp_path / "t").state
     state.write_bytes(state.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"state\.safetensors cannot be read"):
