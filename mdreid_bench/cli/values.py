@@ -77,7 +77,7 @@ def chosen(
         if name.casefold() == ALL and name not in valid:
             found.update(dict.fromkeys(usable() if usable else valid))
         else:
-            found[chosen_one(name, valid, kind, [*valid, ALL])] = None
+            found[chosen_one(name, valid, kind, [*dict.fromkeys((*valid, ALL))])] = None
     return list(found)
 
 

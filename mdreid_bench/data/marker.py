@@ -72,7 +72,9 @@ def read_marker(folder: Path) -> Marker | None:
     try:
         return Marker.model_validate_json(read_regular(path))
     except (OSError, ValidationError) as error:
-        raise DataError(f"{path} is damaged; remove the folder and generate the dataset again.") from error
+        raise DataError(
+            f"{path} is damaged; move the folder away, and draw it again with 'mdreid-bench synth'."
+        ) from error
 
 
 def _size(path: Path) -> int:

@@ -37,7 +37,8 @@ def open_dataset(
     stopping = [finding for finding in reading.findings if finding.stops]
     if damage := reading.damage if {finding.kind for finding in stopping} <= {Kind.COUNT} else None:
         raise DataError(
-            f"The synthetic {dataset.card.title} in {folder} is not as it was drawn ({damage}); remove it."
+            f"The synthetic {dataset.card.title} in {folder} is not as it was drawn ({damage}); move it away, and "
+            "draw it again with 'mdreid-bench synth'."
         )
     if stopping:
         raise DataError(_complaint(reading, stopping))

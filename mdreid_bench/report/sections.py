@@ -129,7 +129,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "cost": "Cost",
         "other": "Other settings",
     }
-    return titles[name]
+    return titles.get(name, f"Suite {name}")
 
 
 def _long(group: Group, protocols: Sequence[str]) -> list[Table]:

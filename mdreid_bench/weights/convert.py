@@ -36,7 +36,7 @@ def convert(
     if target.suffix != SUFFIX:
         raise UsageError(f"The converted file must be called something{SUFFIX}, not {target.name}.")
     if target.exists():
-        raise UsageError(f"{target} exists already; choose another name or remove it.")
+        raise UsageError(f"{target} exists already; choose another name.")
     with (reporter or Silent()).track(f"converting {source.name}", 3) as step:
         given = weights_file.recognise(source)
         if not given.released:

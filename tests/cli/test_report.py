@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+import protocols.suites
+from mdreid_bench.cli import report_command
 from mdreid_bench.cli.app import app
+from protocols.protocol import Protocol
+from protocols.suites import SUITES
 from tests.cli.running import environment
 from tests.report.fakes import ablation, put, study
 
@@ -127,9 +131,19 @@ def test_a_suite_without_records_names_the_command_that_makes_some(tmp_path: Pat
     assert "mdreid-bench run --dataset rgbnt201 --protocol missing" in done.stderr
 
 
+def test_any_suite_has_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch, results: Path, tmp_path: Path) -> None:
+    known = {**SUITES, "mine": lambda sensors: (Protocol.parse("R-to-N"),)}
+    for module in (protocols.suites, report_command):
+        monkeypatch.setattr(module, "SUITES", known)
+    assert "Suite mine, rgbnt201" in report(results, "--suite", "mine").stdout
+    assert report(results, "--suite", "mine", "--latex", "--html", "--out", str(tmp_path)).exit_code == 0
+    assert (tmp_path / "mine.tex").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
+        (("--suite", "x"), "paper-mismatched, ablation."),
         (("--suite", "mising"), "Did you mean 'missing'"),
         (("--dataset", "rgbnt2001"), "Did you mean 'rgbnt201'"),
         (("--method", "mdried"), "Did you mean 'mdreid'"),

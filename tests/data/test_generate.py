@@ -104,7 +104,7 @@ def test_existing_folders(tmp_path: Path) -> None:
         generate(tmp_path, "msvr310", "tiny", 1, Silent())
     assert caught.value.exit_code == 2
     (folder / MARKER).unlink()
-    with pytest.raises(UsageError, match="already holds another dataset"):
+    with pytest.raises(UsageError, match="already holds another dataset; choose another folder"):
         generate(tmp_path, "msvr310", "tiny", 0, Silent())
 
 
@@ -117,9 +117,9 @@ def test_a_folder_that_lost_items_is_refused_everywhere(tmp_path: Path) -> None:
         (lost.parent.parent / sensor / lost.name).unlink()
         (folder / "query3" / lost.parent.parent.name / sensor / lost.name).unlink(missing_ok=True)
     files = len(list(folder.rglob("*.jpg")))
-    with pytest.raises(UsageError, match=f"is not as it was drawn \\({files} files instead of"):
+    with pytest.raises(UsageError, match=f"is not as it was drawn \\({files} files instead of.*or move it away"):
         generate(tmp_path, "msvr310", "tiny", 0, Silent())
-    with pytest.raises(DataError, match=f"is not as it was drawn \\({files} files instead of"):
+    with pytest.raises(DataError, match=f"is not as it was drawn \\({files} files instead of.*move it away"):
         open_dataset("msvr310", tmp_path, Silent())
     (finding,) = check_dataset("msvr310", tmp_path, Silent()).findings
     assert (finding.kind, finding.path) == (Kind.COUNT, MARKER)

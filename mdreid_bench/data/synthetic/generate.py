@@ -113,7 +113,7 @@ def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
         return False
     found = read_marker(folder)
     if found is None or not marker.same_making(found):
-        raise UsageError(f"{folder} already holds another dataset; choose another folder or remove it.")
+        raise UsageError(f"{folder} already holds another dataset; choose another folder, or move it away.")
     try:
         damage = found.damage(folder, image_paths(known, folder))
     except DataError as error:
@@ -121,7 +121,7 @@ def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
     if repair:
         return damage is None and found.files is not None
     if damage:
-        raise UsageError(f"{folder} is not as it was drawn ({damage}); choose another folder or remove it.")
+        raise UsageError(f"{folder} is not as it was drawn ({damage}); choose another folder, or move it away.")
     return True
 
 
