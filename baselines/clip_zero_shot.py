@@ -17,11 +17,8 @@ from protocols.modality import Modality
 class CLIPZeroShot(Method):
     """Mean of the unit image embeddings of the available modalities; nothing is trained.
 
-    The embedding is the projected class token. There is no camera embedding, and the pixels are normalised as for
-    the other methods, not by CLIP's own statistics.
-
-    Args:
-        trunk: with one camera, whose embedding is set to zero.
+    The embedding is the projected class token. The embedding of the one camera is set to zero, and the pixels are
+    normalised as for the other methods, not by CLIP's own statistics.
     """
 
     card: ClassVar[MethodCard] = CLIP_ZERO_SHOT

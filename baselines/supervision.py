@@ -30,7 +30,9 @@ class ClassVectorSupervision(nn.Module):
         self.kind, self.sensors = kind, data.modalities
         size = len(self.sensors) * width if kind == "joint" else width
         names = ["all"] if kind == "joint" or shared else [str(m) for m in self.sensors]
-        self.heads = nn.ModuleDict({name: bottleneck(size, data.identities, train_bias=train_bias) for name in names})
+        self.heads = nn.ModuleDict(
+            {name: BottleneckHead(size, data.identities, train_bias=train_bias) for name in names}
+        )
 
     def forward(self, vectors: Mapping[Modality, Tensor], identity: Tensor) -> dict[str, Tensor]:
         """Return ``trunk_identity`` and ``trunk_triplet``.
@@ -49,10 +51,3 @@ class ClassVectorSupervision(nn.Module):
 
     def _head(self, name: str) -> nn.Module:
         return self.heads[name if name in self.heads else "all"]
-
-
-def bottleneck(width: int, identities: int, *, train_bias: bool) -> BottleneckHead:
-    """Return a head whose batch normalisation bias is trained or stays zero."""
-    head = BottleneckHead(width, identities)
-    head.norm.bias.requires_grad_(train_bias)
-    return head

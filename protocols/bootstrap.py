@@ -14,13 +14,7 @@ from protocols.evaluation import NoValidQueryError
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the first of two paired scorers exceeds the second.
-
-    Attributes:
-        mean: mean difference over the queries.
-        low: lower end of its interval.
-        high: upper end.
-    """
+    """How much the first of two paired scorers exceeds the second: the mean over the queries and its interval."""
 
     mean: float
     low: float

@@ -41,13 +41,7 @@ _BITS = 26
 
 
 class NonFiniteScoreError(ValueError):
-    """A score is NaN or infinite, so no rank follows from it.
-
-    Attributes:
-        query: number of the query.
-        gallery: number of the gallery item.
-        score: the value found.
-    """
+    """A score is NaN or infinite, so no rank follows from it; query and gallery item are named by their numbers."""
 
     def __init__(self, query: int, gallery: int, score: float) -> None:
         self.query, self.gallery, self.score = query, gallery, score

@@ -12,12 +12,7 @@ from protocols.modality import Modality
 
 @dataclass(frozen=True)
 class Aggregated:
-    """Result of the aggregation.
-
-    Attributes:
-        feature: (B, n W), a block for each of the n sensors.
-        classes: (B, W) by modality, the class tokens between the two stages.
-    """
+    """Feature (B, n W), a block for each of the n sensors; class tokens (B, W) by sensor, between the two stages."""
 
     feature: Tensor
     classes: Mapping[Modality, Tensor]
@@ -29,11 +24,6 @@ class HierarchicalAggregation(nn.Module):
     See docs/methods/editor.md, "Hierarchical masked aggregation". The mean over selected patches divides by their
     number. The released code counts rows whose sum is not zero, which is the same number unless a selected row
     happens to sum to zero.
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
-        sensors: of the data set.
     """
 
     def __init__(self, width: int, heads: int, sensors: Modality) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from baselines.top_reid.card import Supervision
+from baselines.top_reid.card import TRUNK, Supervision
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
 from mdreid_bench.models.card import MethodCard, Options
@@ -34,13 +34,7 @@ _RELEASED = "released configuration"
 
 _PAPER = {
     "seed": Cited(1111, _RELEASED),
-    "trunk": {
-        "name": Cited(
-            "ViT-B-16-quickgelu",
-            "the suite's, so that one file of weights serves all methods; the paper has an ImageNet ViT-B/16, which "
-            "is vit-b-16-imagenet with trunk.pretrained=FILE",
-        )
-    },
+    "trunk": TRUNK,
     "batch": {"size": Cited(128, _RELEASED), "instances": Cited(16, _RELEASED)},
     "optimizer": {
         "name": Cited("sgd", _RELEASED),
@@ -67,22 +61,13 @@ _COMMON = {
 _KEEP = {"head_keep": Cited(2, _RELEASED), "frequency_keep": Cited(10, _RELEASED)}
 _QUARTER = "a quarter of the released value, as the preset's images have a quarter of the patches; at least 1"
 _TINY_KEEP = {"head_keep": Cited(1, _QUARTER), "frequency_keep": Cited(3, _QUARTER)}
-_JOINT = {"options": {"supervision": Cited("joint", "released configuration")}}
-_SEPARATE = {"options": {"supervision": Cited("separate", "released configuration")}}
+_JOINT, _SEPARATE = ({"options": {"supervision": Cited(kind, _RELEASED)}} for kind in ("joint", "separate"))
+_VEHICLES_310 = {"schedule": {"epochs": Cited(1000, _RELEASED), "warmup": Cited(100, _RELEASED)}}
+_BY_DATASET = {"rgbnt201": _JOINT, "rgbnt100": _SEPARATE, "msvr310": _SEPARATE}
 
 RECIPES: Recipes = {
-    "paper": {
-        "*": _PAPER | {"options": _COMMON | _KEEP},
-        "rgbnt201": _JOINT,
-        "rgbnt100": _SEPARATE,
-        "msvr310": {"schedule": {"epochs": Cited(1000, _RELEASED), "warmup": Cited(100, _RELEASED)}} | _SEPARATE,
-    },
-    "tiny": {
-        "*": {"options": _COMMON | _TINY_KEEP},
-        "rgbnt201": _JOINT,
-        "rgbnt100": _SEPARATE,
-        "msvr310": _SEPARATE,
-    },
+    "paper": {"*": _PAPER | {"options": _COMMON | _KEEP}, **_BY_DATASET, "msvr310": _VEHICLES_310 | _SEPARATE},
+    "tiny": {"*": {"options": _COMMON | _TINY_KEEP}, **_BY_DATASET},
 }
 
 CARD = MethodCard(

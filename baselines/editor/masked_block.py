@@ -6,14 +6,10 @@ from torch.nn import functional as F
 
 
 class MaskedBlock(nn.Module):
-    """Pre-norm transformer block under a token mask; no linear layer has a bias.
+    """Pre-norm transformer block under a token mask, for tokens of size W; no linear layer has a bias.
 
     See docs/methods/editor.md, "Hierarchical masked aggregation". Masking the keys by -65504, as the released code
     does, and by minus infinity is the same here, because the class token is always selected.
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:

@@ -13,20 +13,14 @@ from baselines.editor.card import CARD, EDITOROptions
 from baselines.editor.object_centric import ObjectCentres
 from baselines.editor.released import EDITORRelease
 from baselines.editor.selection import frequency_mask, spatial_mask
-from baselines.supervision import ClassVectorSupervision, bottleneck
+from baselines.supervision import ClassVectorSupervision
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import (
-    Cameras,
-    DataFacts,
-    Encoded,
-    Images,
-    Method,
-)
-from mdreid_bench.models.parts import KeptPerCamera
+from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.parts import BottleneckHead, KeptPerCamera
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.models.trunk.trunk import stacked_cameras
@@ -62,7 +56,7 @@ class EDITOR(Method):
         self.supervision = ClassVectorSupervision(
             trunk.width, data, options.supervision, shared=True, train_bias=True
         )
-        self.head = bottleneck(len(self.sensors) * trunk.width, data.identities, train_bias=True)
+        self.head = BottleneckHead(len(self.sensors) * trunk.width, data.identities, train_bias=True)
         self._absent: KeptPerCamera[tuple[Tensor, Tensor]] = KeptPerCamera()
 
     @classmethod

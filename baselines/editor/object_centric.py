@@ -17,11 +17,6 @@ class ObjectCentres(nn.Module):
     """Moving centres of unit class tokens by modality and identity.
 
     See docs/methods/editor.md, "Object-centric refinement".
-
-    Args:
-        identities: number of training identities C.
-        width: W, size of a class token.
-        sensors: of the data set.
     """
 
     def __init__(self, identities: int, width: int, sensors: Modality) -> None:

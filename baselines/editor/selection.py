@@ -24,13 +24,7 @@ def keep_largest(scores: Tensor, keep: int, ties: Ties = "first") -> Tensor:
 
 
 def spatial_mask(rollout: Tensor, keep: int, ties: Ties = "first") -> Tensor:
-    """Return the patches that any head of the class token attends to most, (B, P) bool.
-
-    Args:
-        rollout: (B, heads, P), attention rollout of the class token.
-        keep: number of patches kept for each head.
-        ties: see ``Ties``.
-    """
+    """Return the patches that any head attends to most, (B, P) bool, by the class token's rollout (B, heads, P)."""
     return keep_largest(rollout, keep, ties).any(1)
 
 

@@ -11,6 +11,15 @@ from mdreid_bench.models.card import MethodCard, Options
 Supervision = Literal["joint", "separate"]
 """What TOP-ReID and EDITOR call AL (one loss on the concatenation) and BL (one loss for each modality)."""
 
+TRUNK = {
+    "name": Cited(
+        "ViT-B-16-quickgelu",
+        "the suite's, so that one file of weights serves all methods; the paper has an ImageNet ViT-B/16, which is "
+        "vit-b-16-imagenet with trunk.pretrained=FILE",
+    )
+}
+"""Of both methods in the preset ``paper``."""
+
 
 class TOPReIDOptions(Options):
     """Options of TOP-ReID."""
@@ -27,13 +36,7 @@ _RELEASED = "released configuration; the paper does not say"
 
 _PAPER = {
     "seed": Cited(1111, _RELEASED),
-    "trunk": {
-        "name": Cited(
-            "ViT-B-16-quickgelu",
-            "the suite's, so that one file of weights serves all methods; the paper has an ImageNet ViT-B/16, which "
-            "is vit-b-16-imagenet with trunk.pretrained=FILE",
-        )
-    },
+    "trunk": TRUNK,
     "image": {"size": Cited([256, 128], "paper, and released configuration; for vehicles too")},
     "batch": {"size": Cited(128, _STATED), "instances": Cited(16, _STATED)},
     "optimizer": {
@@ -60,19 +63,11 @@ _JOINT = {"options": {"supervision": Cited("joint", "paper and released configur
 _SEPARATE = {"options": {"supervision": Cited("separate", "paper and released configuration: better for vehicles")}}
 _TINY_SIZE = Cited([128, 64], "the paper's shape at the preset's scale, for vehicles too")
 
+_BY_DATASET = {"rgbnt201": _JOINT, "rgbnt100": _SEPARATE, "msvr310": _SEPARATE}
+
 RECIPES: Recipes = {
-    "paper": {
-        "*": _PAPER | {"options": _COMMON},
-        "rgbnt201": _JOINT,
-        "rgbnt100": _SEPARATE,
-        "msvr310": _VEHICLES_310 | _SEPARATE,
-    },
-    "tiny": {
-        "*": {"image": {"size": _TINY_SIZE}, "options": _COMMON},
-        "rgbnt201": _JOINT,
-        "rgbnt100": _SEPARATE,
-        "msvr310": _SEPARATE,
-    },
+    "paper": {"*": _PAPER | {"options": _COMMON}, **_BY_DATASET, "msvr310": _VEHICLES_310 | _SEPARATE},
+    "tiny": {"*": {"image": {"size": _TINY_SIZE}, "options": _COMMON}, **_BY_DATASET},
 }
 
 CARD = MethodCard(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.supervision import ClassVectorSupervision, bottleneck
+from baselines.supervision import ClassVectorSupervision
 from baselines.top_reid.card import CARD, TOPReIDOptions
 from baselines.top_reid.permutation import TokenPermutation
 from baselines.top_reid.reconstruction import Reconstruction, pair_name
@@ -16,13 +16,8 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import (
-    Cameras,
-    DataFacts,
-    Encoded,
-    Images,
-    Method,
-)
+from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
 from mdreid_bench.models.trunk.trunk import camera_of
@@ -53,7 +48,7 @@ class TOPReID(Method):
         self.permutation = TokenPermutation(width, heads, self.sensors)
         self.reconstruction = Reconstruction(width, heads, self.sensors)
         self.supervision = ClassVectorSupervision(width, data, options.supervision, shared=False, train_bias=False)
-        self.head = bottleneck(len(self.sensors) * width, data.identities, train_bias=False)
+        self.head = BottleneckHead(len(self.sensors) * width, data.identities)
 
     @classmethod
     def skip(cls, data: DataFacts) -> str | None:

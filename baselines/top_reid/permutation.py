@@ -24,10 +24,6 @@ class RotationBlock(nn.Module):
     Queries and keys come from normalised tokens, values from the patches as they are. With a single query per item,
     keys and values need not be computed for every patch: <Wq q, Wk y> = <Wk^T Wq q, y> and sum a Wv y = Wv (sum a y),
     which is the same product in another order.
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -41,12 +37,7 @@ class RotationBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, token: Tensor, patches: Tensor) -> Tensor:
-        """Return the class token after reading, (B, W).
-
-        Args:
-            token: (B, W).
-            patches: (B, P, W).
-        """
+        """Return the class token (B, W) after reading the patches (B, P, W)."""
         token = token + self._attend(self.norm_query(token), patches)
         result: Tensor = token + self.mlp(self.norm_mlp(token))
         return result
@@ -63,13 +54,7 @@ class RotationBlock(nn.Module):
 
 
 class TokenPermutation(nn.Module):
-    """Rotation blocks, one a step, each shared by the spectra; patches are never changed.
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
-        sensors: the n spectra.
-    """
+    """Rotation blocks, one a step, each shared by the spectra; patches are never changed."""
 
     def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
@@ -77,11 +62,7 @@ class TokenPermutation(nn.Module):
         self.blocks = nn.ModuleList(RotationBlock(width, heads) for _ in self.steps)
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the class tokens after the last step, [R | N | T], (B, n W).
-
-        Args:
-            tokens: (B, 1 + P, W) by spectrum, class token first.
-        """
+        """Return the class tokens after the last step, [R | N | T], (B, n W), of tokens (B, 1 + P, W) by spectrum."""
         classes = torch.cat([tokens[m][:, 0] for m in self.steps[0]])
         for block, reads in zip(self.blocks, self.steps, strict=True):
             classes = block(classes, torch.cat([tokens[read][:, 1:] for read in reads.values()]))

@@ -16,12 +16,7 @@ def pairs(sensors: Modality) -> tuple[tuple[Modality, Modality], ...]:
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm transformer block; queries, keys and values without bias.
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
-    """
+    """Pre-norm transformer block; queries, keys and values without bias."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -41,15 +36,7 @@ class TransformerBlock(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """One transformer block for each ordered pair of spectra, over all tokens.
-
-    See docs/methods/top-reid.md, "Reconstruction".
-
-    Args:
-        width: W, size of a token.
-        heads: number of attention heads.
-        sensors: the spectra.
-    """
+    """A transformer block for each ordered pair of spectra (docs/methods/top-reid.md, "Reconstruction")."""
 
     def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
@@ -62,12 +49,9 @@ class Reconstruction(nn.Module):
         return result
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the sum over the pairs of the mean squared error, a scalar.
+        """Return the sum over the pairs of the mean squared error, a scalar, of tokens (B, 1 + P, W) by spectrum.
 
         Nothing is detached: the gradient reaches the block and both trunks.
-
-        Args:
-            tokens: (B, 1 + P, W) by spectrum.
         """
         errors = [
             F.mse_loss(full_precision(self.predict(tokens[s], s, t)), full_precision(tokens[t]))

@@ -37,12 +37,8 @@ def origins(method: str, recipes: Recipes, dataset: str, preset: str, overrides:
 def explained(config: RunConfig, options_model: type[BaseModel], origin: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines of a YAML file with every value of a configuration, each below its description and source.
 
-    The file can be given to ``--config``; method, dataset and preset are in its first line.
-
-    Args:
-        config: resolved.
-        options_model: the method's options.
-        origin: dotted key -> source, as from :func:`origins`.
+    The file can be given to ``--config``; method, dataset and preset are in its first line. Sources are those of
+    :func:`origins`.
     """
     yield f"# {config.method} on {config.dataset}, preset {config.preset}"
     yield ""

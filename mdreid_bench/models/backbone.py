@@ -27,8 +27,7 @@ class Backbone(nn.Module):
     def settle_cameras(self, trained: Tensor) -> None:
         """Give cameras that took no training image what they need to be tested; nothing, unless overridden.
 
-        Args:
-            trained: (cameras,) bool, whether a camera took any.
+        ``trained`` says (cameras,) bool whether a camera took any.
         """
 
     def set_checkpointing(self, on: bool) -> None:

@@ -10,19 +10,21 @@ T = TypeVar("T")
 
 
 class BottleneckHead(nn.Module):
-    """Batch normalisation with a frozen zero bias, then a linear classifier without bias; used in training only.
+    """Batch normalisation, then a linear classifier without bias; used in training only.
 
-    Luo et al. 2019, "Bag of Tricks" (BNNeck); classifier weights start from N(0, 0.001^2).
+    Luo et al. 2019, "Bag of Tricks" (BNNeck), where the bias of the normalisation stays zero; the weights of the
+    classifier start from N(0, 0.001^2).
 
     Args:
         width: D, size of the feature.
         classes: C, number of training identities.
+        train_bias: whether that bias is trained all the same.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int, classes: int, *, train_bias: bool = False) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(width)
-        self.norm.bias.requires_grad_(False)
+        self.norm.bias.requires_grad_(train_bias)
         self.classifier = nn.Linear(width, classes, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
 
@@ -44,13 +46,7 @@ class KeptPerCamera(Generic[T]):
         self._state: tuple[int, torch.dtype, torch.device] | None = None
 
     def get(self, table: Tensor, compute: Callable[[], T], *, training: bool) -> T:
-        """Return the kept value, or compute it.
-
-        Args:
-            table: the camera table of the trunk.
-            compute: makes the value.
-            training: whether the module is in training mode, in which nothing is kept from before.
-        """
+        """Return what was computed for this camera table of a trunk, or compute it; in training nothing is kept."""
         state = (table._version, table.dtype, table.device)
         if self._value is None or self._state != state or training:
             self._value, self._state = compute(), state

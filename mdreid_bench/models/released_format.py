@@ -69,12 +69,7 @@ def _sides(shape: str) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Layout:
-    """What one file says about its own size.
-
-    Attributes:
-        blocks: transformer blocks of the trunk.
-        sizes: value of every letter in the shapes.
-    """
+    """What one file says of its own size: its transformer blocks, and the value of every letter in the shapes."""
 
     blocks: int
     sizes: Mapping[str, int]

@@ -26,14 +26,7 @@ def layer_rows(released: str, own: str | None, shape: str) -> list[Row]:
 
 
 def head_rows(classifier: str, norm: str, width: int, own: str | None) -> list[Row]:
-    """Return the rows of a batch normalisation and a linear classifier without bias.
-
-    Args:
-        classifier: released name of the classifier.
-        norm: released name of the normalisation.
-        width: of the feature.
-        own: the head that they become, None for one that is left out.
-    """
+    """Return the rows of a batch normalisation and a linear classifier without bias; left out if ``own`` is None."""
     parts = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), str(width)) | {"num_batches_tracked": ""}
     rows = [Row(f"{classifier}.weight", f"C {width}", own and f"{own}.classifier.weight")]
     return rows + [Row(f"{norm}.{part}", shape, own and f"{own}.norm.{part}") for part, shape in parts.items()]
@@ -42,9 +35,7 @@ def head_rows(classifier: str, norm: str, width: int, own: str | None) -> list[R
 def vit_rows(released: str, own: str) -> list[Row]:
     """Return the rows of a transformer named as in timm, with a camera embedding and an unused 1000-way classifier.
 
-    Args:
-        released: prefix of the released names.
-        own: name of the trunk here.
+    ``released`` is the prefix of its names, ``own`` the name of the trunk here.
     """
     rows = [
         Row(f"{released}.cls_token", "1 1 768", f"{own}.class_token"),

@@ -44,14 +44,7 @@ _KINDS = {
 
 
 def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder: Locate) -> Table:
-    """Build the table of costs of one group.
-
-    Args:
-        group: what was measured.
-        figures: all published ones.
-        published: whether to show them.
-        folder: gives the folder of the run that a record belongs to.
-    """
+    """Build the table of costs of one group; ``folder`` gives the folder of the run that a record belongs to."""
     rows = []
     for variant in group.variants:
         records = [record for found in variant.records.values() for record in found]

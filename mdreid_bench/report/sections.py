@@ -61,11 +61,7 @@ class Contents:
     folder: Locate
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
-        """Build the sections of these suites, or those of the paper; empty ones are left out.
-
-        Args:
-            suites: names in :data:`protocols.suites.SUITES`.
-        """
+        """Build the sections of these suites, or those of the paper; empty ones are left out."""
         wanted: list[tuple[str, Callable[[Group], list[Table]]]] = [
             ("grid" if suite == "all" else suite, self._suite(suite)) for suite in suites or PAPER_SUITES
         ]
@@ -107,12 +103,7 @@ class Contents:
 
 
 def section_title(name: str, sensors: Modality | None) -> str:
-    """Return what a section shows, in words.
-
-    Args:
-        name: as of :class:`Section`.
-        sensors: of the data sets; None when they have different ones.
-    """
+    """Return what a section shows, in words; ``sensors`` are None where the data sets have different ones."""
     number, cells = (0, 0) if sensors is None else (len(sensors), len(subsets(sensors)))
     all_of, matched, mismatched, pairs = (
         f" {in_words(count)}" if sensors else "" for count in (number, cells, cells * (cells - 1), cells * cells)

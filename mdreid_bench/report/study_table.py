@@ -23,13 +23,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """What is known of one configuration.
-
-    Attributes:
-        label: name of the row.
-        records: of all its seeds and settings.
-        absent: what has no record.
-    """
+    """What is known of one configuration: the records of all its seeds and settings, and what has none."""
 
     label: str
     records: Sequence[Record]
@@ -39,11 +33,7 @@ class MeasuredRow:
 def study_table(title: str, settings: Sequence[Setting], rows: Sequence[MeasuredRow], note: str = "") -> Table | None:
     """Build the table of one study on one dataset; None when nothing was measured.
 
-    Args:
-        title: of the study.
-        settings: what was measured; the mean comes first, over those that the data set can serve.
-        rows: in order.
-        note: on the study; may be empty.
+    The mean over those settings comes first that the data set can serve.
     """
     shown: list[tuple[MeasuredRow, Variant | None]] = []
     names = [str(setting) for setting in settings]

@@ -19,12 +19,7 @@ _PAPER = "mdreid"
 
 @dataclass(frozen=True)
 class Check:
-    """One published figure and what was measured.
-
-    Attributes:
-        figure: as published, in percent.
-        measured: in percent; None when the protocol could not be evaluated.
-    """
+    """One published figure and what was measured, both in percent; None when the protocol could not be evaluated."""
 
     figure: Figure
     measured: float | None

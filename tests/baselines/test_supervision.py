@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from baselines.supervision import ClassVectorSupervision, bottleneck
+from baselines.supervision import ClassVectorSupervision
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.parts import BottleneckHead
 from protocols.modality import RNT, Modality
 from tests.baselines.literal import random
 
@@ -38,4 +39,4 @@ def test_joint_losses_are_taken_once() -> None:
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_the_bias_is_trained_on_request(trained: bool) -> None:
-    assert bottleneck(4, 3, train_bias=trained).norm.bias.requires_grad is trained
+    assert BottleneckHead(4, 3, train_bias=trained).norm.bias.requires_grad is trained

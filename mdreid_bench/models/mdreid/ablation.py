@@ -46,13 +46,9 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class Study:
-    """Rows that are compared in one table.
+    """Rows that are compared in one table, in the order of the paper, and what must be known to read it.
 
-    Attributes:
-        name: in messages.
-        title: of the table; may name options in braces, which stand for their values.
-        rows: in the order of the paper.
-        note: what must be known to read the table.
+    The title may name options in braces, which stand for their values; ``name`` is for messages.
     """
 
     name: str
@@ -63,13 +59,9 @@ class Study:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The weight of one loss over several values.
+    """The weight of one loss, an option, over the values of the paper; the other options are the same in all rows.
 
     Attributes:
-        title: of the study.
-        option: the weight.
-        values: those of the paper.
-        fixed: other options, the same in all rows.
         printed: what the published figures call a row; braces stand for the value.
     """
 
@@ -118,11 +110,7 @@ COMPONENTS = Study(
 
 
 def sweep(name: str, values: Sequence[float] = ()) -> Study:
-    """Return the study of one weight.
-
-    Args:
-        name: a key of :data:`SWEEPS`, in any case.
-        values: instead of the paper's.
+    """Return the study of one weight, a key of :data:`SWEEPS` in any case, over these values or the paper's.
 
     Raises:
         UnknownNameError: for another name.
@@ -143,12 +131,7 @@ def sweep(name: str, values: Sequence[float] = ()) -> Study:
 
 
 def swept(name: str, measured: Iterable[tuple[str, Mapping[str, Any]]]) -> Study:
-    """Return the study of one weight over the values that were measured.
-
-    Args:
-        name: a key of :data:`SWEEPS`.
-        measured: methods with their options in force.
-    """
+    """Return the study of one weight over the values in what was measured: methods with their options in force."""
     values = set()
     for method, options in measured:
         weight = _in_force(options, SWEEPS[name].option)

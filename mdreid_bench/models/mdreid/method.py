@@ -15,13 +15,7 @@ from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
-from mdreid_bench.models.method import (
-    Cameras,
-    DataFacts,
-    Encoded,
-    Images,
-    Method,
-)
+from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
 from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
@@ -31,13 +25,7 @@ _ROL = {"paper": orthogonality_paper, "released": orthogonality_released}
 
 
 class MDReID(Method):
-    """One specific and one shared vector per modality, decoupled by ROL and KDL (docs/methods/mdreid.md).
-
-    Args:
-        trunk: shared by the modalities, with two leading tokens.
-        options: see ``MDReIDOptions``.
-        data: identities and sensors size the heads.
-    """
+    """One specific and one shared vector per modality, decoupled by ROL and KDL (docs/methods/mdreid.md)."""
 
     card: ClassVar[MethodCard] = CARD
     released: ClassVar[ReleasedFormat | None] = MDReIDRelease()

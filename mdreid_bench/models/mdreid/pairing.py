@@ -77,12 +77,7 @@ class ReleasedPairing:
 
 
 def released_pairing(options: Mapping[str, Any], sensors: Modality) -> ReleasedPairing | None:
-    """Return the pairing that the options of a run ask for; None where the inner product says it all.
-
-    Args:
-        options: of MDReID, as in the record.
-        sensors: of the data set.
-    """
+    """Return the pairing that MDReID's options in a record ask for; None where the inner product says it all."""
     if options.get("similarity") != "released":
         return None
     kept = options.get("components", "both")

@@ -49,13 +49,7 @@ def attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
 
 
 def attend_from(attention: nn.MultiheadAttention, queries: Tensor, tokens: Tensor) -> Tensor:
-    """Return what some tokens read from all, (B, Q, W).
-
-    Args:
-        attention: self-attention.
-        queries: (B, Q, W), those that read.
-        tokens: (B, L, W), those that are read.
-    """
+    """Return what some tokens (B, Q, W) read from all (B, L, W) by self-attention, (B, Q, W)."""
     width = attention.embed_dim
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     query = _heads(F.linear(queries, weight[:width], bias[:width]), 1, attention.num_heads)

@@ -12,10 +12,7 @@ _PROBE_SECONDS = 5
 
 
 def download(tag: Mapping[str, Any]) -> Path:
-    """Return the local file of an open_clip pretrained tag, downloading it when it is not cached.
-
-    Args:
-        tag: open_clip's description of the tag.
+    """Return the local file of an open_clip tag by its description, downloading it when it is not cached.
 
     Raises:
         Exception: whatever the download fails with.

@@ -133,12 +133,7 @@ class Trunk(Backbone):
         self.checkpointing = on
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
-        """Return the output vectors of the leading tokens, (B, k, D).
-
-        Args:
-            images: (B, 3, H, W), normalised, in any floating type.
-            camera: (B,) camera indices.
-        """
+        """Return the output vectors of the leading tokens, (B, k, D), of images (B, 3, H, W) and cameras (B,)."""
         return torch.cat([self._transform(self._assemble(*chunk)) for chunk in self._chunks(images, camera)])
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -27,13 +27,7 @@ TIES = (
 
 @dataclass(frozen=True)
 class CurveFigure:
-    """One drawing: a panel for each protocol, a line for each method.
-
-    Attributes:
-        title: dataset and marks.
-        svg: the drawing.
-        notes: how to read it, and what is not in it.
-    """
+    """One drawing as SVG, a panel for each protocol and a line for each method, and the notes on how to read it."""
 
     title: str
     svg: str
@@ -41,12 +35,7 @@ class CurveFigure:
 
 
 def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
-    """Draw the protocols of :func:`drawn_protocols`; None when no values of queries are stored.
-
-    Args:
-        group: what was measured.
-        place: gives the path of a record.
-    """
+    """Draw the protocols of :func:`drawn_protocols`; None when no values of queries are stored."""
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     lost: list[str] = []
     protocols = list(map(str, drawn_protocols(group.sensors)))
@@ -77,14 +66,11 @@ def drawn_protocols(sensors: Modality) -> tuple[Protocol, ...]:
 
 
 def expected_cmc(first_hit_rank: NDArray[np.floating], depth: int = DEPTH) -> NDArray[np.float64]:
-    """Return the share of queries with a first hit among the best k, for k from 1 to ``depth``.
+    """Return the share of queries with a first hit among the best k, for k from 1 to ``depth``, ``(depth,)``.
 
     Args:
-        first_hit_rank: ``(nq,)``; NaN for queries without a positive, which are left out.
+        first_hit_rank: ``(nq,)``; NaN for queries without a positive, which are left out. NaN results when all are.
         depth: largest k.
-
-    Returns:
-        ``(depth,)`` fractions; NaN when no query has a positive.
     """
     ranks = np.sort(first_hit_rank[~np.isnan(first_hit_rank)])
     hits = np.searchsorted(ranks, np.arange(1, depth + 1), side="right")

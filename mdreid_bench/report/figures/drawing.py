@@ -14,11 +14,7 @@ _RESOLUTION = 200
 
 
 def figure(size: tuple[float, float]) -> "Figure":
-    """Return an empty figure.
-
-    Args:
-        size: width and height in inches.
-    """
+    """Return an empty figure of a width and a height in inches."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -29,15 +25,7 @@ def figure(size: tuple[float, float]) -> "Figure":
 
 
 def save_files(drawing: "Figure", path: Path) -> list[Path]:
-    """Write a figure as SVG and as PNG.
-
-    Args:
-        drawing: the figure.
-        path: of the files, without a suffix.
-
-    Returns:
-        Both files, SVG first.
-    """
+    """Write a figure as SVG and as PNG beside a path without a suffix, and return both files, SVG first."""
     files = []
     for kind in _KINDS:
         files.append(path.with_name(f"{path.name}.{kind}"))

@@ -18,11 +18,7 @@ _USUAL_ROWS = 7
 
 
 def heat_map(table: Table) -> "Figure":
-    """Draw a shaded table of percentages.
-
-    Args:
-        table: its first column names the rows.
-    """
+    """Draw a shaded table of percentages, whose first column names the rows."""
     values = [[cell.value if isinstance(cell, Number) else np.nan for cell in row[1:]] for row in table.rows]
     room = max(len(table.rows) / _USUAL_ROWS, 1.0)
     margin = 0.8 if room > 1 else 0.0  # else the name of the axis lies outside the picture
