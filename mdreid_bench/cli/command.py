@@ -23,15 +23,7 @@ PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
 
 
 def option(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
-    """Declare an option.
-
-    Args:
-        panel: of the help page.
-        flag: as typed.
-        help: one sentence.
-        default: whether the help page shows the default.
-        more: as :func:`typer.Option` takes it.
-    """
+    """Declare an option of a panel of the help page, which may show its default; ``more`` is for ``typer.Option``."""
     return typer.Option(flag, help=help, rich_help_panel=panel, show_default=default, **more)
 
 

@@ -90,11 +90,7 @@ class Side:
 def comparisons(a: Side, b: Side, protocols: Sequence[str], reporter: Reporter) -> list[Comparison]:
     """Return one comparison per protocol and pair of seeds, then one over all pairs where there are several.
 
-    Args:
-        a: first side.
-        b: second side.
-        protocols: names as typed; empty for all that both sides have.
-        reporter: shows the progress.
+    Without names of protocols, they are all that both sides have.
 
     Raises:
         UnknownNameError: for an unknown protocol.
@@ -171,13 +167,9 @@ def _table(a: Side, b: Side, found: Sequence[Comparison]) -> Table:
 
 
 def side_of(store: Store, text: str, limit: int | None, form: Form) -> Side:
-    """Return the records that a text means.
+    """Return the records that a text means: the path of one, or what names a run or the seeds of one configuration.
 
-    Args:
-        store: where runs lie.
-        text: the path of a record, or what names a run or the seeds of one configuration.
-        limit: whose evaluations to use; records are taken as they are, whatever the limit and the form.
-        form: in which they were measured.
+    Those of a run are of one limit and form; a record is taken as it is.
 
     Raises:
         UnknownNameError: for an unknown run.

@@ -15,11 +15,7 @@ _POLITE = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the process to end, as Ctrl-C does.
-
-    Args:
-        number: of the signal.
-    """
+    """A signal asks the process to end, as Ctrl-C does."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

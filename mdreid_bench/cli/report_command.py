@@ -110,10 +110,6 @@ def report(options: ReportOptions) -> None:
 class ReportSession:
     """One call of ``report``.
 
-    Args:
-        options: as typed.
-        console: to show things on.
-
     Raises:
         UnknownNameError: for an unknown suite.
     """

@@ -55,10 +55,6 @@ def score(options: ScoreOptions) -> None:
 class ScoreSession:
     """One call of ``score``; all runs are found before anything is scored.
 
-    Args:
-        options: as typed.
-        console: to show things on.
-
     Raises:
         UnknownNameError: for a run that does not exist.
         UsageError: for an ambiguous one.

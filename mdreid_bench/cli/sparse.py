@@ -11,9 +11,6 @@ class SparseTask:
     """One task that writes a line now and then and one at its end.
 
     Args:
-        description: what is being done.
-        total: number of units.
-        write: called with each line.
         clock: seconds from any origin.
         every: least seconds between two lines while the task runs.
     """

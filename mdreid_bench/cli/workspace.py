@@ -32,9 +32,7 @@ class Workspace:
     """Where the work is done and what on; data are not read before they are asked for.
 
     Args:
-        options: as typed.
         protocols: names of what is measured; without any, each dataset has its own.
-        console: to say what was chosen.
         weights: that are given instead of a training.
 
     Raises:

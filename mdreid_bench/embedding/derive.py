@@ -15,13 +15,7 @@ from protocols.modality import Modality, subsets
 def derive(
     source: EmbeddingFolder, target: EmbeddingFolder, sensors: Modality, convert: Callable[[Tensor], Tensor]
 ) -> None:
-    """Write embeddings that follow from others.
-
-    Args:
-        source: complete.
-        target: without embeddings.
-        sensors: of the data set.
-        convert: makes vectors of the target, (n, E'), of those of the source, (n, E).
+    """Write embeddings that follow from others: ``convert`` makes vectors (n, E') of stored ones, (n, E).
 
     Raises:
         DataError: when stored embeddings are damaged.

@@ -28,15 +28,9 @@ def embed(
     device: torch.device,
     reporter: Reporter,
 ) -> NDArray[np.float32]:
-    """Embed n items, each from the sensors that saw it.
+    """Embed one item or more, each from the sensors that saw it; the paths of their images are whole.
 
-    Args:
-        method: trained; stays as it is.
-        config: image size, pixel statistics, batch size and precision.
-        items: any number, at least one; the paths of their images are whole.
-        camera: index of the camera that took them all, from 0.
-        device: to compute on.
-        reporter: receives progress.
+    All were taken by one camera, counted from 0. The method stays as it is.
 
     Returns:
         ``(n, E)``, in the order of the items.

@@ -48,11 +48,7 @@ def extract(
 
     Args:
         method: trained; stays as it is.
-        index: its test items are embedded.
-        config: image size, batch size and precision.
         folder: where the matrices go; complete once its item table exists.
-        device: to compute on.
-        reporter: receives progress.
         ranks: the processes that share the items; the leader stores what all of them embed.
         trained_with: number of threads, where it is known, to be stored with the number of this process.
 
@@ -100,16 +96,8 @@ def embedded(
 ) -> dict[Modality, NDArray[np.float32]]:
     """Return the embeddings of n items by subset, (n, E); rows of items that lack a sensor of the subset are NaN.
 
-    Batches that do not fit into the memory are halved.
-
-    Args:
-        method: trained; a copy of it, in the precision of the configuration, does the work.
-        index: the data set.
-        config: image size, batch size and precision.
-        device: to compute on.
-        subsets: to embed.
-        items: of the data set; the test items if None.
-        reporter: told when batches are halved.
+    They are the test items unless others are given. A copy of the method, in the precision of the configuration, does
+    the work. Batches that do not fit into the memory are halved.
 
     Raises:
         MdreidError: when not even a single item fits into the memory.
@@ -169,14 +157,7 @@ def ready(method: Method, config: RunConfig, device: torch.device) -> Method:
 
 
 class Embedder:
-    """Embeds batches, in as many pieces as the memory asks for.
-
-    Args:
-        method: ready to embed, on the device.
-        device: to compute on.
-        config: pixel statistics, batch size, and names for messages.
-        reporter: told when batches are halved.
-    """
+    """Embeds batches, in as many pieces as the memory asks for."""
 
     def __init__(
         self,
@@ -197,13 +178,9 @@ class Embedder:
         names: NDArray[np.str_],
         subsets: tuple[Modality, ...],
     ) -> dict[Modality, NDArray[np.float32]]:
-        """Return the embeddings of a batch of items, (B, E) for each subset.
+        """Return the embeddings of a batch of items, (B, E) for each subset of the sensors that there are images of.
 
-        Args:
-            images: (B, 3, H, W) uint8 by sensor.
-            cameras: (B,).
-            names: of the items.
-            subsets: to embed, of the sensors that there are images of.
+        Images are (B, 3, H, W) uint8 by sensor, cameras (B,), and names those of the items.
 
         Raises:
             UsageError: when the method returns something else.

@@ -43,7 +43,6 @@ class Parts:
     """The parts of one extraction; a later process continues after the last one.
 
     Args:
-        folder: of the embeddings.
         sensors: of the data set; each of their subsets has a matrix.
         facts: JSON-able description of all that determines the numbers; parts with another one are not continued.
     """

@@ -66,11 +66,7 @@ class StoredItems:
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, which is written last.
-
-    Attributes:
-        path: the folder.
-    """
+    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, which is written last."""
 
     path: Path
 
@@ -136,14 +132,10 @@ class EmbeddingFolder:
     def vectors(
         self, stored: StoredItems, rows: NDArray[np.int64], sensors: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        """Return the embeddings of some rows, (number of rows, E), each from the matrix of its own sensors.
+        """Return the embeddings of some rows, (number of rows, E), each from the matrix of the sensors that it is
+        known by.
 
         So a gallery of mixed availability is nothing special.
-
-        Args:
-            stored: the table.
-            rows: of the items.
-            sensors: by which each of the rows is known.
 
         Raises:
             DataError: when a matrix is missing or damaged, or there is none for some sensors.

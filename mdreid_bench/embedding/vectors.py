@@ -23,14 +23,9 @@ def checked(
     names: NDArray[np.str_],
     width: int | None = None,
 ) -> dict[Modality, NDArray[np.float32]]:
-    """Return copies of the embeddings of a batch, (B, E) for each subset, rows in the order of the items.
+    """Return copies of what a method returned for a batch, (B, E) for each subset, rows in the order of the B names.
 
-    Args:
-        method: that made them.
-        vectors: what it returned for each subset.
-        subsets: that were asked for.
-        names: of the B items.
-        width: E, as it was for the items before; None for the first.
+    Vectors have ``width`` elements, as those of the items before; None for the first.
 
     Raises:
         UsageError: when the method breaks its contract: a subset without vectors, another type or shape than that of

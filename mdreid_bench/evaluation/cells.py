@@ -33,9 +33,7 @@ class CellScorer:
     """Scores settings on the embeddings of one scope; needs neither the model nor the images.
 
     Attributes:
-        facts: of the run.
         scope: with complete embeddings.
-        form: how to measure.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
@@ -49,11 +47,7 @@ class CellScorer:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, stored: StoredItems, setting: Setting) -> Record:
-        """Score one setting and write its record, whether or not there is one.
-
-        Args:
-            stored: the table of the scope's embeddings.
-            setting: protocol, or mixed availability.
+        """Score one setting on the table of the scope's embeddings and write its record, whether or not there is one.
 
         Raises:
             UsageError: for a setting that the method's comparison does not know.

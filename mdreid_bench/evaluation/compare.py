@@ -54,10 +54,7 @@ class Comparison:
     """Two sides under one protocol.
 
     Attributes:
-        protocol: name.
         seeds: pairs of seeds (first side, second side) whose per-query values were averaged.
-        mean_ap: comparison of mAP.
-        rank1: comparison of Rank-1.
         queries: queries in the means.
         identities: identities among them, the clusters of the bootstrap.
     """
@@ -73,8 +70,7 @@ class Comparison:
 def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
     """Compare two sides on the same queries; with several pairs, one per seed, each query's values are averaged.
 
-    Args:
-        pairs: of evaluations under one protocol, first side and second side; at least one.
+    There is at least one pair; all are under one protocol.
 
     Raises:
         UsageError: when the evaluations were not made on the same test items, queries and form of AP.

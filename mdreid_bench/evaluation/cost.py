@@ -40,12 +40,8 @@ def embedding_cost(method: Method, image_size: tuple[int, int], available: Modal
 
     What a method computes once and keeps, such as the tokens of an absent image of each camera, is computed before
     the count and its multiply-adds are not in it. Published figures are often smaller because their counters skip
-    attention, embeddings or projections (docs/methods/mdreid.md, "Cost").
-
-    Args:
-        method: trained or not, on any device.
-        image_size: (height, width) in pixels that the method was built for.
-        available: the modalities of the item.
+    attention, embeddings or projections (docs/methods/mdreid.md, "Cost"). The image size is (height, width) in
+    pixels, as the method was built for.
     """
     method.eval()
     some = next(chain(method.parameters(), method.buffers()), torch.empty(0))

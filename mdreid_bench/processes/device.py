@@ -36,10 +36,7 @@ def pick_device(name: str) -> torch.device:
 def pick_precision(name: PrecisionChoice, device: torch.device, token_width: int) -> Precision:
     """Resolve ``auto``: bf16 or else fp16 on CUDA; on a CPU bf16 where that is faster, else fp32.
 
-    Args:
-        name: ``auto``, or a precision, which is returned.
-        device: to compute on.
-        token_width: of the widest backbone, which decides on a CPU; 0 without any.
+    A precision is returned as it is. The width of the widest backbone's tokens decides on a CPU; 0 without any.
     """
     if name != "auto":
         return name

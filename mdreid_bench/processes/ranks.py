@@ -44,12 +44,7 @@ def _meeting() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """The place of this process among those that work together; process 0 leads and alone writes results.
-
-    Attributes:
-        rank: number of this process, from 0.
-        size: number of processes.
-    """
+    """The place of this process among those that work together; process 0 leads and alone writes results."""
 
     rank: int = 0
     size: int = 1

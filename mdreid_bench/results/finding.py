@@ -13,11 +13,7 @@ _KEY_DIGITS = 10
 
 
 def find_run(store: Store, text: str) -> RunFolder:
-    """Return the one run that ``text`` means.
-
-    Args:
-        store: where to look.
-        text: the beginning of a run's key or of its folder's name, or a path that ends with the latter.
+    """Return the one run whose key or folder's name begins with ``text``, which may also be the path of the folder.
 
     Raises:
         UnknownNameError: when no run is meant.

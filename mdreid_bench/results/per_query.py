@@ -46,8 +46,7 @@ class QueryValues:
     def by_query(self, values: Values) -> Values:
         """Average values over the trials in which each of the different queries is valid, in the order of ``first``.
 
-        Args:
-            values: ``(nq,)`` with NaN where a query has no valid positive.
+        Values are ``(nq,)``, NaN where a query has no valid positive.
         """
         _, first, group = np.unique(self.names, return_index=True, return_inverse=True)
         place = np.argsort(np.argsort(first))[group]
@@ -73,9 +72,7 @@ class QueryValues:
     def read(cls, path: Path, digest: str | None) -> "QueryValues":
         """Read a file that :meth:`write` made; nothing in it is ever executed.
 
-        Args:
-            path: of the file.
-            digest: of the file, as its record says; None when the record names no such file.
+        Its record says the ``digest``, None when it names no such file.
 
         Raises:
             DataError: when the file is missing, damaged, something else, or not the one that the record names.

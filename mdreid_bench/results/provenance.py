@@ -26,13 +26,7 @@ _CODE = ("protocols", "mdreid_bench", "baselines", "pyproject.toml")
 
 
 def collect(gpu: str | None, phase_seconds: Mapping[str, float], threads: Mapping[str, int]) -> Provenance:
-    """Describe this process, now.
-
-    Args:
-        gpu: name of the accelerator in use, or None.
-        phase_seconds: phase, such as ``"train"``, -> seconds spent.
-        threads: phase -> threads of PyTorch.
-    """
+    """Describe this process, now; seconds and threads of PyTorch are by phase, such as ``"train"``."""
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return Provenance(
         commit=commit,

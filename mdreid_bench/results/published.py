@@ -29,14 +29,12 @@ class Figure:
 
     Attributes:
         paper: short name of the document that prints it.
-        table: where in the document.
         dataset: name as on the command line; empty for costs that belong to no dataset.
         method: name as printed, with what the table says about the variant.
         protocol: such as ``R-to-NT``, or ``average:missing``; empty for costs.
         metric: field of :class:`~mdreid_bench.results.schema.Metrics`, in percent; for costs
             ``parameters_millions``, ``flops_billions``, ``extraction_seconds`` or ``retrieval_seconds``.
         value: in the unit of the metric.
-        source: address of the document.
         note: what must be known to read the number; may be empty.
     """
 

@@ -32,12 +32,10 @@ class RunFacts(Part):
     """The content of ``run.json``.
 
     Attributes:
-        shared: what all records of the run have in common.
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
         sensors: of the data set.
         training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
-        weights: weights that the user gave instead.
         config: hash of what determines the numbers in the configuration beside it.
     """
 

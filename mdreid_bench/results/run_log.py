@@ -23,7 +23,6 @@ class RunLog:
 
     Args:
         path: the file; its folder must exist for anything to be written.
-        reporter: to pass everything on to.
     """
 
     def __init__(self, path: Path, reporter: Reporter) -> None:

@@ -148,11 +148,9 @@ class SharedFacts(RunId):
     Attributes:
         data_kind: ``synthetic`` when the images were generated.
         train_fingerprint: content hash of the training data; None for methods that do not train.
-        method_version: the method's declared code version.
         selection: how the reported epoch was chosen; ``none`` for methods that do not train.
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
         config_key: hash of the same as the run key without seed and split; records that share it are averaged.
-        options: the method's options in force.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
         image_rules: how many images of the data set needed each rule of docs/methods/images.md.
         data_findings: what is wrong with the data set but forbade nothing: how many by kind, as ``check`` calls it.

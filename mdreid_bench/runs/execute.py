@@ -44,11 +44,8 @@ class Means:
     """What a plan is carried out with.
 
     Attributes:
-        device: to train and extract on.
-        reporter: receives messages and progress.
         memory_budget: bytes for scores.
         on_nan: what training does with a batch whose loss or gradient is not finite.
-        ranks: the processes that share the work.
     """
 
     device: torch.device
@@ -88,12 +85,8 @@ def execute(plan: Plan, means: Means, *, keep_going: bool = True) -> Iterator[Ou
 
     Nothing is trained or extracted that is stored already. Runs that another command is busy with come last. Of
     several processes that share the work, all go through the same plan: what the leader finds on disk holds for all,
-    what fails in one fails in all, and the leader alone scores, writes and yields.
-
-    Args:
-        plan: what is asked for.
-        means: device, reporter and the like.
-        keep_going: finish the other cells when one fails.
+    what fails in one fails in all, and the leader alone scores, writes and yields. When a cell fails, the others are
+    finished unless ``keep_going`` is off.
 
     Raises:
         UsageError: before anything is trained, when a training set cannot fill a batch.

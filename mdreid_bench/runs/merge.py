@@ -38,7 +38,6 @@ class MergePlan:
 
     Attributes:
         copies: by target, in the order in which they are copied: what vouches for others comes last.
-        records: number of records to be copied.
         known: number of records that the target has already, with the same numbers.
         unreadable: folders that cannot be looked into, each with the reason.
         conflicts: one text for each disagreement or file that must not be believed.
@@ -70,12 +69,7 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
 
     Everything is read, checked and compared before anything is copied, and each copy is read again before it takes
     its place. Two records of one cell may differ in their provenance, and in nothing else. What is unfinished is left
-    behind.
-
-    Args:
-        sources: results folders.
-        target: where to join them; may hold results already.
-        reporter: shows the progress.
+    behind. The target may hold results already.
 
     Raises:
         UsageError: when a source is the target.

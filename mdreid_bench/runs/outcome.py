@@ -23,11 +23,8 @@ class Outcome:
     """What became of one cell.
 
     Attributes:
-        cell: of the plan.
         status: ``reused`` when its record was stored before or measured by another process meanwhile.
-        record: of a cell that is done or reused.
         error: of one that failed; the cells of a run that failed as a whole share it.
-        where: what failed, in words.
     """
 
     cell: Cell
@@ -54,7 +51,6 @@ class Outcomes:
     """The outcomes of a plan.
 
     Attributes:
-        plan: every run with its cells.
         all: in the order in which they came.
     """
 
@@ -114,11 +110,9 @@ def plan_line(plan: Plan, device: str) -> str:
 
 
 def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
-    """Return one row per run: how many cells are cached and new, and what is to be done.
+    """Return one row per run: how many cells are cached and new, and what is to be done, in the order of the plan.
 
-    Args:
-        plan: what would be carried out, in this order.
-        labels: run key -> what the run is called in the command's tables.
+    Labels, by run key, say what the run is called in the command's tables.
     """
     rows, reasons = [], dict[str, None]()
     ahead: set[str] = set()

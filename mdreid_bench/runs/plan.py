@@ -28,10 +28,6 @@ class Cell:
     """One record to be: a run under one setting.
 
     Attributes:
-        run: what is evaluated.
-        setting: protocol or mixed availability.
-        record: the stored record, if there is one.
-        form: how to measure.
         why_not: why data set or method cannot serve the setting; None where they can.
     """
 
@@ -68,10 +64,7 @@ class Request:
     """What the user asked for, resolved but not yet planned.
 
     Attributes:
-        methods: names.
-        preset: name.
         seeds: empty for the preset's own.
-        overrides: configuration that the user set.
         weights: file to evaluate instead of training.
         sources: other datasets to train on; with a method that adapts, those whose identities it learns.
     """
@@ -85,12 +78,7 @@ class Request:
 
 
 def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -> list[Run]:
-    """Resolve every run of a request, datasets outermost.
-
-    Args:
-        request: what the user asked for.
-        indexes: the datasets; one with several splits once for each of those that are asked for.
-        store: where results lie.
+    """Resolve every run of a request, datasets outermost; each split that is asked for has an index of its own.
 
     Raises:
         UnknownNameError: for an unknown method, preset or key.

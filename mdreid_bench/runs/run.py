@@ -27,13 +27,9 @@ class Run:
     """One trained method on one dataset, to be evaluated on the full or the limited test set.
 
     Attributes:
-        method: the class.
         index: the dataset, limited if so asked.
-        config: complete configuration.
         overrides: what the user set, for the record.
         weights: file with weights to evaluate instead of training.
-        store: where results lie.
-        sources: other datasets to train on.
     """
 
     method: type[Method]

@@ -35,10 +35,7 @@ def seen(name: str, images: Mapping[Modality, Path]) -> Item:
 def read_gallery(folder: Path, reporter: Reporter, sensors: Modality = RNT) -> Items:
     """Find and check the items of a gallery folder, sorted by name; the paths of their images are whole.
 
-    Args:
-        folder: as described above.
-        reporter: shows the progress, what is passed over, and how many items have which sensors.
-        sensors: whose folders are read.
+    Folders of these sensors are read. What is passed over is said, and how many items have which sensors.
 
     Raises:
         DataError: when there are no images, a sensor has two folders or two files of one name, or images are

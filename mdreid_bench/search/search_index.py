@@ -47,8 +47,6 @@ class IndexFile(Part):
     Attributes:
         run: folder name of the run whose method made the vectors.
         weights: SHA-256 of its weights; None for a method that does not train.
-        factory: FAISS factory string of the index.
-        items: number of gallery items.
         vectors_hash: hash of the file of the vectors, which is named after it.
         items_hash: likewise of the file of the items.
     """
@@ -72,7 +70,6 @@ class Hit:
 
     Attributes:
         rank: from 1.
-        name: of the item.
         modalities: the sensors that it has.
         score: inner product with the query.
     """
@@ -91,7 +88,6 @@ class SearchIndex:
         run: see :class:`IndexFile`, likewise ``weights`` and ``factory``.
         names: (n,) of the items.
         sensors: (n,) the ``Modality`` value of the sensors that saw each.
-        vectors: the FAISS index.
     """
 
     run: str
@@ -112,14 +108,7 @@ class SearchIndex:
         factory: str = FLAT,
         reporter: Reporter | None = None,
     ) -> "SearchIndex":
-        """Index n vectors.
-
-        Args:
-            vectors: (n, E).
-            items: the n items.
-            run: see above, likewise ``weights``.
-            factory: all but ``Flat`` may trade exactness for speed.
-            reporter: shows the progress.
+        """Index n vectors, (n, E), of n items; every ``factory`` but ``Flat`` may trade exactness for speed.
 
         Raises:
             UsageError: when FAISS is not installed, or cannot make such an index of these vectors.
@@ -213,9 +202,7 @@ class SearchIndex:
     def search(self, query: NDArray[np.float32], k: int) -> list[Hit]:
         """Return the k items with the highest inner product, best first; of equal ones, the earlier name first.
 
-        Args:
-            query: (E,).
-            k: items wanted; a gallery that has fewer gives all.
+        The query is (E,). A gallery that has fewer items gives all.
         """
         scores, rows = self.vectors.search(query[None].astype(np.float32), min(k, len(self.names)))
         found = sorted((-float(s), int(row)) for s, row in zip(scores[0], rows[0], strict=True) if row >= 0)

@@ -26,10 +26,6 @@ class Found:
     """What a search found.
 
     Attributes:
-        folder: of the index.
-        query: the sensors of the query.
-        items: size of the gallery.
-        run: of the trained method.
         synthetic: whether that was trained on synthetic images.
         hits: best first.
     """
@@ -87,16 +83,7 @@ def find(
     device: str,
     reporter: Reporter,
 ) -> Found:
-    """Search an index for a query.
-
-    Args:
-        index: its folder.
-        images: file by sensor.
-        top: number of items wanted.
-        results: results folder with the run that made the index.
-        camera: that took the query.
-        device: to compute on.
-        reporter: receives progress.
+    """Search an index for a query, with its image by sensor, which one camera took, in the results of its run.
 
     Raises:
         UsageError: when there is no image, or the camera is none that the method knows.

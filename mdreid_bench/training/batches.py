@@ -28,16 +28,7 @@ Loaded = tuple[TrainingBatch, tuple[str, ...]]
 
 
 class Pool:
-    """Training items of one or several data sets, drawn from as if they were one.
-
-    Args:
-        indexes: the data sets.
-        stage: how batches are drawn.
-        config: batch size, seed, augmentation and loading.
-        device: where the batches go.
-        reporter: told when there is too little memory for the loader processes.
-        ranks: the processes that share a batch.
-    """
+    """Training items of one or several data sets, drawn from as if they were one."""
 
     def __init__(
         self,
@@ -138,13 +129,10 @@ class Batches:
         return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target)
 
     def epoch(self, number: int, guessed: NDArray[np.int64] | None = None) -> Iterator[Loaded]:
-        """Yield the batches of an epoch, each with the names of all its items.
+        """Yield the batches of an epoch, counted from 1, each with the names of all its items.
 
-        Images and cameras are those of this process's share, identities those of the whole batch.
-
-        Args:
-            number: of the epoch, from 1.
-            guessed: (n,) identities of the unlabelled items, where there are such; -1 for those left out.
+        Images and cameras are those of this process's share, identities those of the whole batch. Unlabelled items,
+        where there are such, have the guessed identities, (n,); -1 for those left out.
 
         Raises:
             UsageError: when the items that are not left out cannot fill a batch.

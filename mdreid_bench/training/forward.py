@@ -20,12 +20,6 @@ class Forward:
     scheme of Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). On several
     devices, each passes its share of the triplets and all compute the same losses from the outputs of all.
 
-    Args:
-        method: to train, on its device.
-        config: what is to be saved.
-        precision: of the mixed precision.
-        ranks: the processes that share a batch.
-
     Raises:
         UsageError: when the method cannot take a batch apart, or the batch cannot be shared equally.
     """
@@ -45,10 +39,7 @@ class Forward:
             backbone.set_checkpointing(config.memory.checkpointing)
 
     def __call__(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Return the loss terms.
-
-        Args:
-            batch: images and cameras are those of this process, identities those of the whole batch.
+        """Return the loss terms of images and cameras of this process and identities of the whole batch.
 
         Raises:
             PeerFailedError: when another process fails.

@@ -29,7 +29,6 @@ class Trouble:
         where: ``"loss"`` or ``"gradient"``.
         terms: names of the loss terms to blame; empty when none is to blame alone.
         losses: value of every term, as text.
-        images: names of the triplets of the batch.
     """
 
     epoch: int
@@ -84,12 +83,7 @@ def is_finite_gradient(parameters: Sequence[nn.Parameter]) -> bool:
 
 
 def blamed(terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> tuple[str, ...]:
-    """Return the loss terms that give a gradient that is not finite, each by itself.
-
-    Args:
-        terms: freshly computed, scalars.
-        parameters: that are trained.
-    """
+    """Return the freshly computed, scalar loss terms that give a gradient that is not finite, each by itself."""
     found = []
     for name, term in terms.items():
         if not term.requires_grad:
@@ -101,14 +95,7 @@ def blamed(terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> t
 
 
 class Guard:
-    """Decides what becomes of a training in trouble.
-
-    Args:
-        mode: stop, or skip the batch.
-        folder: of the training; details are written there before it stops.
-        what: method and dataset in words.
-        writes: whether this process writes the details.
-    """
+    """Decides what becomes of a training in trouble; details are written to its folder before it stops."""
 
     def __init__(self, mode: OnNan, folder: TrainingFolder, what: str, *, writes: bool = True) -> None:
         self.mode, self.folder, self.what, self.writes = mode, folder, what, writes
@@ -121,11 +108,9 @@ class Guard:
             self._buffers = [(buffer, buffer.clone()) for buffer in method.buffers()]
 
     def meet(self, trouble: Trouble, last_good: int) -> None:
-        """Count the batch as skipped and undo what it did, or stop.
+        """Count the batch as skipped and undo what it did, or stop; the weights are as before the step.
 
-        Args:
-            trouble: what happened; the weights are as before the step.
-            last_good: last complete epoch, 0 for none.
+        The last complete epoch is named in the error; 0 for none.
 
         Raises:
             MdreidError: when a batch must not be skipped.

@@ -54,7 +54,6 @@ def learning_rate(target: float, base: float, epoch: int, config: ScheduleConfig
         target: rate of the group at its height.
         base: base rate of the run, which start and floor refer to for every group.
         epoch: counted from 1.
-        config: epochs, warm-up, factors, noise.
     """
     if epoch < config.warmup:
         start = config.warmup_factor * base

@@ -19,7 +19,6 @@ class IdentityBatches:
         labels: (n,) identity of every training item; those below 0 are left out.
         size: triplets per batch.
         instances: triplets per identity K.
-        seed: of the run.
 
     Raises:
         UsageError: when there are fewer identities than a batch needs.
@@ -57,11 +56,7 @@ class UnpairedBatches:
     Recognition", ICCV 2021. See :class:`IdentityBatches` for the other arguments.
 
     Args:
-        labels: (n,) identity of every training item; those below 0 are left out.
         seen: for each sensor (n,) whether it saw the item; identities that a sensor never saw are left out.
-        size: rows per batch and sensor.
-        instances: of them per identity K.
-        seed: of the run.
 
     Raises:
         UsageError: when there are fewer identities than a batch needs.

@@ -41,12 +41,6 @@ class BestTest(Selection):
 
     This is how the released code bases choose the checkpoint that they report (docs/methods/training.md, "Precision,
     seeds and the reported epoch"). It makes the figure an optimistic one, so every record of such a run says so.
-
-    Args:
-        index: its test data are looked at after every epoch.
-        config: of the run.
-        folder: where the best weights so far are kept.
-        device: to compute on.
     """
 
     def __init__(self, index: DatasetIndex, config: RunConfig, folder: TrainingFolder, device: torch.device) -> None:

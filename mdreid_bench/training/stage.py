@@ -34,12 +34,10 @@ class Stage:
 
     @classmethod
     def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
-        """Return what a method is trained on for a data set.
+        """Return what a method is trained on for the data set that is evaluated: on that one unless there are
+        sources.
 
-        Args:
-            card: of the method.
-            index: the data set that is evaluated; trained on, too, unless there are sources.
-            sources: other data sets to learn identities from.
+        A method that adapts learns identities from the sources, and guesses those of the data set.
         """
         known = sources if card.adapts else sources or (index,)
         return cls(known, index if card.adapts else None, not card.unpaired)
@@ -93,12 +91,7 @@ class Stage:
         return usable
 
     def sampler(self, labels: NDArray[np.int64], indexes: tuple[DatasetIndex, ...], config: RunConfig) -> Sampler:
-        """Return what draws batches from the training items of some data sets.
-
-        Args:
-            labels: (n,) identities; those below 0 are left out.
-            indexes: the data sets.
-            config: size of a batch, instances per identity, seed.
+        """Return what draws batches from the training items of some data sets, by identities (n,); < 0 is left out.
 
         Raises:
             UsageError: when the items cannot fill a batch.

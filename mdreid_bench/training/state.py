@@ -23,10 +23,6 @@ class TrainingState:
     """Weights, optimiser, loss scale, log, and what the method found out for the epoch that comes next.
 
     Args:
-        method: that is trained.
-        optimizer: of it.
-        scaler: of the loss in half precision.
-        folder: of the training.
         ranks: the processes that train; the leader alone reads and writes.
 
     Attributes:

@@ -35,11 +35,7 @@ class Trainer:
 
     Args:
         method: built with the torch seed of the run; moved to ``device``.
-        index: the data set.
-        config: the full configuration.
         folder: where weights, state and log are written.
-        device: to train on.
-        reporter: receives progress.
         on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
         ranks: the processes that share every batch; the leader alone writes.
         stage: what the epochs are drawn from; the training items of the data set if None.

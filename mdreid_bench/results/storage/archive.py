@@ -29,11 +29,8 @@ def read_npz(path: Path, limit: int = 0) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive by name.
 
     NumPy's own reader stops at the last byte that it needs, before the checksum is compared; here every member is
-    read to its end first. Nothing is ever unpickled, and no size that the file merely claims is allocated.
-
-    Args:
-        path: of the archive.
-        limit: most bytes that the unpacked members may have; 1 GiB unless told otherwise.
+    read to its end first. Nothing is ever unpickled, and no size that the file merely claims is allocated. The
+    unpacked members may have ``limit`` bytes, 1 GiB unless told otherwise.
 
     Raises:
         FileNotFoundError: when there is no such file.

@@ -26,11 +26,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_regular(path: Path, limit: int = SMALL) -> bytes:
-    """Return what a file holds.
-
-    Args:
-        path: of the file.
-        limit: most bytes that it may hold.
+    """Return what a file holds, which may be ``limit`` bytes at most.
 
     Raises:
         FileNotFoundError: when it is not there.
@@ -46,9 +42,7 @@ def read_regular(path: Path, limit: int = SMALL) -> bytes:
 def open_own(path: Path, flags: int) -> int:
     """Open a file of ours to write to it, and return its descriptor; it is made where it is absent.
 
-    Args:
-        path: of the file; its last part is never followed when it is a link.
-        flags: such as ``os.O_RDWR``.
+    The last part of the path is never followed when it is a link; ``flags`` are such as ``os.O_RDWR``.
 
     Raises:
         OSError: when the file system refuses, or something else than a file of ours is in its place.

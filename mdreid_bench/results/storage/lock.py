@@ -83,10 +83,7 @@ def attempt(path: Path) -> Iterator[Held | None]:
 def locked(path: Path, what: str, reporter: Reporter) -> Iterator[None]:
     """Lock ``path`` for the block, waiting for others as long as it takes.
 
-    Args:
-        path: file of the lock.
-        what: the work that it guards, for messages.
-        reporter: told once whom we wait for, and whose unfinished work is taken over.
+    The reporter is told once whom we wait for, and whose unfinished work is taken over; ``what`` names the work.
 
     Raises:
         DataError: when the file cannot be written.

@@ -28,12 +28,7 @@ def place_of(path: Path, depth: int) -> str:
 
 
 def check_place(path: Path, depth: int, told: object) -> None:
-    """Refuse a file that tells another place than its own.
-
-    Args:
-        path: of the file.
-        depth: see :func:`place_of`.
-        told: the place in the file; None when it tells none.
+    """Refuse a file that tells another place than its own, or none, which is None; see :func:`place_of`.
 
     Raises:
         NotOfThisPlaceError: when both differ.
