@@ -66,7 +66,7 @@ class StoredItems:
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, which is written last."""
+    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, written last."""
 
     path: Path
 
