@@ -2,10 +2,11 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -15,7 +16,7 @@ from typer.main import get_command
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.errors import Failure, describe
-from mdreid_bench.errors import MdreidError
+from mdreid_bench.errors import MdreidError, UsageError
 
 DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
 PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
@@ -100,8 +101,13 @@ class LazyGroup(TyperGroup):
     """Lists stand-ins, loads the real command once it is named, and turns expected errors into exit codes."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find a command by name as usual, then put the real one in the place of its stand-in."""
+        """Find a command by name as usual, then put the real one in the place of its stand-in.
+
+        Raises:
+            UsageError: for an argument without text.
+        """
         name, command, rest = super().resolve_command(ctx, args)
+        _refuse_empty(rest)
         return name, command if name is None else load(name), rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -118,6 +124,15 @@ class LazyGroup(TyperGroup):
                 raise
             tell(failure, debug=ctx.params.get("debug", False))
             raise typer.Exit(failure.exit_code) from None
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse arguments without text: as a path, that is the folder one is in, as the beginning of a name any one."""
+    for before, argument in pairwise(("", *arguments)):
+        option, equals, value = argument.partition("=") if argument.startswith("--") else (before, "=", argument)
+        if equals and not value.strip():
+            called = option if option.startswith("--") else "An argument"
+            raise UsageError(f"{called} has no value; perhaps it was to come from a variable that is not set.")
 
 
 def tell(failure: Failure, *, debug: bool = False) -> None:

@@ -93,6 +93,21 @@ def test_a_tilde_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.M
     assert parse_image("D=~/depth.png")[1] == tmp_path / "depth.png"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (("run", "--dataset", "msvr310", "--dry-run", "--data-root", ""), "--data-root"),
+        (("run", "--dataset", "msvr310", "--dry-run", "--results= "), "--results"),
+        (("check", "msvr310", "--data-root="), "--data-root"),
+        (("synth", ""), "An argument"),
+    ],
+)
+def test_nothing_is_not_the_folder_one_is_in(arguments: tuple[str, ...], called: str) -> None:
+    done = CliRunner(env=environment()).invoke(application.app, list(arguments))
+    why = "has no value; perhaps it was to come from a variable that is not set"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {called} {why}.\n")
+
+
 def test_version() -> None:
     done = mdreid_bench("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"mdreid-bench {version('mdreid-bench')}\n", "")
