@@ -69,10 +69,12 @@ class EDITOR(Method):
         """Build from a configuration.
 
         Raises:
-            UsageError: when more patches are to be kept than there are.
+            UsageError: when more patches are to be kept than there are, or patches overlap.
         """
         options = EDITOROptions.model_validate(config.options)
         trunk = TokenTrunk.for_tokens(config, data.cameras, drop_path=options.drop_path)
+        if trunk.patch.stride != trunk.patch_size:
+            raise UsageError(f"{config.method} counts the pixels of patches side by side; leave trunk.stride out.")
         patches = trunk.grid[0] * trunk.grid[1]
         for name in ("head_keep", "frequency_keep"):
             if getattr(options, name) > patches:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mdreid_bench.config.tree import Tree
 from mdreid_bench.models.released_format import ReleasedFormat, Row
 from mdreid_bench.models.released_rows import head_rows, layer_rows, move_patch_bias, vit_rows
 from protocols.modality import RNT, Modality, N, R, T
@@ -14,15 +15,16 @@ from protocols.modality import RNT, Modality, N, R, T
 _NAMES: Mapping[Modality, str] = {R: "RGB", N: "NIR", T: "TIR"}
 _CENTRES = "centres.centres"
 _HEAD, _JOINT, _SEPARATE = "supervision.heads.all.", "supervision.joint.", "supervision.separate."
+_SEPARATE_HEAD = "BACKBONE_HEAD.weight"
 _WAVELETS = {"col": "1 1 2 1", "row": "1 1 1 2"}
 
 
 class EDITORRelease(ReleasedFormat):
     """Names of the released EDITOR checkpoints.
 
-    A file holds the heads of both kinds of supervision, of which one was trained; the option ``supervision`` says
-    which is kept. Left out are the 1000-way layer and the Haar wavelets, which are constants: transforming there and
-    back is the identity (docs/methods/editor.md, "Token selection").
+    A file holds the heads of both kinds of supervision, of which one was trained, or those of the separate one alone;
+    the option ``supervision`` says which is kept. Left out are the 1000-way layer and the Haar wavelets, which are
+    constants: transforming there and back is the identity (docs/methods/editor.md, "Token selection").
     """
 
     title: ClassVar[str] = "the released code of EDITOR"
@@ -36,7 +38,7 @@ class EDITORRelease(ReleasedFormat):
         rows = vit_rows("BACKBONE.base", "trunk")
         for axis, shape in _WAVELETS.items():
             for filters in ("DWT.h0", "DWT.h1", "IDWT.g0", "IDWT.g1"):
-                rows.append(Row(f"FREQ_INDEX.{filters}_{axis}", shape, None))
+                rows.append(Row(f"FREQ_INDEX.{filters}_{axis}", shape, None, "FREQ_INDEX"))
         for modality, name in _NAMES.items():
             own = f"aggregation.independent.{modality}"
             rows += _block(f"norm{modality}", f"attn{modality}", f"norm{modality}_", f"mlp{modality}", own)
@@ -48,6 +50,10 @@ class EDITORRelease(ReleasedFormat):
         rows += head_rows("AL_HEAD", "AL_BN", 2304, _JOINT.removesuffix("."))
         rows += head_rows("BACKBONE_HEAD", "BACKBONE_BN", 768, _SEPARATE.removesuffix("."))
         return rows
+
+    def options(self, state: Mapping[str, Tensor]) -> Tree:
+        """Return the kind of supervision where the file has the heads of one alone."""
+        return {"supervision": "separate"} if "AL_HEAD" in self.absent(state) and _SEPARATE_HEAD in state else {}
 
     def converted(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the parameters by their names here."""

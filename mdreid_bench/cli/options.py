@@ -184,6 +184,14 @@ class TrainingOptions:
             parser=reader(parse_seed),
         ),
     ] = field(default_factory=list)
+    init: Annotated[
+        Path | None,
+        option(
+            TRAINING,
+            "--init",
+            "Start training from these weights of the same method, ours or released; what does not fit is new.",
+        ),
+    ] = None
     epochs: Annotated[int | None, option(TRAINING, "--epochs", "Short for --set schedule.epochs=N.")] = None
     batch_size: Annotated[int | None, option(TRAINING, "--batch-size", "Short for --set batch.size=N.")] = None
     device: Device = "auto"
@@ -239,7 +247,7 @@ class TrainingOptions:
 
     def overrides(self) -> Overrides:
         """Return what the user set of the configuration."""
-        flags: Tree = {}
+        flags: Tree = {} if self.init is None else {"init": str(self.init)}
         if self.epochs is not None:
             flags["schedule"] = {"epochs": self.epochs}
         if self.batch_size is not None:

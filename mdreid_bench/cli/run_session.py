@@ -31,8 +31,11 @@ def carry_out(options: RunOptions, console: Console) -> int:
     shard = None if options.shard is None else Shard.parse(options.shard)
     workspace = Workspace(options, options.settings(), console, options.weights)
     names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.usable(console.warn))
-    if options.weights:
-        names = [_method_of(options.weights, options.methods and names)]
+    if options.weights and options.init:
+        raise UsageError("--weights evaluates a file and --init starts training from one; give one of them.")
+    for flag, file in (("--weights", options.weights), ("--init", options.init)):
+        if file:
+            names = [_method_of(flag, file, options.methods and names)]
     request = Request(names, options.preset or SMALLEST, options.seeds, options.overrides(), options.weights)
     check_configurations(request, workspace.cards)
 
@@ -57,7 +60,7 @@ def carry_out(options: RunOptions, console: Console) -> int:
     return outcomes.exit_code
 
 
-def _method_of(weights: Path, named: Sequence[str]) -> str:
+def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
     """Return the method that weights belong to.
 
     Raises:
@@ -65,7 +68,7 @@ def _method_of(weights: Path, named: Sequence[str]) -> str:
     """
     method = recognise(weights).method
     if named and list(named) != [method]:
-        raise UsageError(f"--weights {weights} holds weights of {method}, not of {', '.join(named)}.")
+        raise UsageError(f"{flag} {weights} holds weights of {method}, not of {', '.join(named)}.")
     return method
 
 

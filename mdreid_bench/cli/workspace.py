@@ -19,6 +19,7 @@ from mdreid_bench.results.store import Store
 from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line
 from mdreid_bench.runs.plan import Plan
+from mdreid_bench.runs.preflight import notes
 from mdreid_bench.weights.weights_file import recognise
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
@@ -79,6 +80,8 @@ class Workspace:
         """
         given, found = self.options, list[Outcome]()
         means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks)
+        for note in notes(plan):
+            self.console.message(note)
         self.console.message(plan_line(plan, self.device.type))
         for outcome in execute(plan, means, keep_going=given.keep_going):
             if outcome.error is not None and (not found or found[-1].error is not outcome.error):

@@ -32,6 +32,10 @@ class TrunkConfig(Section):
     pretrained: str | None = Field(
         description="open_clip pretrained tag, a weights file, 'synthetic' (mdreid-tiny only) or null for none"
     )
+    stride: Positive | None = Field(
+        default=None,
+        description="pixels from one patch to the next; fewer than its side let patches overlap, null takes it",
+    )
     layers: Positive | None = Field(
         default=None, description="number of transformer blocks, counted from the first; null takes all of the model"
     )
@@ -177,6 +181,10 @@ class RunConfig(Section):
         description="epoch that is reported; best-test looks at the test data, as the released code does, and is "
         "marked everywhere",
     )
+    init: str | None = Field(
+        default=None,
+        description="weights file of the same method to start training from; what does not fit the data is new",
+    )
     trunk: TrunkConfig
     image: ImageConfig = ImageConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -206,4 +214,8 @@ class RunConfig(Section):
         tree["image"].pop("scale")
         if self.image.counts is None:
             del tree["image"]["counts"]
+        if self.init is None:
+            del tree["init"]
+        if self.trunk.stride is None:
+            del tree["trunk"]["stride"]
         return tree

@@ -38,7 +38,7 @@ class KeptPerCamera(Generic[T]):
     """Keeps the result of a computation that depends on a trunk and its cameras alone.
 
     The version counter of the camera table, which every loading and every optimiser step raises, tells whether the
-    weights are still the same.
+    weights are still the same. Tensors made in inference mode have no such counter, and with them nothing is kept.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class KeptPerCamera(Generic[T]):
 
     def get(self, table: Tensor, compute: Callable[[], T], *, training: bool) -> T:
         """Return what was computed for this camera table of a trunk, or compute it; in training nothing is kept."""
-        state = (table._version, table.dtype, table.device)
-        if self._value is None or self._state != state or training:
+        state = None if table.is_inference() else (table._version, table.dtype, table.device)
+        if self._value is None or state is None or self._state != state or training:
             self._value, self._state = compute(), state
         return self._value

@@ -3,11 +3,12 @@
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from mdreid_bench.config.tree import Tree
@@ -15,6 +16,8 @@ from mdreid_bench.models.state_dict import UNKNOWN, Faults
 
 BLOCK = "{n}"
 """Stands for the number of a transformer block in the name of a row."""
+COUNTER = "num_batches_tracked"
+"""Last part of the names of counters that nothing is computed with; a file may lack any of them."""
 _DIGITS = 6
 _SIDE = re.compile(r"(\d*)([A-Z]?)")
 
@@ -28,16 +31,23 @@ class Row:
         shape: sides with a space between, such as ``"C 1536"``; a letter is a size that the file decides: C
             identities, K cameras, L rows of the position table. A number before a letter multiplies it.
         own: the parameter that it becomes; None for a tensor that is knowingly left out.
+        part: that which a file may lack as a whole, because no embedding depends on it; empty where one does.
     """
 
     name: str
     shape: str
     own: str | None
+    part: str = ""
 
     def at(self, block: int) -> "Row":
         """Return the row of one block."""
         own = self.own and self.own.replace(BLOCK, str(block))
-        return Row(self.name.replace(BLOCK, str(block)), self.shape, own)
+        return replace(self, name=self.name.replace(BLOCK, str(block)), own=own)
+
+    def neutral(self, sizes: Mapping[str, int]) -> Tensor:
+        """Return what stands for a tensor that the file lacks: a norm that changes nothing, a head of zeros."""
+        gain = self.name.endswith("running_var") or (self.name.endswith(".weight") and len(_sides(self.shape)) == 1)
+        return torch.full(self.shape_for(sizes), int(gain), dtype=torch.long if self.part == COUNTER else torch.float)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -76,7 +86,7 @@ class Layout:
 
 
 class ReleasedFormat(ABC):
-    """The checkpoints that one code base writes: plain state dicts, with or without the prefix ``module.``.
+    """The checkpoints that one code base writes: state dicts of tensors, under whatever prefix.
 
     Class attributes:
         title: the code base in a few words.
@@ -106,15 +116,15 @@ class ReleasedFormat(ABC):
         """Return the parameters by their names here, of the same number of elements as there.
 
         Args:
-            state: complete, as :meth:`faults` says.
+            state: as :meth:`completed` returns it.
             options: of the method to be filled.
         """
 
     def likeness(self, names: Iterable[str]) -> float:
-        """Return the share of names, out of the file's and the format's, that are in both; 1 when all are."""
+        """Return the share of names, out of the file's and those that matter, that are of the format; 1 for all."""
         given = set(names)
-        wanted = {row.name for row in self._expanded(self._blocks(given))}
-        return len(given & wanted) / len(given | wanted)
+        rows = self._expanded(self._blocks(given))
+        return len(given & {row.name for row in rows}) / len(given | {row.name for row in rows if not row.part})
 
     def layout(self, state: Mapping[str, Tensor]) -> Layout:
         """Return the sizes that most tensors speak for."""
@@ -128,9 +138,26 @@ class ReleasedFormat(ABC):
 
     def faults(self, state: Mapping[str, Tensor]) -> Faults:
         """Return which names are missing or unexpected and which shapes are not what they should be."""
-        layout = self.layout(state)
-        wanted = {row.name: row.shape_for(layout.sizes) for row in self._expanded(layout.blocks)}
+        layout, free = self.layout(state), {COUNTER, *self.absent(state)}
+        rows = [row for row in self._expanded(layout.blocks) if row.name in state or row.part not in free]
+        wanted = {row.name: row.shape_for(layout.sizes) for row in rows}
         return Faults.between(wanted, {name: tuple(value.shape) for name, value in state.items()})
+
+    def absent(self, names: Container[str]) -> list[str]:
+        """Return the parts that a file lacks as a whole, and the counters if a norm has none."""
+        rows = [row for row in self.rows if row.part]
+        found = {row.part for row in rows if row.name in names}
+        counters = [row.name for row in rows if row.part == COUNTER and row.name not in names]
+        uncounted = any(name.replace(COUNTER, "weight") in names for name in counters)
+        lacking = dict.fromkeys(row.part for row in rows if row.part not in found | {COUNTER})
+        return [*lacking, *([COUNTER] if uncounted else [])]
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a state without faults and, for all that it lacks, values that no embedding depends on."""
+        layout = self.layout(state)
+        sizes = {"C": 1, **layout.sizes}
+        rows = [row for row in self._expanded(layout.blocks) if row.name not in state]
+        return {**state, **{row.name: row.neutral(sizes) for row in rows}}
 
     def mapped(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return every tensor that is kept under its name here."""

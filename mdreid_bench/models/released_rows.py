@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from mdreid_bench.models.released_format import Row
+from mdreid_bench.models.released_format import COUNTER, Row
 
 _PATCH_BIAS = "patch_bias"
 BLOCK_LAYERS = {
@@ -19,17 +19,26 @@ BLOCK_LAYERS = {
 def layer_rows(released: str, own: str | None, shape: str) -> list[Row]:
     """Return the rows of a weight of some shape and of a bias as long as the first side of it.
 
-    Both names end with what stands before ``weight``; ``own`` is None for a layer that is left out.
+    Both names end with what stands before ``weight``; ``own`` is None for a layer that is left out, which a
+    file may lack.
     """
     sides = {"weight": shape, "bias": shape.split()[0]}
-    return [Row(released + part, side, own and own + part) for part, side in sides.items()]
+    unused = "" if own else released.removesuffix(".")
+    return [Row(released + part, side, own and own + part, unused) for part, side in sides.items()]
 
 
 def head_rows(classifier: str, norm: str, width: int, own: str | None) -> list[Row]:
-    """Return the rows of a batch normalisation and a linear classifier without bias; left out if ``own`` is None."""
-    parts = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), str(width)) | {"num_batches_tracked": ""}
-    rows = [Row(f"{classifier}.weight", f"C {width}", own and f"{own}.classifier.weight")]
-    return rows + [Row(f"{norm}.{part}", shape, own and f"{own}.norm.{part}") for part, shape in parts.items()]
+    """Return the rows of a batch normalisation and a linear classifier without bias; left out if ``own`` is None.
+
+    A file may lack either.
+    """
+    parts = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (str(width), norm)) | {
+        COUNTER: ("", COUNTER)
+    }
+    return [
+        Row(f"{classifier}.weight", f"C {width}", own and f"{own}.classifier.weight", classifier),
+        *(Row(f"{norm}.{name}", shape, own and f"{own}.norm.{name}", part) for name, (shape, part) in parts.items()),
+    ]
 
 
 def vit_rows(released: str, own: str) -> list[Row]:

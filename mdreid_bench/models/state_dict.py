@@ -3,7 +3,7 @@
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ SMALL_CLAIM = 64 << 20
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """What becomes float32 without a word."""
 
+ALIKE = 0.5
+"""Share of names in common from which on tensors count as those that are looked for, with faults if need be."""
+Likeness = Callable[[Collection[str]], float]
 Shape = tuple[int, ...]
 UNKNOWN = -1
 """Side of an expected shape that nothing in the file tells."""
@@ -65,18 +68,24 @@ def _text(shape: Shape) -> str:
     return "x".join("?" if side == UNKNOWN else str(side) for side in shape) or "a scalar"
 
 
-def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
+def read_state(path: Path, likeness: Likeness = lambda names: 1, *, archives: bool = False) -> dict[str, Tensor]:
     """Read a state dict from safetensors or from a pickle of tensors alone, without running code in it.
 
+    It may lie under other keys, beside numbers and the like, and all of its names may have a prefix. Of several, the
+    one is taken that is alike.
+
     Args:
-        path: a file written by safetensors, or by ``torch.save``.
+        path: a file written by safetensors, or by ``torch.save``; ``FILE#ENTRY`` for one of several in it.
+        likeness: how much names are those that are looked for; see ``ALIKE``.
         archives: accept TorchScript archives too, as OpenAI publishes them; these bring code of their own, in a
             language that knows tensors alone.
 
     Raises:
-        DataError: when the file cannot be read that way, or asks for more memory than such a file can fill.
+        DataError: when the file cannot be read that way, holds several that are alike, or asks for more memory than
+            such a file can fill.
     """
     limit = LARGEST_CLAIM * check_file(path).st_size + SMALL_CLAIM
+    path, entry = entry_of(path)
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path, archives, limit)
     except DataError:
@@ -87,13 +96,50 @@ def read_state(path: Path, *, archives: bool = False) -> dict[str, Tensor]:
         raise DataError(
             f"The weights file {path} is refused: it is damaged or holds more than tensors ({type(error).__name__})."
         ) from None
-    if isinstance(content, dict):
-        for key in ("state_dict", "model"):
-            content = content.get(key, content)
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    found = {where: max(_stripped(state), key=likeness) for where, state in _states(content)}
+    if not found:
         raise DataError(f"The weights file {path} does not hold a state dict of tensors.")
-    _check_claims(path, content, limit)
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    alike = [where for where, state in found.items() if likeness(state) >= ALIKE]
+    if entry is not None and entry not in found:
+        raise DataError(f"The weights file {path} has no tensors under {entry!r}, but under {listed(list(found))}.")
+    if entry is None and len(alike) > 1:
+        raise DataError(
+            f"The weights file {path} holds {listed(alike)}, which are all weights of the kind that is wanted; say "
+            f"which, such as {path}#{alike[-1]}."
+        )
+    state = found[entry or max(alike or found, key=lambda where: len(found[where]))]
+    _check_claims(path, state, limit)
+    return state
+
+
+def entry_of(path: Path) -> tuple[Path, str | None]:
+    """Split ``FILE#ENTRY``; the # in the name of a file that exists is part of it."""
+    file, mark, entry = str(path).rpartition("#")
+    return (Path(file), entry) if mark and entry and not path.exists() else (path, None)
+
+
+def _states(content: Any, where: str = "", depth: int = 3) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield every dict of tensors with the keys that lead to it; optimisers number theirs, which are passed over."""
+    if not depth or not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        return
+    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if any(value.ndim for value in tensors.values()):
+        yield where or ".", tensors
+    for key, value in content.items():
+        yield from _states(value, f"{where}.{key}" if where else key, depth - 1)
+
+
+def _stripped(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Yield a state dict, then without one after the other of the prefixes that all of its names share.
+
+    What wraps a model puts counters of its own beside it, which have no prefix.
+    """
+    for _ in range(8):
+        yield state
+        inner = {name: value for name, value in state.items() if "." in name or value.ndim}
+        if len({name.partition(".")[0] for name in inner}) != 1 or not all("." in name for name in inner):
+            return
+        state = {name.partition(".")[2]: value for name, value in inner.items()}
 
 
 def check_numbers(path: Path, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
@@ -122,6 +168,7 @@ def check_file(path: Path) -> os.stat_result:
     Raises:
         DataError: when there is no such file.
     """
+    path, _ = entry_of(path)
     try:
         with open_regular(path) as file:
             return os.fstat(file.fileno())

@@ -253,6 +253,8 @@ def _with_weights(run: Run, job: _Job) -> Method:
                 config = run.config.model_copy(update={"precision": precision})
                 with job.phase("train"):
                     with ranks.together():
+                        if run.config.init is not None:
+                            job.log.message(weights_file.start(Path(run.config.init), method, run.config))
                         on_nan, stage = job.means.on_nan, run.stage
                         trainer = Trainer(method, run.index, config, folder, device, job.log, on_nan, ranks, stage)
                     trainer.run()

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from mdreid_bench.config.resolve import Overrides, resolve
+from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import merge
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.check_rules import elsewhere, queries
@@ -16,6 +16,7 @@ from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.run import Run
+from mdreid_bench.weights.given_weights import resolve_for
 from mdreid_bench.weights.weights_file import recognise
 from protocols.suites import Setting
 
@@ -92,19 +93,16 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
             method = registry.get(name)
             for seed in [{"seed": seed} for seed in dict.fromkeys(request.seeds)] or [{}]:
                 flags = merge(request.overrides.flags, seed)
-                config = resolve(
-                    name,
-                    method.card.options_model,
-                    method.card.recipes,
-                    index.card.name,
-                    index.card.image_size,
-                    request.preset,
-                    Overrides(request.overrides.file, request.overrides.assignments, flags),
-                )
+                overrides = Overrides(request.overrides.file, request.overrides.assignments, flags)
+                resolved = partial(resolve_for, method.card, preset=request.preset, overrides=overrides)
+                config = resolved(index.card)
                 if request.weights:
                     given = recognise(request.weights)
                     given.check_cameras(int(index.test.labels.camera.max()), index.card.title)
+                    given.check_origin(index.card, resolved)
                     config = given.fit(config, user)
+                elif config.init is not None and method.card.trains:
+                    config = recognise(Path(config.init)).fit(config, user, options_too=False)
                 runs.append(Run(method, index, config, user, request.weights, store, tuple(request.sources)))
     return runs
 

@@ -1,16 +1,18 @@
 """What can be refused before anything is trained: batches that cannot be filled, trunk weights that cannot be had."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 
 from mdreid_bench.config.resolve import resolve
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.models import registry
-from mdreid_bench.models.trunk.tower_weights import weights_file
+from mdreid_bench.models.trunk.tower_weights import note_on, weights_file
 from mdreid_bench.processes.device import check_compiler
 from mdreid_bench.runs.plan import Cell, Request
 from mdreid_bench.runs.run import Run
+from mdreid_bench.weights.weights_file import recognise
 
 
 def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None:
@@ -25,6 +27,25 @@ def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None
             method = registry.card(name)
             size = card.image_size
             resolve(name, method.options_model, method.recipes, card.name, size, request.preset, request.overrides)
+
+
+def notes(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> list[str]:
+    """Return, once each, what is to be known of the files of weights that the new cells of a plan begin with.
+
+    Raises:
+        DataError: when one cannot be read.
+    """
+    found = []
+    for run, cells in plan:
+        if all(cell.state != "new" for cell in cells) or run.embedded:
+            continue
+        file, trunk = run.weights or run.config.init, run.config.trunk
+        if file:
+            stride = f", patches {trunk.stride} pixels apart" if trunk.stride else ""
+            found.append(f"Weights: {file}, {recognise(Path(file)).described}{stride}.")
+        elif note := note_on(trunk):
+            found.append(note)
+    return list(dict.fromkeys(found))
 
 
 def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device) -> None:

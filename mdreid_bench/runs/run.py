@@ -93,6 +93,8 @@ class Run:
         else:
             for name in self.method.card.evaluation_options:
                 tree["options"].pop(name, None)
+        if config.init is not None:
+            tree["init"] = file_digest(Path(config.init))
         file = local_weights(config.trunk)
         if file is not None:
             tree["trunk"]["pretrained"] = file_digest(file)
@@ -176,5 +178,5 @@ class Run:
     def trunk_label(self) -> str:
         """Name of the trunk and its weights, without folders."""
         trunk = self.config.trunk
-        source = self.weights or (Path(trunk.pretrained) if trunk.pretrained else Path("random"))
+        source = self.weights or Path(self.config.init or trunk.pretrained or "random")
         return f"{trunk.name}/{source.name}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.models.state_dict import check_numbers
+from mdreid_bench.models.state_dict import check_numbers, entry_of
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
@@ -198,13 +198,15 @@ def _load_strictly(path: Path, method: nn.Module, tensors: Mapping[str, Tensor])
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as hex, for run keys of given weights.
+    """Return the SHA-256 of a file as hex, for run keys of given weights; of ``FILE#ENTRY``, that of both.
 
     Raises:
         DataError: when the file cannot be read.
     """
+    path, entry = entry_of(path)
     try:
         with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        return found if entry is None else hashlib.sha256(f"{found}#{entry}".encode()).hexdigest()
     except OSError as error:
         raise DataError(f"The weights file {path} cannot be read: {error.strerror}.") from None

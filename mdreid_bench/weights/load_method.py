@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from mdreid_bench.config.resolve import Overrides, resolve
@@ -17,9 +19,8 @@ from mdreid_bench.data.transforms import normalise, resize
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
-from mdreid_bench.progress import Silent
 from mdreid_bench.weights import weights_file
-from mdreid_bench.weights.given_weights import GivenWeights
+from mdreid_bench.weights.given_weights import GivenWeights, resolve_for
 from protocols.modality import Modality
 
 PRESET = "paper"
@@ -27,6 +28,7 @@ _NO_DATASET = "other"
 Sensor = TypeVar("Sensor", str, Modality)
 
 
+@torch.inference_mode(False)
 def load_method(
     weights: str | os.PathLike[str],
     *,
@@ -42,7 +44,7 @@ def load_method(
 
     Args:
         weights: a file of this suite, or a released checkpoint.
-        dataset: registered name of the dataset that a released checkpoint was trained on.
+        dataset: registered name of the dataset that it was trained on, where a file does not say so.
         image_size: (height, width) in pixels, instead.
         options: of the method, such as ``{"similarity": "released"}``; those that the weights fix cannot be set.
 
@@ -99,17 +101,19 @@ def read_images(method: Method, files: Mapping[Sensor, str | os.PathLike[str]]) 
 def _configuration(given: GivenWeights, dataset: str | None, user: Tree) -> RunConfig:
     """Return the recipe of the method, for the images that the weights were trained on as far as that is known."""
     card = _card(given, dataset)
+    if card and given.dataset not in (None, card.name):
+        raise UsageError(f"The weights {given.path} were trained on {given.dataset}, not on {dataset}; leave it out.")
     size = user.get("image", {}).get("size") or (card.image_size if card else given.image and given.image.size)
     if size is None:
         raise UsageError(
             f"The weights {given.path} fit images of more than one shape; say which with dataset or image_size."
         )
-    method = registry.card(given.method)
-    flags = merge({"options": given.suggested}, user)
-    name = card.name if card else _NO_DATASET
-    return resolve(
-        given.method, method.options_model, method.recipes, name, tuple(size), PRESET, Overrides(flags=flags)
-    )
+    method, overrides = registry.card(given.method), Overrides(flags=merge({"options": given.suggested}, user))
+    if card is None:
+        options, recipes = method.options_model, method.recipes
+        return resolve(given.method, options, recipes, _NO_DATASET, tuple(size), PRESET, overrides)
+    given.check_origin(card, partial(resolve_for, method, preset=PRESET, overrides=overrides))
+    return resolve_for(method, card, PRESET, overrides)
 
 
 def _card(given: GivenWeights, dataset: str | None) -> DatasetCard | None:
@@ -118,15 +122,4 @@ def _card(given: GivenWeights, dataset: str | None) -> DatasetCard | None:
         return datasets.get(dataset).card
     if not given.released:
         return datasets.get(given.dataset).card if given.dataset in datasets.names() else None
-    return likely_dataset(given)
-
-
-def likely_dataset(given: GivenWeights) -> DatasetCard | None:
-    """Return the dataset whose cameras, and if possible identities, are those of released weights.
-
-    None when several fit whose images differ in shape, or none does.
-    """
-    fitting = [card for card in datasets.cards(Silent().message).values() if card.cameras == given.data.cameras]
-    exact = [card for card in fitting if card.counts.train_identities == given.data.identities]
-    shapes = {card.image_size for card in exact or fitting}
-    return (exact or fitting)[0] if len(shapes) == 1 else None
+    return given.likely

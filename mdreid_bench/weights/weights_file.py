@@ -15,19 +15,18 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.released_format import ReleasedFormat
-from mdreid_bench.models.state_dict import LARGEST_CLAIM, Faults, check_file, check_numbers, read_state
+from mdreid_bench.models.state_dict import ALIKE, LARGEST_CLAIM, Faults, check_file, check_numbers, read_state
 from mdreid_bench.models.trunk.tower_weights import tower_bytes
 from mdreid_bench.progress import Silent
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.wording import listed
 
 FREE_ROWS = 50_000
 """Identities or cameras that a file may claim whatever it holds: a method need not have a row for each."""
 FREE_TRUNK = 2 << 30
 """Bytes of a trunk that a file may claim whatever it holds: a method need not use it."""
-_ALIKE = 0.5
-"""Share of names in common from which on a file counts as one of a format, with faults if need be."""
 
 
 def recognise(path: Path) -> GivenWeights:
@@ -45,8 +44,7 @@ def recognise(path: Path) -> GivenWeights:
 def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
     facts = own_facts(path)
     if facts is None:
-        state = read_state(path)
-        return _of_release(path, state, *_release_of(path, state))
+        return _of_release(path, *_release_of(path))
     card = registry.card(facts.method)
     if card.version != facts.version:
         raise DataError(
@@ -83,18 +81,44 @@ def load(path: Path, method: Method, config: RunConfig) -> None:
         DataError: when any name or shape differs, or a tensor holds no usable numbers.
     """
     own = method.state_dict()
-    shapes = {name: tuple(value.shape) for name, value in own.items()}
-    if own_facts(path) is None:
-        released = read_state(path)
-        _, form = _release_of(path, released)
-        state = _reshaped(form.converted(released, config.options), shapes)
-    else:
-        state, _ = checkpoint.read(path)
-    faults = Faults.between(shapes, {name: tuple(value.shape) for name, value in state.items()})
+    shapes, (state, _) = _shapes(own), _read(path, method, config)
+    faults = Faults.between(shapes, _shapes(state))
     if faults:
         raise DataError(f"The weights {path} do not fit {config.method}: {faults}.")
     check_numbers(path, own, state)
     method.load_state_dict(state)
+
+
+def start(path: Path, method: Method, config: RunConfig) -> str:
+    """Give a method that is to be trained the weights of a recognised file as far as they fit, and say what is new.
+
+    Raises:
+        DataError: when the file lacks a pretrained part, or a tensor holds no usable numbers.
+    """
+    own, (state, made_up) = method.state_dict(), _read(path, method, config)
+    fitting = {n: v for n, v in state.items() if n in own and own[n].shape == v.shape and n not in made_up}
+    pretrained = {id(parameter) for backbone in method.backbones() for parameter in backbone.pretrained()}
+    lacking = [n for n, parameter in method.named_parameters() if id(parameter) in pretrained and n not in fitting]
+    if lacking:
+        raise DataError(f"The weights {path} do not fit the trunk of {config.method}: {listed(lacking)}.")
+    check_numbers(path, own, fitting)
+    method.load_state_dict(fitting, strict=False)
+    return f"Training starts from {path}; new: {listed(sorted(own.keys() - fitting.keys())) or 'nothing'}."
+
+
+def _read(path: Path, method: Method, config: RunConfig) -> tuple[dict[str, Tensor], set[str]]:
+    """Return the tensors of a file by their names here, and which of them stand for what the file lacks."""
+    if own_facts(path) is not None:
+        return checkpoint.read(path)[0], set()
+    _, form, released = _release_of(path)
+    whole = form.completed(released)
+    added = {id(value) for name, value in whole.items() if name not in released}
+    state = form.converted(whole, config.options)
+    return _reshaped(state, _shapes(method.state_dict())), {name for name, v in state.items() if id(v) in added}
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
 
 
 def check_sizes(path: Path, data: DataFacts, trunk: TrunkConfig) -> None:
@@ -139,12 +163,13 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
 
 
-def _release_of(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ReleasedFormat]:
-    """Return the method and the format whose names a state dict has, every name and shape checked."""
+def _release_of(path: Path) -> tuple[str, ReleasedFormat, dict[str, Tensor]]:
+    """Read a file and return the method and the format whose names it has, every name and shape checked."""
     forms = {name: method.released for name, method in registry.usable(Silent().message).items()}
     known = {name: form for name, form in forms.items() if form is not None}
+    state = read_state(path, lambda names: max(form.likeness(names) for form in known.values()))
     method, form = max(known.items(), key=lambda item: item[1].likeness(state))
-    if form.likeness(state) < _ALIKE:
+    if form.likeness(state) < ALIKE:
         names = ", ".join(sorted(state)[:3]) or "none"
         raise DataError(
             f"The weights file {path} is not recognised: its tensors are called {names} and so on; known are files "
@@ -153,11 +178,11 @@ def _release_of(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ReleasedF
     faults = form.faults(state)
     if faults:
         raise DataError(f"The checkpoint {path} is not what {form.title} writes: {faults}.")
-    return method, form
+    return method, form, state
 
 
-def _of_release(path: Path, state: Mapping[str, Tensor], method: str, form: ReleasedFormat) -> GivenWeights:
-    layout = form.layout(state)
+def _of_release(path: Path, method: str, form: ReleasedFormat, state: Mapping[str, Tensor]) -> GivenWeights:
+    layout, absent = form.layout(form.completed(state)), form.absent(state)
     return GivenWeights(
         path=path,
         method=method,
@@ -170,7 +195,7 @@ def _of_release(path: Path, state: Mapping[str, Tensor], method: str, form: Rele
         options=form.options(state),
         suggested={},
         dataset=None,
-        source=form.title,
+        source=form.title + (f" (without {listed(absent)}, which no embedding depends on)" if absent else ""),
     )
 
 

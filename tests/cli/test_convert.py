@@ -35,8 +35,12 @@ def test_the_file_says_what_it_is(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_a_dataset_decides_the_shape(checkpoint: Path, tmp_path: Path) -> None:
+    """Unless the file counts identities and cameras as another one does, whose images have another shape."""
     out = tmp_path / "own.safetensors"
-    assert convert(checkpoint, out, "--dataset", "rgbnt201").returncode == 0
+    refused = convert(checkpoint, out, "--dataset", "rgbnt201")
+    assert (refused.returncode, "look like those of RGBNT100 (50 identities" in refused.stderr) == (2, True)
+    torch.save(random_state("mdreid", blocks=1, identities=60, cameras=8), tmp_path / "more.pth")
+    assert convert(tmp_path / "more.pth", out, "--dataset", "rgbnt201").returncode == 0
     facts = own_facts(out)
     assert facts is not None
     assert (facts.image.size, facts.dataset) == ((256, 128), "rgbnt201")

@@ -105,7 +105,7 @@ def place(planted: Callable[[str], Place]) -> Place:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classifier_s.weight": None}, "missing: classifier_s.weight."),
+        ({"BACKBONE.base.proj": None}, "missing: BACKBONE.base.proj."),
         (
             {"bottleneck_n.bias": None, "bottleneck_n.bais": torch.zeros(512)},
             "missing: bottleneck_n.bias; unexpected",

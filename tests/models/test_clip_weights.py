@@ -1,5 +1,6 @@
 """Weights of CLIP as they are handed around: OpenAI's archive and state dict, and the activation they need."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.state_dict import read_state
-from mdreid_bench.models.trunk.tower_weights import visual_tower, weights_file
+from mdreid_bench.models.trunk.tower_weights import note_on, visual_tower, weights_file
 
 QUICK, PLAIN = "ViT-B-16-quickgelu", "ViT-B-16"
 MARKS = ("input_resolution", "context_length", "vocab_size")
@@ -96,3 +97,43 @@ def test_a_trunk_can_be_cut_short(openai: tuple[Path, Path, dict[str, Tensor]]) 
         UsageError, match=r"trunk\.layers=13 cannot be had from ViT-B-16-quickgelu, which has 12 blocks"
     ):
         tower(layers=13)
+
+
+@pytest.mark.parametrize(("trained", "wrong"), [(QUICK, PLAIN), (PLAIN, QUICK)])
+@pytest.mark.parametrize("described", ["open_clip_config.json", "config.json", ""])
+def test_the_activation_is_that_of_the_description_or_is_said_to_be_assumed(
+    tmp_path: Path, trained: str, wrong: str, described: str
+) -> None:
+    """Such weights load under either name, and the outputs differ."""
+    torch.save({"state_dict": {f"module.visual.{n}": v for n, v in tower().state_dict().items()}}, tmp_path / "w.pt")
+    quick = trained == QUICK
+    text = {
+        "open_clip_config.json": {"model_cfg": {"quick_gelu": True} if quick else {"embed_dim": 512}},
+        "config.json": {"vision_config": {"hidden_act": "quick_gelu" if quick else "gelu"}},
+    }
+    if described:
+        (tmp_path / described).write_text(json.dumps(text[described]), encoding="utf-8")
+        with pytest.raises(UsageError, match=rf"GELU, which the trunk {wrong} has not; .* trunk\.name={trained}\.$"):
+            tower(wrong, pretrained=str(tmp_path / "w.pt"))
+    assert tower(trained, pretrained=str(tmp_path / "w.pt")).state_dict().keys() == tower().state_dict().keys()
+    note = note_on(TrunkConfig(name=trained, pretrained=str(tmp_path / "w.pt"), layers=1))
+    if described:
+        assert note is None
+    else:
+        assert note is not None
+        assert f"{'QuickGELU' if quick else 'GELU'}, that of the trunk {trained}, is assumed" in note
+        assert f"--set trunk.name={wrong})" in note
+
+
+def test_nothing_is_said_of_weights_that_tell_their_activation(openai: tuple[Path, Path, dict[str, Tensor]]) -> None:
+    for trunk in (TrunkConfig(name=QUICK, pretrained=str(openai[1])), TrunkConfig(name=QUICK, pretrained=None)):
+        assert note_on(trunk) is None
+    assert note_on(TrunkConfig(name="mdreid-tiny", pretrained="synthetic")) is None
+
+
+def test_a_released_checkpoint_is_no_trunk_but_something_to_start_from(tmp_path: Path) -> None:
+    torch.save(
+        {f"BACKBONE.base.{n}": v for n, v in tower().state_dict().items()} | {"s.w": torch.ones(1)}, tmp_path / "w"
+    )
+    with pytest.raises(DataError, match=r"called BACKBONE\.base.* are started from with --init\.$"):
+        tower(pretrained=str(tmp_path / "w"))

@@ -13,8 +13,9 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.state_dict import read_state
 from mdreid_bench.models.trunk.tower_weights import load_visual, visual_tower, weights_file
 from mdreid_bench.models.trunk.trunk import Trunk, interpolate_positions
+from protocols.modality import RNT, subsets
 from protocols.names import UnknownNameError
-from tests.support import SIZE, build
+from tests.support import SIZE, build, images
 
 TINY = TrunkConfig(name="mdreid-tiny", pretrained=None)
 
@@ -128,3 +129,23 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
             read_state(tmp_path / name)
+
+
+@pytest.mark.parametrize("stride", [17, 64])
+def test_a_stride_leaves_no_pixels_out(stride: int) -> None:
+    with pytest.raises(UsageError, match=f"trunk.stride {stride} and image.size .* do not go with patches of"):
+        build("mdreid", {"trunk": {"stride": stride}})
+
+
+@pytest.mark.parametrize(("method", "rows"), [("top-reid", 3 * 5 + 1), ("mdreid", 3 * 5 + 2)])
+def test_patches_may_overlap(method: str, rows: int) -> None:
+    """32x48 with patches of 16, 8 pixels apart: 3 x 5."""
+    built = build(method, {"trunk": {"stride": 8}}).eval()
+    tables = [value for name, value in built.named_parameters() if name.endswith(".position")]
+    assert {len(table) for table in tables} == {rows}
+    assert built.embed_all(images(2), torch.tensor([0, 1]), subsets(RNT))[subsets(RNT)[0]].isfinite().all()
+
+
+def test_editor_counts_pixels_of_patches_side_by_side() -> None:
+    with pytest.raises(UsageError, match=r"editor counts .* leave trunk\.stride out"):
+        build("editor", {"trunk": {"stride": 8}})

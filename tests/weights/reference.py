@@ -38,18 +38,19 @@ def mixed(weights: Tensor, v: Tensor) -> Tensor:
     return (weights @ by_head(v)).transpose(1, 2).flatten(2)
 
 
-def patches_of(images: Tensor, kernel: Tensor) -> Tensor:
+def patches_of(images: Tensor, kernel: Tensor, stride: int = 16) -> Tensor:
     """Cut into patches of 16x16, rows first, and project: (B, P, W)."""
-    return F.unfold(images, 16, stride=16).transpose(1, 2) @ kernel.flatten(1).T
+    return F.unfold(images, 16, stride=stride).transpose(1, 2) @ kernel.flatten(1).T
 
 
-def mdreid_tokens(s: State, images: Tensor, camera: Tensor, blocks: int) -> Tensor:
+def mdreid_tokens(s: State, images: Tensor, camera: Tensor, blocks: int, stride: int = 16) -> Tensor:
     """Specific and shared vector of one modality, (B, 2, 512) (docs/methods/mdreid.md, "Trunk and tokens")."""
     base = "BACKBONE.base."
     batch = len(images)
     specific = s[base + "class_embedding"] + s["BACKBONE.cv_embed"][camera, 0]
     shared = s[base + "add_image_token"].expand(batch, -1)
-    x = torch.cat([specific[:, None], shared[:, None], patches_of(images, s[base + "conv1.weight"])], 1)
+    patches = patches_of(images, s[base + "conv1.weight"], stride)
+    x = torch.cat([specific[:, None], shared[:, None], patches], 1)
     x = layer_norm(s, base + "ln_pre", x + s[base + "positional_embedding"], 1e-5)
     for n in range(blocks):
         p = f"{base}transformer.resblocks.{n}."

@@ -19,7 +19,7 @@ from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_facts import WeightsFacts
 from protocols.modality import RNT, R, subsets
 from protocols.names import UnknownNameError
-from tests.support import FACTS, build, small_config
+from tests.support import FACTS, build, images, small_config
 from tests.weights.checkpoints import random_state
 
 
@@ -46,9 +46,9 @@ def photographs(tmp_path: Path) -> dict[str, Path]:
 def test_three_image_files_become_an_embedding(tmp_path: Path, photographs: dict[str, Path], name: str) -> None:
     source = write(tmp_path / "weights.safetensors", name)
     method = mdreid_bench.load_method(tmp_path / "weights.safetensors")
-    images = mdreid_bench.read_images(method, photographs)
-    encoded = method.encode(images, camera=torch.tensor([0]))
-    wanted = source.embed_all(images, torch.tensor([0]), subsets(RNT))
+    pictures = mdreid_bench.read_images(method, photographs)
+    encoded = method.encode(pictures, camera=torch.tensor([0]))
+    wanted = source.embed_all(pictures, torch.tensor([0]), subsets(RNT))
     for subset in subsets(RNT):
         vector = method.embed(encoded, subset)
         assert vector.shape[0] == 1
@@ -123,6 +123,35 @@ def test_weights_that_are_not_those_described_are_refused_by_name(tmp_path: Path
     write(tmp_path / "w.safetensors", changes={"identities": 6})
     with pytest.raises(DataError, match=r"misshapen: shared_head\.classifier\.weight is 5x384 instead of 6x384"):
         mdreid_bench.load_method(tmp_path / "w.safetensors")
+
+
+def test_a_dataset_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "w.safetensors")
+    mdreid_bench.load_method(tmp_path / "w.safetensors", dataset="msvr310")
+    with pytest.raises(UsageError, match="were trained on msvr310, not on rgbnt201; leave it out"):
+        mdreid_bench.load_method(tmp_path / "w.safetensors", dataset="rgbnt201")
+    torch.save(random_state("mdreid", blocks=1, identities=155, cameras=8), tmp_path / "msvr.pth")
+    with pytest.raises(
+        UsageError, match=r"like those of MSVR310 \(155 identities, 8 cameras, images 128x256\), not of"
+    ):
+        mdreid_bench.load_method(tmp_path / "msvr.pth", dataset="rgbnt201")
+    method = mdreid_bench.load_method(tmp_path / "msvr.pth", dataset="rgbnt201", image_size=(128, 256))
+    assert method.config is not None
+    assert method.config.image_size == (128, 256)
+
+
+@pytest.mark.parametrize("name", ["mdreid", "single-classifier", "editor", "top-reid"])
+@pytest.mark.parametrize("loaded_inside", [True, False])
+def test_loading_in_inference_mode_changes_nothing(tmp_path: Path, name: str, loaded_inside: bool) -> None:
+    source = write(tmp_path / "w.safetensors", name)
+    camera = torch.tensor([0, 2])
+    wanted = source.embed_all(images(2), camera, subsets(RNT))
+    with torch.inference_mode():
+        method = mdreid_bench.load_method(tmp_path / "w.safetensors") if loaded_inside else build(name, seed=4).eval()
+        found = method.embed_all(images(2), camera, subsets(RNT))
+    assert all(torch.allclose(found[subset], wanted[subset], atol=1e-6) for subset in subsets(RNT))
+    if loaded_inside:
+        assert not any(parameter.is_inference() for parameter in method.parameters())
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

@@ -107,3 +107,23 @@ def test_tokens_that_differ_are_two_parameters(tmp_path: Path) -> None:
     assert torch.allclose(method.encode(images, CAMERA[:1])["R"].double(), wanted, atol=1e-5)
     assert method.config is not None
     assert method.config.options["tie_shared_token"] is False
+
+
+def test_patches_that_overlap_are_those_of_the_checkpoint(tmp_path: Path) -> None:
+    """210 rows for patches: 21 x 10 of an image of 256x128, 12 pixels apart."""
+    state = random_state("mdreid", 1)
+    state["BACKBONE.base.positional_embedding"] = torch.randn(212, 768, generator=torch.Generator().manual_seed(2))
+    torch.save(state, tmp_path / "stride12.pth")
+    method = mdreid_bench.load_method(tmp_path / "stride12.pth", dataset="rgbnt201")
+    assert isinstance(method, MDReID)
+    assert method.config is not None
+    assert (method.config.trunk.stride, method.config.image_size) == (12, (256, 128))
+    image = torch.randn(2, 3, 256, 128, generator=torch.Generator().manual_seed(1))
+    wanted = mdreid_tokens({n: v.double() for n, v in state.items()}, image.double(), CAMERA, 1, stride=12)
+    with torch.inference_mode():
+        assert (method.trunk(image, CAMERA) - wanted).abs().max() < 1e-5
+    convert(tmp_path / "stride12.pth", tmp_path / "own.safetensors", "rgbnt201")
+    again = mdreid_bench.load_method(tmp_path / "own.safetensors")
+    with torch.inference_mode():
+        assert isinstance(again, MDReID)
+        assert torch.equal(again.trunk(image, CAMERA), method.trunk(image, CAMERA))

@@ -1,6 +1,6 @@
 """ImageNet vision transformers in timm's naming, for the trunk ``vit-b-16-imagenet``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -8,12 +8,13 @@ from torch import Tensor
 from mdreid_bench.models.released_rows import BLOCK_LAYERS
 
 _FINAL_NORM = "norm."
-_CLASSIFIERS = ("head.", "fc.", "pre_logits.")
+_LEFT_OUT = ("head.", "head_dist.", "fc.", "pre_logits.", "cls_token", "dist_token", "pos_embed", "patch_embed.proj.")
+_NEEDED = frozenset(("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"))
 
 
-def is_imagenet(state: Mapping[str, Tensor]) -> bool:
-    """Say whether a state dict is that of a vision transformer named as in timm."""
-    return "cls_token" in state and "patch_embed.proj.weight" in state
+def is_imagenet(names: Collection[str]) -> bool:
+    """Say whether the names are those of a vision transformer of timm."""
+    return _NEEDED.issubset(names)
 
 
 def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -21,13 +22,16 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     open_clip's patch convolution has no bias. It is added to the rows of the position table that belong to patches,
     which gives the same tokens, also after the table is resized, because resizing keeps a constant. The output
-    projection, which an ImageNet model lacks, becomes the identity; its classifier is left out.
+    projection, which an ImageNet model lacks, becomes the identity; its classifiers are left out, and with them the
+    token of a distilled model (DeiT) and its row of the position table.
 
     Args:
-        state: in timm's naming, with a position table of (1, 1 + P, W).
+        state: in timm's naming, with a position table of (1, 1 + P, W), or (1, 2 + P, W) of a distilled model.
     """
     weight, bias = state["patch_embed.proj.weight"], state["patch_embed.proj.bias"]
     table = state["pos_embed"][0].clone()
+    if "dist_token" in state:
+        table = torch.cat([table[:1], table[2:]])
     table[1:] += bias
     renamed = {
         "class_embedding": state["cls_token"].flatten(),
@@ -40,7 +44,7 @@ def to_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[_block_name(name)] = value
         elif name.startswith(_FINAL_NORM):
             renamed["ln_post." + name.removeprefix(_FINAL_NORM)] = value
-        elif not name.startswith((*_CLASSIFIERS, "cls_token", "pos_embed", "patch_embed.proj.")):
+        elif not name.startswith(_LEFT_OUT):
             renamed[name] = value  # unknown, so that strict loading names it
     return renamed
 

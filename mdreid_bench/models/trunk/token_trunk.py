@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.trunk.blocks import add, attend, is_plain
-from mdreid_bench.models.trunk.trunk import Trunk, tower_for
+from mdreid_bench.models.trunk.trunk import Trunk, patch_grid, tower_for
 
 
 class TokenTrunk(Trunk):
@@ -49,7 +49,7 @@ class TokenTrunk(Trunk):
         self.width = int(self.position.shape[1])
         self.heads = int(self.blocks[0].attn.num_heads)
         self.patch_size: tuple[int, int] = self.patch.kernel_size
-        self.grid = (image_size[0] // self.patch_size[0], image_size[1] // self.patch_size[1])
+        self.grid = patch_grid(self.patch, image_size)
         self.drop_rates: list[float] = torch.linspace(0, drop_path, len(self.blocks)).tolist()
 
     @classmethod

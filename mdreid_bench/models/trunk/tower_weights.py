@@ -1,21 +1,29 @@
 """Visual towers of open_clip by name, with weights from a tag, a file or the package itself."""
 
+import json
+import math
 import re
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.state_dict import Faults, check_numbers, read_state
+from mdreid_bench.models.state_dict import Faults, check_numbers, entry_of, read_state
 from mdreid_bench.models.trunk.download import download, quiet_logging
+from mdreid_bench.models.trunk.hub_weights import from_hub, is_hub
 from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
+from mdreid_bench.results.storage.files import read_regular
+from mdreid_bench.wording import listed
 from protocols.names import UnknownNameError
 
 BUNDLED_TAG = "synthetic"
 _QUICK = "-quickgelu"
+_ACTIVATION = {True: "QuickGELU", False: "GELU"}
 _OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
 """Entries that only OpenAI's own checkpoints have; all of these were trained with QuickGELU."""
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.")
@@ -61,15 +69,7 @@ def tower_bytes(config: TrunkConfig) -> int:
 
 def _vision_settings(config: TrunkConfig) -> dict[str, Any]:
     """Return open_clip's settings of a visual tower, with as many blocks as are wanted."""
-    import open_clip
-
-    if config.name not in open_clip.list_models():
-        for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
-            with resources.as_file(file) as path:
-                open_clip.add_model_config(path)
-    if config.name not in open_clip.list_models():
-        raise UnknownNameError("trunk", config.name, open_clip.list_models())
-    settings: dict[str, Any] = dict((open_clip.get_model_config(config.name) or {})["vision_cfg"])
+    settings: dict[str, Any] = dict(_settings(config.name)["vision_cfg"])
     if config.layers is not None:
         if not isinstance(settings.get("layers"), int) or config.layers > settings["layers"]:
             raise UsageError(
@@ -78,6 +78,19 @@ def _vision_settings(config: TrunkConfig) -> dict[str, Any]:
             )
         settings["layers"] = config.layers
     return settings
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """Return open_clip's settings of a model, those of this suite's own models included."""
+    import open_clip
+
+    if name not in open_clip.list_models():
+        for file in resources.files("mdreid_bench.models").joinpath("trunks").iterdir():
+            with resources.as_file(file) as path:
+                open_clip.add_model_config(path)
+    if name not in open_clip.list_models():
+        raise UnknownNameError("trunk", name, open_clip.list_models())
+    return open_clip.get_model_config(name) or {}
 
 
 def weights_file(config: TrunkConfig) -> Path:
@@ -115,7 +128,7 @@ def local_weights(config: TrunkConfig) -> Path | None:
     tag = config.pretrained
     if tag is None:
         return None
-    if Path(tag).is_file():
+    if entry_of(Path(tag))[0].is_file():
         return Path(tag)
     bundled = resources.files("mdreid_bench.models").joinpath("weights", f"{config.name}-{tag}.safetensors")
     if not bundled.is_file():
@@ -125,7 +138,9 @@ def local_weights(config: TrunkConfig) -> Path | None:
 
 
 def load_visual(visual: nn.Module, path: Path, name: str) -> None:
-    """Load a CLIP checkpoint, a visual tower or timm's ImageNet ViT into ``visual``, all names and shapes checked.
+    """Load a CLIP checkpoint, a visual tower or an ImageNet ViT into ``visual``, all names and shapes checked.
+
+    A position table of another square grid replaces that of the model: it is interpolated for the images in any case.
 
     Args:
         visual: vision transformer of open_clip.
@@ -133,25 +148,84 @@ def load_visual(visual: nn.Module, path: Path, name: str) -> None:
         name: of the model, for messages.
 
     Raises:
-        UsageError: for a checkpoint of OpenAI's and a model without QuickGELU, which would run and be wrong.
+        UsageError: for weights that were trained with another activation, which would run and be wrong.
         DataError: when the file is unreadable, with what is missing, unexpected, misshapen or no usable number.
     """
-    import open_clip
-
-    state = read_state(path, archives=True)
-    if is_imagenet(state):
-        state = to_open_clip(state)
-    if state.keys() >= _OPENAI_MARKS and not any(isinstance(m, open_clip.model.QuickGELU) for m in visual.modules()):
-        raise _other_activation(str(path), name, quick=True)
-    if any(key.startswith("visual.") for key in state):
-        state = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+    state, quick = _in_file(path)
+    if quick is not None and quick != _has_quickgelu(visual):
+        raise _other_activation(str(path), name, quick=quick)
+    own: Any = visual
+    table = state.get("positional_embedding", own.positional_embedding)
+    if table.ndim == 2 and len(table) > 1 and math.isqrt(len(table) - 1) ** 2 == len(table) - 1:
+        own.positional_embedding = nn.Parameter(torch.zeros(len(table), own.positional_embedding.shape[1]))
     wanted = {key: tuple(value.shape) for key, value in visual.state_dict().items()}
     state = {key: value for key, value in state.items() if not _beyond(key, visual)}
+    if not wanted.keys() & state.keys():
+        raise DataError(
+            f"The weights {path} do not fit the trunk {name}: their tensors are called {listed(sorted(state), 3)}; "
+            "weights of a whole method are started from with --init."
+        )
     faults = Faults.between(wanted, {key: tuple(value.shape) for key, value in state.items()})
     if faults:
         raise DataError(f"The weights {path} do not fit the trunk {name} ({faults}).")
     check_numbers(path, visual.state_dict(), state)
     visual.load_state_dict({key: value.float() for key, value in state.items()})
+
+
+def note_on(config: TrunkConfig) -> str | None:
+    """Return what is assumed of a file of weights that does not say it: the activation; None where all is known.
+
+    Raises:
+        DataError: when the file is unreadable.
+    """
+    path = local_weights(config)
+    if path is None or not entry_of(Path(config.pretrained or ""))[0].is_file():
+        return None
+    state, quick = _in_file(path)
+    if quick is not None or "ln_pre.weight" not in state:
+        return None
+    quick = bool(_settings(config.name).get("quick_gelu", False))
+    other = _named(config.name, quick=not quick)
+    return (
+        f"The weights {path} do not say their activation; {_ACTIVATION[quick]}, that of the trunk {config.name}, is "
+        f"assumed (with {_ACTIVATION[not quick]}: --set trunk.name={other})."
+    )
+
+
+def _in_file(path: Path) -> tuple[dict[str, Tensor], bool | None]:
+    """Return a tower by open_clip's names, and whether it was trained with QuickGELU as far as anything says so."""
+    state = read_state(path, _is_tower, archives=True)
+    quick = True if state.keys() >= _OPENAI_MARKS else _described(entry_of(path)[0].parent)
+    if is_hub(state):
+        state = from_hub(state)
+    if is_imagenet(state):
+        return to_open_clip(state), None
+    if any(key.startswith("visual.") for key in state):
+        state = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
+    return state, quick
+
+
+def _is_tower(names: Collection[str]) -> bool:
+    return bool({"class_embedding", "visual.class_embedding"} & set(names)) or is_imagenet(names) or is_hub(names)
+
+
+def _described(folder: Path) -> bool | None:
+    """Return whether a description that open_clip or the hub's library wrote beside the weights says QuickGELU."""
+    for name in ("open_clip_config.json", "config.json"):
+        try:
+            found = json.loads(read_regular(folder / name))
+            if name == "open_clip_config.json":
+                return bool(found["model_cfg"].get("quick_gelu", False))
+            return bool(found.get("vision_config", found)["hidden_act"] == "quick_gelu")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    return None
+
+
+def _has_quickgelu(visual: nn.Module) -> bool:
+    import open_clip
+
+    return any(isinstance(module, open_clip.model.QuickGELU) for module in visual.modules())
 
 
 def _beyond(name: str, visual: nn.Module) -> bool:
@@ -162,9 +236,11 @@ def _beyond(name: str, visual: nn.Module) -> bool:
 
 
 def _other_activation(weights: str, model: str, *, quick: bool) -> UsageError:
-    plain = model.removesuffix(_QUICK)
-    found, right = ("QuickGELU", plain + _QUICK) if quick else ("GELU", plain)
     return UsageError(
-        f"The weights {weights} were trained with {found}, which the trunk {model} has not; "
-        f"choose the one that has with --set trunk.name={right}."
+        f"The weights {weights} were trained with {_ACTIVATION[quick]}, which the trunk {model} has not; "
+        f"choose the one that has with --set trunk.name={_named(model, quick=quick)}."
     )
+
+
+def _named(model: str, *, quick: bool) -> str:
+    return model.removesuffix(_QUICK) + (_QUICK if quick else "")

@@ -47,14 +47,31 @@ def tower_for(config: RunConfig) -> nn.Module:
     """Return the visual tower that a configuration asks for.
 
     Raises:
-        UsageError: when the image size is not a multiple of the patch size.
+        UsageError: when the image size is not a multiple of the patch size, or patches that overlap do not fit in.
     """
     visual = visual_tower(config.trunk)
     patch: Any = visual.conv1
-    step = patch.kernel_size
-    if any(side % s for side, s in zip(config.image_size, step, strict=True)):
-        raise UsageError(f"image.size {config.image_size} must be a multiple of the trunk's patch size {step}.")
+    side = patch.kernel_size
+    if config.trunk.stride is None:
+        if any(length % s for length, s in zip(config.image_size, side, strict=True)):
+            raise UsageError(f"image.size {config.image_size} must be a multiple of the trunk's patch size {side}.")
+    elif config.trunk.stride > min(side) or any(a < b for a, b in zip(config.image_size, side, strict=True)):
+        raise UsageError(
+            f"trunk.stride {config.trunk.stride} and image.size {config.image_size} do not go with patches of "
+            f"{side}: no stride is larger, no image smaller."
+        )
+    else:
+        patch.stride = (config.trunk.stride,) * 2
     return visual
+
+
+def patch_grid(patch: Any, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (rows, columns) of patches that a convolution without padding makes of an image."""
+    rows, columns = (
+        (length - side) // step + 1
+        for length, side, step in zip(image_size, patch.kernel_size, patch.stride, strict=True)
+    )
+    return rows, columns
 
 
 class Trunk(Backbone):
@@ -67,7 +84,7 @@ class Trunk(Backbone):
 
     Args:
         visual: open_clip vision transformer, pretrained or not.
-        image_size: (height, width) in pixels, multiples of the patch size.
+        image_size: (height, width) in pixels, multiples of the patch size unless patches overlap.
         cameras: rows of the camera table.
         shared_token: whether a second leading token is used.
         tie_shared_token: let the shared token be the class token's parameter, as in the released code.
@@ -100,9 +117,8 @@ class Trunk(Backbone):
         if shared_token and not tie_shared_token:
             self.shared_token = nn.Parameter(source.class_embedding.detach().clone())
         self.leading = 2 if shared_token else 1
-        grid = tuple(side // step for side, step in zip(image_size, source.conv1.kernel_size, strict=True))
         table = source.positional_embedding.detach()
-        self.position = nn.Parameter(interpolate_positions(table, (grid[0], grid[1]), self.leading))
+        self.position = nn.Parameter(interpolate_positions(table, patch_grid(self.patch, image_size), self.leading))
         self.camera = nn.Parameter(torch.empty(cameras, table.shape[1]))
         nn.init.trunc_normal_(self.camera, std=0.02)
         self.camera_scale = camera_scale
