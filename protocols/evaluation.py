@@ -152,18 +152,9 @@ def mean_of_trials(trials: Sequence[PerQuery]) -> Metrics:
     summaries = [trial.summary() for trial in trials]
     valid = np.any([trial.valid for trial in trials], axis=0)
 
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(summary, name) for summary in summaries]))
-
-    return Metrics(
-        mAP=mean("mAP"),
-        rank1=mean("rank1"),
-        rank5=mean("rank5"),
-        rank10=mean("rank10"),
-        mINP=mean("mINP"),
-        queries=int(valid.sum()),
-        left_out=int((~valid).sum()),
-    )
+    names = ("mAP", "rank1", "rank5", "rank10", "mINP")
+    means = {name: float(np.mean([getattr(summary, name) for summary in summaries])) for name in names}
+    return Metrics(**means, queries=int(valid.sum()), left_out=int((~valid).sum()))
 
 
 def values_over_trials(trials: Sequence[Values]) -> Values:

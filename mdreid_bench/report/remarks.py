@@ -3,17 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mdreid_bench.data.images import described
-from mdreid_bench.report.origin import (
-    SELECTIONS,
-    USUAL_PRECISION,
-    code,
-    data_marks,
-    dates,
-    hardware,
-    reranking,
-    seeds_in_words,
-    sizes,
-)
+from mdreid_bench.report import origin
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.variants import Variant, flat, marked
 from mdreid_bench.results.schema import Record
@@ -24,7 +14,7 @@ INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by
 
 def data_mark(record: Record) -> str:
     """Return what a title says when the data are not the full published ones, or re-ranked; may be empty."""
-    return marked("", data_marks(record, "synthetic data", form=False))
+    return marked("", origin.data_marks(record, "synthetic data", form=False))
 
 
 def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
@@ -47,7 +37,7 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
     if record.average_precision == "trapezoid":
         sentences.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
     if record.rerank:
-        sentences.append(f"All methods {reranking(record)}: k-reciprocal re-ranking, Zhong et al. 2017.")
+        sentences.append(f"All methods {origin.reranking(record)}: k-reciprocal re-ranking, Zhong et al. 2017.")
     sentences.append(_data(variants))
     sentences += [f"{rule}." for rule in described(record.image_rules)]
     setups = {_setup(variant) for variant in variants}
@@ -75,7 +65,7 @@ def provenance(variants: Sequence[Variant], protocols: Sequence[str]) -> list[st
     records = [r for variant in variants for protocol in protocols for r in variant.records.get(protocol, ())]
     selections: dict[str, list[str]] = {}
     for variant in variants:
-        selections.setdefault(SELECTIONS[variant.example.selection], []).append(variant.label)
+        selections.setdefault(origin.SELECTIONS[variant.example.selection], []).append(variant.label)
     set_by_hand = {v.label: flat(v.example.config_overrides) for v in variants if v.example.config_overrides}
     made = {id(record.provenance): record.provenance for record in records}.values()
     return [
@@ -84,7 +74,7 @@ def provenance(variants: Sequence[Variant], protocols: Sequence[str]) -> list[st
             f"{label}, set by hand: {', '.join(f'{key} {value}' for key, value in settings.items())}."
             for label, settings in set_by_hand.items()
         ),
-        f"Measured {dates(made)} with {'; '.join(code(made))}, on {'; '.join(hardware(made))}.",
+        f"Measured {origin.dates(made)} with {'; '.join(origin.code(made))}, on {'; '.join(origin.hardware(made))}.",
     ]
 
 
@@ -96,7 +86,7 @@ def interval_notes(rows: Iterable[Sequence[Cell]]) -> list[str]:
 
 def _data(variants: Sequence[Variant]) -> str:
     """Describe the test data; several versions of it are told apart by their fingerprints."""
-    versions = {variant.example.test_fingerprint: sizes(variant.example) for variant in variants}
+    versions = {variant.example.test_fingerprint: origin.sizes(variant.example) for variant in variants}
     if len(versions) == 1:
         return f"{next(iter(versions.values()))}."
     listed = "; ".join(f"{fingerprint[:10]} ({size})" for fingerprint, size in versions.items())
@@ -105,7 +95,7 @@ def _data(variants: Sequence[Variant]) -> str:
 
 def _setup(variant: Variant) -> str:
     example = variant.example
-    precision = "" if example.precision == USUAL_PRECISION else f", embeddings in {example.precision}"
+    precision = "" if example.precision == origin.USUAL_PRECISION else f", embeddings in {example.precision}"
     return f"preset {example.preset}, trunk {example.trunk}{precision}"
 
 
@@ -117,7 +107,7 @@ def _seed_notes(variants: Iterable[Variant]) -> list[str]:
 
 
 def _repetitions(seedless: bool, seeds: Sequence[int]) -> str:
-    told = seeds_in_words(seeds)
+    told = origin.seeds_in_words(seeds)
     if seedless:
         return f"not trained, the same with {told}"
     return f"mean ± sample standard deviation over {told}" if len(seeds) > 1 else told

@@ -1,6 +1,6 @@
 """Which tables a report has, in which order."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mdreid_bench.report import remarks
@@ -62,37 +62,32 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        wanted: list[tuple[str, Callable[[Group], list[Table]]]] = [
-            ("grid" if suite == "all" else suite, self._suite(suite)) for suite in suites or PAPER_SUITES
-        ]
-        if not suites:
-            wanted += [("cost", self._cost), ("other", self._other)]
-        return [section for name, build in wanted if (section := self._section(name, build)) is not None]
+        names = suites or (*PAPER_SUITES, "cost", "other")
+        return [section for name in names if (section := self._section(name)) is not None]
 
-    def _section(self, name: str, build: Callable[[Group], list[Table]]) -> Section | None:
-        built = [(group.sensors, tables) for group in self.groups if (tables := build(group))]
+    def _section(self, name: str) -> Section | None:
+        built = [(group.sensors, tables) for group in self.groups if (tables := self._tables(name, group))]
         sensors = {found for found, _ in built}
         shown = tuple(table for _, tables in built for table in tables)
-        return Section(name, shown, sensors.pop() if len(sensors) == 1 else None) if shown else None
+        title = "grid" if name == "all" else name
+        return Section(title, shown, sensors.pop() if len(sensors) == 1 else None) if shown else None
 
-    def _suite(self, suite: str) -> Callable[[Group], list[Table]]:
-        if suite == "all":
-            return grid_tables
-        if suite == "ablation":
-            return lambda group: ablation_tables(group, self.figures, self.published)
-        return lambda group: self._suite_tables(suite, group)
-
-    def _suite_tables(self, suite: str, group: Group) -> list[Table]:
-        protocols = [str(protocol) for protocol in named_suite(suite, group.sensors)]
+    def _tables(self, name: str, group: Group) -> list[Table]:
+        if name == "all":
+            return grid_tables(group)
+        if name == "ablation":
+            return ablation_tables(group, self.figures, self.published)
+        if name == "cost":
+            return [cost_table(group, self.figures, self.published, self.folder)]
+        if name == "other":
+            return self._other(group)
+        protocols = [str(protocol) for protocol in named_suite(name, group.sensors)]
         if len(protocols) > MANY_PROTOCOLS:
             return _long(group, protocols)
-        return self._protocols(section_title(suite, group.sensors), protocols, suite, group)
+        return self._protocols(section_title(name, group.sensors), protocols, name, group)
 
     def _protocols(self, title: str, protocols: Sequence[str], suite: str, group: Group) -> list[Table]:
         return protocol_tables(title, protocols, suite, group, self.figures, self.published, self.methods)
-
-    def _cost(self, group: Group) -> list[Table]:
-        return [cost_table(group, self.figures, self.published, self.folder)]
 
     def _other(self, group: Group) -> list[Table]:
         """Show settings that stand nowhere else: mixed availability, and single protocols where there is no grid."""

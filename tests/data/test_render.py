@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
-from mdreid_bench.data.synthetic.latents import CLIPPED_TO, IMAGE_SIZE, IdentityLatent, Kind, Part
-from mdreid_bench.data.synthetic.materials import CONTRAST, PAIRS
+from mdreid_bench.data.synthetic.latents import CLIPPED_TO, IMAGE_SIZE, PATTERNED, IdentityLatent, Kind, Part
+from mdreid_bench.data.synthetic.materials import CONTRAST
 from mdreid_bench.data.synthetic.raster import part_map
 from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.data.synthetic.write import NAMESPACE
@@ -108,7 +108,7 @@ def test_headlights_brighten_rgb_alone() -> None:
 def test_patterns_are_visible_in_every_sensor_and_colours_are_shared(kind: Kind) -> None:
     subjects = [identity(kind, i) for i in range(60)]
     for subject in subjects:
-        for base, pattern in PAIRS[kind]:
+        for pattern, base in PATTERNED[kind].items():
             difference = np.abs(subject.materials[base] - subject.materials[pattern])
             assert (difference[3:] >= CONTRAST - 1e-6).all()
             luminance = (subject.materials[base, :3] - subject.materials[pattern, :3]) @ LUMINANCE

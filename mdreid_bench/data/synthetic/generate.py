@@ -90,7 +90,8 @@ def _make(
     if damaged := folder.exists() and any(folder.iterdir()):
         reporter.message(f"The synthetic {known.card.title} in {folder} has lost files and is drawn again.")
     with temporary_beside(folder, folder=True) as temporary:
-        _make_folders(temporary, frames)
+        for parent in {Path(path).parent for frame in frames for path in (*frame.paths, *frame.copy)}:
+            (temporary / parent).mkdir(parents=True, exist_ok=True)
         with reporter.track(f"Drawing synthetic {folder.name} ({marker.scale})", len(frames)) as step:
             _write_all(temporary, known.card.kind, marker, frames, workers, step)
         write_marker(temporary, marker.listed(temporary, image_paths(known, temporary)))
@@ -123,11 +124,6 @@ def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
     if damage:
         raise UsageError(f"{folder} is not as it was drawn ({damage}); choose another folder, or move it away.")
     return True
-
-
-def _make_folders(folder: Path, frames: list[PlannedFrame]) -> None:
-    for parent in sorted({Path(path).parent for frame in frames for path in (*frame.paths, *frame.copy)}):
-        (folder / parent).mkdir(parents=True, exist_ok=True)
 
 
 def _write_all(

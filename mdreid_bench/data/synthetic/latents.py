@@ -43,14 +43,16 @@ class Part(enum.IntEnum):
     OCCLUDER = 20
 
 
-CLIPPED_TO: dict[Part, Part] = {
-    Part.TORSO_PATTERN: Part.TORSO,
-    Part.LEGS_PATTERN: Part.LEGS,
-    Part.BAG_PATTERN: Part.BAG,
-    Part.BODY_PATTERN: Part.BODY,
-    Part.CARGO_PATTERN: Part.CARGO,
+PATTERNED: dict[Kind, dict[Part, Part]] = {
+    "person": {
+        Part.TORSO_PATTERN: Part.TORSO,
+        Part.LEGS_PATTERN: Part.LEGS,
+        Part.BAG_PATTERN: Part.BAG,
+    },
+    "vehicle": {Part.BODY_PATTERN: Part.BODY, Part.CARGO_PATTERN: Part.CARGO},
 }
-"""A pattern is visible only where the surface that carries it is."""
+"""The surface that carries each pattern; the pattern is visible only where the surface is."""
+CLIPPED_TO = PATTERNED["person"] | PATTERNED["vehicle"]
 
 
 @dataclass(frozen=True)

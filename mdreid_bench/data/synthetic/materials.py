@@ -6,7 +6,7 @@ NIR reflectance follows luminance with an independent term of the material; ther
 import numpy as np
 from numpy.typing import NDArray
 
-from mdreid_bench.data.synthetic.latents import Kind, Part
+from mdreid_bench.data.synthetic.latents import PATTERNED, Kind, Part
 
 Rng = np.random.Generator
 Row = NDArray[np.float32]
@@ -41,15 +41,6 @@ _HEAT: dict[Part, tuple[float, float]] = {
 }
 _ANY_HEAT = (0.25, 0.85)
 
-PAIRS: dict[Kind, tuple[tuple[Part, Part], ...]] = {
-    "person": (
-        (Part.TORSO, Part.TORSO_PATTERN),
-        (Part.LEGS, Part.LEGS_PATTERN),
-        (Part.BAG, Part.BAG_PATTERN),
-    ),
-    "vehicle": ((Part.BODY, Part.BODY_PATTERN), (Part.CARGO, Part.CARGO_PATTERN)),
-}
-
 
 def _surface(part: Part, rng: Rng, colour: Row | None = None) -> Row:
     """Draw one row of the material table: R, G, B, N, T."""
@@ -81,7 +72,7 @@ def draw_materials(kind: Kind, rng: Rng) -> NDArray[np.float32]:
     for part in Part:
         if part != Part.BACKGROUND:
             table[part] = _surface(part, rng)
-    for base, pattern in PAIRS[kind]:
+    for pattern, base in PATTERNED[kind].items():
         table[base], table[pattern] = _pair(base, pattern, rng)
     tone = rng.uniform(0.35, 0.85)
     table[Part.SKIN] = _surface(Part.SKIN, rng, np.array((tone, 0.76 * tone, 0.62 * tone), dtype=np.float32))

@@ -9,14 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mdreid_bench.data.synthetic.background import background
-from mdreid_bench.data.synthetic.latents import (
-    IMAGE_SIZE,
-    CameraModel,
-    Flare,
-    IdentityLatent,
-    Part,
-    SceneModel,
-)
+from mdreid_bench.data.synthetic.latents import IMAGE_SIZE, CameraModel, Flare, IdentityLatent, Part, SceneModel
 from mdreid_bench.data.synthetic.raster import SUPERSAMPLING, part_map
 from protocols.modality import RNT, Modality
 
@@ -47,7 +40,6 @@ def render(
         scene: the light.
         frame: randomness of this frame: gait, small shifts, noise.
         size: (height, width) in pixels, by default the size of the files on disk.
-
         sensors: whose images are wanted; which they are changes none of the others.
 
     Returns:

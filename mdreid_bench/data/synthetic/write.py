@@ -1,7 +1,7 @@
 """Draws planned items and writes them as JPEG files."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
-from mdreid_bench.data.synthetic.latents import CameraModel, IdentityLatent, Kind, SceneModel
+from mdreid_bench.data.synthetic.latents import CameraModel, IdentityLatent, Kind
 from mdreid_bench.data.synthetic.plan import PlannedFrame
 from mdreid_bench.data.synthetic.render import render
 
@@ -28,16 +28,12 @@ def _camera(kind: Kind, dataset: str, seed: int, number: int) -> CameraModel:
     return draw_camera(kind, stream(NAMESPACE, seed, dataset, "camera", number))
 
 
-def _scene(kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> SceneModel:
-    return draw_scene(kind, stream(NAMESPACE, seed, dataset, "scene", *frame.scene), place=frame.place)
-
-
 def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> None:
     """Draw one item and write its files; the folders must exist."""
     images = render(
         _identity(kind, dataset, seed, frame.identity),
         _camera(kind, dataset, seed, frame.camera),
-        _scene(kind, dataset, seed, frame),
+        draw_scene(kind, stream(NAMESPACE, seed, dataset, "scene", *frame.scene), place=frame.place),
         stream(NAMESPACE, seed, dataset, "frame", frame.paths[0]),
         sensors=frame.sensors,
     )
@@ -52,10 +48,8 @@ def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: Planne
                 (folder / paths[number]).write_bytes(buffer.getvalue())
 
 
-def write_frames(folder: Path, kind: Kind, dataset: str, seed: int, frames: Iterable[PlannedFrame]) -> int:
+def write_frames(folder: Path, kind: Kind, dataset: str, seed: int, frames: Sequence[PlannedFrame]) -> int:
     """Write several items and return their number."""
-    count = 0
     for frame in frames:
         write_frame(folder, kind, dataset, seed, frame)
-        count += 1
-    return count
+    return len(frames)

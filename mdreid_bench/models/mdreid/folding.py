@@ -25,7 +25,8 @@ def fold_paper(
         available: the subset S.
         sensors: of the data set.
     """
-    blocks = [_unit_or_zero(specific, m, available) for m in sensors]
+    absent = torch.zeros_like(next(iter(specific.values())))
+    blocks = [F.normalize(specific[m], dim=-1) if m in available else absent for m in sensors]
     total = torch.stack([F.normalize(shared[m], dim=-1) for m in available]).sum(0)
     return torch.cat([*blocks, total], dim=-1) / (2**0.5 * len(available))
 
@@ -38,9 +39,9 @@ def fold_released(
     For equal subsets on both sides its inner product is the cosine that the released code ranks by. For different
     subsets only vectors of modalities on both sides meet.
     """
-    parts = [vectors[m] if m in available else None for vectors in (specific, shared) for m in sensors]
-    template = next(part for part in parts if part is not None)
-    return F.normalize(torch.cat([torch.zeros_like(template) if p is None else p for p in parts], dim=-1), dim=-1)
+    absent = torch.zeros_like(next(iter(specific.values())))
+    parts = [vectors[m] if m in available else absent for vectors in (specific, shared) for m in sensors]
+    return F.normalize(torch.cat(parts, dim=-1), dim=-1)
 
 
 def keep_components(folded: Tensor, components: Components, similarity: Similarity, sensors: Modality) -> Tensor:
@@ -65,9 +66,3 @@ def keep_components(folded: Tensor, components: Components, similarity: Similari
     border = folded.shape[-1] // (count + 1 if similarity == "paper" else 2 * count) * count
     kept = folded[..., :border] if components == "specific" else folded[..., border:]
     return kept if similarity == "paper" else F.normalize(kept, dim=-1)
-
-
-def _unit_or_zero(vectors: Mapping[Modality, Tensor], modality: Modality, available: Modality) -> Tensor:
-    if modality in available:
-        return F.normalize(vectors[modality], dim=-1)
-    return torch.zeros_like(next(iter(vectors.values())))

@@ -30,23 +30,9 @@ def render_html(
         pictures: title of a table -> SVG to stand below it.
         synthetic: whether any number was measured on synthetic data.
     """
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            sections=[
-                {
-                    "name": section.name,
-                    "title": section.title,
-                    "tables": [_plain(t, pictures) for t in section.tables],
-                }
-                for section in sections
-            ],
-            curves=[
-                {"title": curve.title, "address": _data_address(curve.svg), "notes": curve.notes} for curve in curves
-            ],
-            synthetic=synthetic,
-        )
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        sections=sections, plain=lambda table: _plain(table, pictures), curves=list(curves), synthetic=synthetic
     )
 
 
@@ -62,6 +48,7 @@ def _environment() -> Environment:
         loader=PackageLoader("mdreid_bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.finalize = lambda value: printable(value) if type(value) is str else value
+    environment.filters["address"] = _data_address
     return environment
 
 
