@@ -55,7 +55,7 @@ class MixedAvailability:
 
     @property
     def needs(self) -> Modality:
-        """No sensor in particular: whatever a data set has is mixed."""
+        """No sensor in particular: whatever a dataset has is mixed."""
         return Modality(0)
 
     def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
@@ -66,7 +66,7 @@ class MixedAvailability:
         Args:
             side: which side the items stand on; an item on both sides is drawn once for each.
             keys: one unique name per item, n in all.
-            sensors: those of the data set.
+            sensors: those of the dataset.
 
         Returns:
             ``(n,)`` values of non-empty subsets.

@@ -1,4 +1,4 @@
-"""Sensors and sets of them. A data set declares which sensors it has; their non-empty subsets follow from that."""
+"""Sensors and sets of them. A dataset declares which sensors it has; their non-empty subsets follow from that."""
 
 import enum
 from functools import cache

@@ -47,7 +47,7 @@ class Protocol:
 
     @property
     def needs(self) -> Modality:
-        """The sensors that a data set must have."""
+        """The sensors that a dataset must have."""
         return self.query | self.gallery
 
     @property
@@ -61,7 +61,7 @@ class Protocol:
         Args:
             side: which side the items stand on.
             keys: one unique name per item, n in all; only their number matters here.
-            sensors: those of the data set; they do not matter here.
+            sensors: those of the dataset; they do not matter here.
 
         Returns:
             ``(n,)`` values of subsets.

@@ -13,11 +13,11 @@ Setting: TypeAlias = Protocol | MixedAvailability
 """What decides the sensors of each query and gallery item; ask it with ``setting.subsets(side, keys, sensors)``."""
 
 Suite: TypeAlias = Callable[[Modality], tuple[Protocol, ...]]
-"""The protocols of a suite, for the sensors that a data set has."""
+"""The protocols of a suite, for the sensors that a dataset has."""
 
 
 def _listed(text: str) -> Suite:
-    """Return a suite that is the same whatever the sensors; a data set that lacks one cannot serve all of it."""
+    """Return a suite that is the same whatever the sensors; a dataset that lacks one cannot serve all of it."""
     protocols = tuple(Protocol.parse(name) for name in text.split())
     return lambda sensors: protocols
 
@@ -52,7 +52,7 @@ def resolve(names: Iterable[str], sensors: Modality = RNT) -> tuple[Setting, ...
 
     Args:
         names: as typed.
-        sensors: those of the data set, which decide what the suites hold. A protocol may name others.
+        sensors: those of the dataset, which decide what the suites hold. A protocol may name others.
 
     Raises:
         UnknownNameError: for a name that is none of these; the message lists the suites and some protocols.

@@ -51,7 +51,7 @@ def trial_of(
         available: ``(n,)`` the ``Modality`` value of the sensors that saw each item.
         query: rows of the queries.
         gallery: rows of the gallery items.
-        sensors: those of the data set.
+        sensors: those of the dataset.
     """
 
     def side(name: Side, rows: Counts) -> tuple[Counts, NDArray[np.uint8]]:

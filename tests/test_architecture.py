@@ -1,10 +1,10 @@
 """The shape of the code: who imports whom, what the command line loads, how long files are."""
 
 import ast
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +21,7 @@ WITHOUT_TORCH = ("protocols", *(f"mdreid_bench/{part}" for part in ("cli", "conf
 CARDS = ("mdreid_bench.models.card", "mdreid_bench.models.registry")
 """Modules that neither import torch nor anything that does; so are those of the cards of our own methods."""
 LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FILE = 300, 60, 150
-HELP_SECONDS = 1.0
+HELP_SECONDS = 0.5
 
 SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 NAMES = [path.relative_to(ROOT).as_posix() for path in SOURCES]
@@ -159,11 +159,13 @@ def test_what_methods_declare_is_read_without_torch() -> None:
 
 
 def test_help_answers_within_a_second() -> None:
+    """Seconds of a processor, not of a clock, which says more of what else the machine has to do; so half as many."""
     taken = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-c", START, "--help"]
         done = subprocess.run(command, env=environment(), capture_output=True, check=True)
-        taken.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert b"Commands" in done.stdout
-    assert min(taken) < HELP_SECONDS
+    assert 0 < min(taken) < HELP_SECONDS

@@ -1,4 +1,4 @@
-"""TOP-ReID: token permutation across spectra, and reconstruction of those that are missing."""
+"""TOP-ReID: token permutation across sensors, and reconstruction of those that are missing."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -25,12 +25,12 @@ from protocols.modality import Modality
 
 
 class TOPReID(Method):
-    """A trunk for each spectrum, token permutation, complementary reconstruction (docs/methods/top-reid.md).
+    """A trunk for each sensor, token permutation, complementary reconstruction (docs/methods/top-reid.md).
 
     Args:
-        trunks: one for each spectrum, nothing shared.
+        trunks: one for each sensor, nothing shared.
         options: see ``TOPReIDOptions``.
-        data: identities and spectra size the modules.
+        data: identities and sensors size the modules.
         uniform_rate: train the trunks at the base rate, biases at their own, as the paper does.
     """
 
@@ -52,7 +52,7 @@ class TOPReID(Method):
 
     @classmethod
     def skip(cls, data: DataFacts) -> str | None:
-        """Refuse a single spectrum, which there is nothing to read across."""
+        """Refuse a single sensor, which there is nothing to read across."""
         return None if len(data.modalities) > 1 else "it needs at least two sensors"
 
     @classmethod
@@ -65,7 +65,7 @@ class TOPReID(Method):
         return cls(trunks, options, data, uniform_rate=config.optimizer.trunk_lr is None)
 
     def backbones(self) -> tuple[TokenTrunk, ...]:
-        """Return the trunks of all spectra."""
+        """Return the trunks of all sensors."""
         trunks: Iterable[Any] = self.trunks.values()
         return tuple(trunks)
 
@@ -90,14 +90,14 @@ class TOPReID(Method):
         return self.represent(images, camera)
 
     def represent(self, images: Images, camera: Cameras) -> Encoded:
-        """Return by spectrum that is present, ``"R"`` and so on: all tokens (B, 1 + P, W)."""
+        """Return by sensor that is present, ``"R"`` and so on: all tokens (B, 1 + P, W)."""
         return {str(m): self.trunks[str(m)](image, camera_of(camera, m)) for m, image in images.items()}
 
     def embed(self, encoded: Encoded, available: Modality) -> Tensor:
-        """Fill in the tokens of missing spectra, permute and normalise: (B, n W).
+        """Fill in the tokens of missing sensors, permute and normalise: (B, n W).
 
-        A missing spectrum is the mean of its predictions from the available ones, for the query and the gallery each
-        by itself (docs/methods/top-reid.md, "Missing spectra").
+        A missing sensor is the mean of its predictions from the available ones, for the query and the gallery each
+        by itself (docs/methods/top-reid.md, "Missing sensors").
         """
         tokens = {m: encoded[str(m)] for m in available}
         for target in self.sensors:

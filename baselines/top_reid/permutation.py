@@ -1,4 +1,4 @@
-"""Token permutation module: class tokens read the patches of one spectrum after the other."""
+"""Token permutation module: class tokens read the patches of one sensor after the other."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ from protocols.modality import Modality
 
 
 def steps(sensors: Modality) -> tuple[Mapping[Modality, Modality], ...]:
-    """Return for every step whose patches the class token of each spectrum reads (docs/methods/top-reid.md).
+    """Return for every step whose patches the class token of each sensor reads (docs/methods/top-reid.md).
 
-    For R, N, T: first N, T, R, then T, R, N, then its own; so for any n spectra in n steps.
+    For R, N, T: first N, T, R, then T, R, N, then its own; so for any n sensors in n steps.
     """
     ring = tuple(sensors)
     count = len(ring)
@@ -54,7 +54,7 @@ class RotationBlock(nn.Module):
 
 
 class TokenPermutation(nn.Module):
-    """Rotation blocks, one a step, each shared by the spectra; patches are never changed."""
+    """Rotation blocks, one a step, each shared by the sensors; patches are never changed."""
 
     def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class TokenPermutation(nn.Module):
         self.blocks = nn.ModuleList(RotationBlock(width, heads) for _ in self.steps)
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the class tokens after the last step, [R | N | T], (B, n W), of tokens (B, 1 + P, W) by spectrum."""
+        """Return the class tokens after the last step, [R | N | T], (B, n W), of tokens (B, 1 + P, W) by sensor."""
         classes = torch.cat([tokens[m][:, 0] for m in self.steps[0]])
         for block, reads in zip(self.blocks, self.steps, strict=True):
             classes = block(classes, torch.cat([tokens[read][:, 1:] for read in reads.values()]))

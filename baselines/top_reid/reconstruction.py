@@ -1,4 +1,4 @@
-"""Complementary reconstruction module: the tokens of one spectrum predicted from those of another."""
+"""Complementary reconstruction module: the tokens of one sensor predicted from those of another."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ class TransformerBlock(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """A transformer block for each ordered pair of spectra (docs/methods/top-reid.md, "Reconstruction")."""
+    """A transformer block for each ordered pair of sensors (docs/methods/top-reid.md, "Reconstruction")."""
 
     def __init__(self, width: int, heads: int, sensors: Modality) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Reconstruction(nn.Module):
         return result
 
     def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
-        """Return the sum over the pairs of the mean squared error, a scalar, of tokens (B, 1 + P, W) by spectrum.
+        """Return the sum over the pairs of the mean squared error, a scalar, of tokens (B, 1 + P, W) by sensor.
 
         Nothing is detached: the gradient reaches the block and both trunks.
         """

@@ -29,8 +29,8 @@ class TOPReIDRelease(ReleasedFormat):
     """Names of the released TOP-ReID checkpoints.
 
     A file holds the heads of both kinds of supervision, of which one was trained; the option ``supervision`` says
-    which are kept. The 1000-way layers are left out. Of the two reconstruction blocks of a spectrum, the first
-    predicts the spectrum that comes first in the order R, N, T.
+    which are kept. The 1000-way layers are left out. Of the two reconstruction blocks of a sensor, the first
+    predicts the sensor that comes first in the order R, N, T.
     """
 
     title: ClassVar[str] = "the released code of TOP-ReID"

@@ -90,7 +90,7 @@ class ScoreSession:
             self.console.result(self.store.runs)
 
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
-        """Return the stored records of a run and score what lacks one; note what its data set cannot serve."""
+        """Return the stored records of a run and score what lacks one; note what its dataset cannot serve."""
         facts = RunFacts.read(folder.facts)
         stored: dict[Setting, Record | None] = {}
         names = self.names or datasets.get(facts.shared.dataset).card.default_protocols

@@ -1,4 +1,4 @@
-"""Embeddings of images outside any data set, whatever sensors each of them has."""
+"""Embeddings of images outside any dataset, whatever sensors each of them has."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

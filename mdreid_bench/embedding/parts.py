@@ -43,7 +43,7 @@ class Parts:
     """The parts of one extraction; a later process continues after the last one.
 
     Args:
-        sensors: of the data set; each of their subsets has a matrix.
+        sensors: of the dataset; each of their subsets has a matrix.
         facts: JSON-able description of all that determines the numbers; parts with another one are not continued.
     """
 

@@ -27,11 +27,11 @@ _DEPTH = 4
 
 @dataclass(frozen=True, eq=False)
 class StoredItems:
-    """The n distinct test items of a data set, and where their embeddings come from.
+    """The n distinct test items of a dataset, and where their embeddings come from.
 
     Attributes:
         items: names, labels, sensors and roles; the images are not stored.
-        sensors: of the data set; each of its subsets has a matrix.
+        sensors: of the dataset; each of its subsets has a matrix.
         exclusion: which gallery items a query must not see.
         test_fingerprint: content hash of the test set that they are.
         limit: the limit that made it smaller than the full one, else None.
@@ -66,7 +66,7 @@ class StoredItems:
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """A float32 matrix for each subset of the data set's sensors, and the table of their rows, written last."""
+    """A float32 matrix for each subset of the dataset's sensors, and the table of their rows, written last."""
 
     path: Path
 
@@ -184,7 +184,7 @@ def _check_table(stored: Mapping[str, NDArray[Any]], sensors: Modality) -> None:
     if any(column.dtype != np.uint8 for column in columns[len(_LABELS) :]):
         raise DamagedArchiveError("sensors and roles are bytes")
     if np.any(stored["item_sensors"] & ~np.uint8(sensors.value)):
-        raise DamagedArchiveError("an item has sensors that the data set lacks")
+        raise DamagedArchiveError("an item has sensors that the dataset lacks")
 
 
 def _take(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

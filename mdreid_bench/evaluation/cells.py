@@ -51,7 +51,7 @@ class CellScorer:
 
         Raises:
             UsageError: for a setting that the method's comparison does not know.
-            DataError: when embeddings are damaged or not finite, no query has a valid positive, or the data set that
+            DataError: when embeddings are damaged or not finite, no query has a valid positive, or the dataset that
                 says what is compared is not installed.
         """
         start, shared = time.monotonic(), self.facts.shared
@@ -123,12 +123,12 @@ class CellScorer:
 
 
 def _dataset(dataset: str, setting: Setting) -> Dataset:
-    """Return the data set that says what is compared under a setting."""
+    """Return the dataset that says what is compared under a setting."""
     try:
         return datasets.get(dataset)
     except UnknownNameError:
         raise DataError(
-            f"The data set {dataset}, which says what {setting} compares, is not installed; install its package."
+            f"The dataset {dataset}, which says what {setting} compares, is not installed; install its package."
         ) from None
 
 

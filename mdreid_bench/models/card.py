@@ -38,7 +38,7 @@ class Comparison(Protocol):
 
 
 def inner_product(options: Mapping[str, Any], sensors: Modality) -> Comparison | None:
-    """Compare embeddings as they are, whatever the options and the sensors of the data set."""
+    """Compare embeddings as they are, whatever the options and the sensors of the dataset."""
     return None
 
 
@@ -63,9 +63,9 @@ class MethodCard:
             ``Method.derive``.
         unpaired: whether row i of each sensor in a training batch is some image of one identity; else it is one item
             that all sensors saw.
-        adapts: whether it learns from the training items of the evaluated data set without their identities, beside
-            the labelled ones of other data sets.
-        comparison: from the method's options and the sensors of the data set to how two sides are compared; None
+        adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
+            the labelled ones of other datasets.
+        comparison: from the method's options and the sensors of the dataset to how two sides are compared; None
             stands for the inner product of the embeddings.
     """
 

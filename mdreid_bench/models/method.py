@@ -34,7 +34,7 @@ class DataFacts:
     Attributes:
         identities: number of training identities C.
         cameras: number of cameras, the rows of the camera table.
-        modalities: the sensors of the data set; a method has parts for each of them.
+        modalities: the sensors of the dataset; a method has parts for each of them.
     """
 
     identities: int
@@ -44,13 +44,13 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """One identity-balanced batch with images of every sensor of the data set.
+    """One identity-balanced batch with images of every sensor of the dataset.
 
     Attributes:
         images: (B, 3, H, W) of each sensor.
         identity: (B,) labels in 0..C-1.
         camera: (B,) indices of cameras, from 0; by sensor where row i of each sensor is another item.
-        target: of a method that adapts, a batch of the data set whose identities are guessed, with those guesses.
+        target: of a method that adapts, a batch of the dataset whose identities are guessed, with those guesses.
     """
 
     images: Images
@@ -124,7 +124,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def skip(cls, data: DataFacts) -> str | None:
-        """Say why the method cannot serve a data set, in a few words; None where it can."""
+        """Say why the method cannot serve a dataset, in a few words; None where it can."""
         return None
 
     @classmethod
@@ -170,7 +170,7 @@ class Method(nn.Module, ABC):
         Items must not influence each other.
 
         Args:
-            images: (B, 3, H, W) of every sensor of the data set.
+            images: (B, 3, H, W) of every sensor of the dataset.
             camera: as in a training batch.
 
         Raises:
@@ -226,7 +226,7 @@ class Method(nn.Module, ABC):
         Args:
             embeddings: (n, E) of one subset, under the same options but those in ``derived_from``.
             options: all of the method's own.
-            sensors: of the data set.
+            sensors: of the dataset.
         """
         return embeddings
 

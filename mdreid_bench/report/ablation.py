@@ -21,7 +21,7 @@ COMPONENT_PROTOCOL = "RT-to-NT"
 
 
 def ablation_tables(group: Group, figures: Sequence[Figure], published: bool) -> list[Table]:
-    """Build the tables that there are records for, over the settings that the data set can serve.
+    """Build the tables that there are records for, over the settings that the dataset can serve.
 
     There are none when nothing was ablated.
     """

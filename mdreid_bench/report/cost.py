@@ -30,7 +30,7 @@ TIMING = (
 NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
 PAPER_SENSORS = RNT
-"""Of all data sets for which costs are published."""
+"""Of all datasets for which costs are published."""
 _TIMED_PROTOCOL = "RNT-to-RNT"
 
 

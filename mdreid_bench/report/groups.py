@@ -39,7 +39,7 @@ class Group:
 
     @cached_property
     def sensors(self) -> Modality:
-        """The sensors that the data set has."""
+        """The sensors that the dataset has."""
         return sensors_of(self.dataset, {record.protocol for record in self.records})
 
     @property

@@ -31,7 +31,7 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
     else:
         sentences.append(f"Real images of {record.dataset}.")
     if record.limit is not None:
-        sentences.append(f"At most {record.limit} test triplets (--limit {record.limit}).")
+        sentences.append(f"At most {record.limit} test items (--limit {record.limit}).")
     if record.data_findings:
         sentences.append(f"Faults of the data: {by_kind(record.data_findings)}.")
     if record.average_precision == "trapezoid":

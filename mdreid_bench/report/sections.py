@@ -29,7 +29,7 @@ class Section:
     Attributes:
         name: of a suite, ``grid``, ``cost`` or ``other``; stem of the files.
         tables: at least one.
-        sensors: of the data sets; None when they have different ones.
+        sensors: of the datasets; None when they have different ones.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Contents:
 
 
 def section_title(name: str, sensors: Modality | None) -> str:
-    """Return what a section shows, in words; ``sensors`` are None where the data sets have different ones."""
+    """Return what a section shows, in words; ``sensors`` are None where the datasets have different ones."""
     number, cells = (0, 0) if sensors is None else (len(sensors), len(subsets(sensors)))
     all_of, matched, mismatched, pairs = (
         f" {in_words(count)}" if sensors else "" for count in (number, cells, cells * (cells - 1), cells * cells)

@@ -1,4 +1,4 @@
-"""Which sensors the data set of a table has, and which protocols it can therefore not serve."""
+"""Which sensors the dataset of a table has, and which protocols it can therefore not serve."""
 
 from collections.abc import Iterable
 
@@ -13,13 +13,13 @@ NOT_APPLICABLE = "not applicable"
 
 
 def sensors_of(dataset: str, protocols: Iterable[str]) -> Modality:
-    """Return the sensors that a data set declares; where it is not installed, those that its protocols name."""
+    """Return the sensors that a dataset declares; where it is not installed, those that its protocols name."""
     card = _card(dataset)
     return _named(protocols) if card is None else card.sensors
 
 
 def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
-    """Say why a data set cannot serve all of some protocols; None when it can, or when it is not installed."""
+    """Say why a dataset cannot serve all of some protocols; None when it can, or when it is not installed."""
     card = _card(dataset)
     if card is None:
         return None

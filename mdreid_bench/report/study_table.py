@@ -33,7 +33,7 @@ class MeasuredRow:
 def study_table(title: str, settings: Sequence[Setting], rows: Sequence[MeasuredRow], note: str = "") -> Table | None:
     """Build the table of one study on one dataset; None when nothing was measured.
 
-    The mean over those settings comes first that the data set can serve.
+    The mean over those settings comes first that the dataset can serve.
     """
     shown: list[tuple[MeasuredRow, Variant | None]] = []
     names = [str(setting) for setting in settings]

@@ -1,4 +1,4 @@
-"""What is stored with a run so that its records and its method can be made again without the data set."""
+"""What is stored with a run so that its records and its method can be made again without the dataset."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,7 +34,7 @@ class RunFacts(Part):
     Attributes:
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
-        sensors: of the data set.
+        sensors: of the dataset.
         training: name of the folder of trained weights below ``results/trained``; None when nothing was trained.
         config: hash of what determines the numbers in the configuration beside it.
     """
@@ -50,7 +50,7 @@ class RunFacts(Part):
 
     @property
     def modalities(self) -> Modality:
-        """The sensors of the data set."""
+        """The sensors of the dataset."""
         return Modality.parse(self.sensors)
 
     def write(self, path: Path) -> None:

@@ -124,7 +124,7 @@ class RunId(Part):
     """What names the folder of a run.
 
     Attributes:
-        split: how the data set is divided, where that can be done in several ways; a repetition like a seed.
+        split: how the dataset is divided, where that can be done in several ways; a repetition like a seed.
         run_key: hash of all that determines the numbers, apart from the protocol and the limit.
     """
 
@@ -152,8 +152,8 @@ class SharedFacts(RunId):
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
         config_key: hash of the same as the run key without seed and split; records that share it are averaged.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
-        image_rules: how many images of the data set needed each rule of docs/methods/images.md.
-        data_findings: what is wrong with the data set but forbade nothing: how many by kind, as ``check`` calls it.
+        image_rules: how many images of the dataset needed each rule of docs/methods/images.md.
+        data_findings: what is wrong with the dataset but forbade nothing: how many by kind, as ``check`` calls it.
     """
 
     data_kind: Literal["real", "synthetic"]

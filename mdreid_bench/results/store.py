@@ -4,7 +4,7 @@
 
     results/runs/<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the run key>/
         config.yaml
-        run.json              what it takes to score again, or to build the method, without the data set
+        run.json              what it takes to score again, or to build the method, without the dataset
         run.log               what was said and done, when, and by which process
         cost.json             what one item costs: {"parameters": int, "multiply_adds": int}
         full/ or limit-200/
@@ -90,7 +90,7 @@ class RunFolder:
         self.cost = path / "cost.json"
 
     def scope(self, limit: int | None) -> Scope:
-        """Return the evaluations with at most ``limit`` test triplets, or with all of them."""
+        """Return the evaluations with at most ``limit`` test items, or with all of them."""
         return Scope(self.path / _scope_name(limit))
 
 

@@ -61,7 +61,7 @@ def facts_of(run: Run) -> RunFacts:
 
 
 def _trained_on(run: Run) -> str:
-    """Return the fingerprint of the training items; of those of several data sets, a hash of all that is drawn."""
+    """Return the fingerprint of the training items; of those of several datasets, a hash of all that is drawn."""
     found = run.stage.fingerprint
     return found if isinstance(found, str) else canonical_hash(found)
 

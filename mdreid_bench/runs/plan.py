@@ -29,7 +29,7 @@ class Cell:
     """One record to be: a run under one setting.
 
     Attributes:
-        why_not: why data set or method cannot serve the setting; None where they can.
+        why_not: why dataset or method cannot serve the setting; None where they can.
     """
 
     run: Run
@@ -117,7 +117,7 @@ def plan_cells(run: Run, settings: Iterable[Setting], form: Form = PLAIN) -> lis
 
 
 def _why_not(run: Run, setting: Setting) -> str | None:
-    """Say why the data set cannot serve a setting, or given weights cannot; None where both can."""
+    """Say why the dataset cannot serve a setting, or given weights cannot; None where both can."""
     card = run.index.card
     for owner, sensors in ((f"{card.title} has", card.sensors), ("the given weights know", run.facts.modalities)):
         lacking = [str(sensor) for sensor in setting.needs if sensor not in sensors]

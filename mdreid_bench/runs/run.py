@@ -1,4 +1,4 @@
-"""A run: one trained method on one data set, with the keys and the places of all that belongs to it."""
+"""A run: one trained method on one dataset, with the keys and the places of all that belongs to it."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Images outside any data set: one object seen by whatever sensors were there.
+"""Images outside any dataset: one object seen by whatever sensors were there.
 
 ::
 

@@ -28,7 +28,7 @@ Loaded = tuple[TrainingBatch, tuple[str, ...]]
 
 
 class Pool:
-    """Training items of one or several data sets, drawn from as if they were one."""
+    """Training items of one or several datasets, drawn from as if they were one."""
 
     def __init__(
         self,

@@ -14,11 +14,11 @@ from mdreid_bench.processes.ranks import Ranks
 class Forward:
     """Computes the loss terms of a whole batch, of which this process has all images or an equal share.
 
-    With ``memory.micro_batch`` the trunk passes over a few triplets at a time and keeps nothing but its output; the
+    With ``memory.micro_batch`` the trunk passes over a few items at a time and keeps nothing but its output; the
     losses see the outputs of all. On the way back each piece passes once more, with all that its gradient needs. So
     mining and batch statistics are those of the whole batch, for the memory of a piece and a second trunk pass (the
     scheme of Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). On several
-    devices, each passes its share of the triplets and all compute the same losses from the outputs of all.
+    devices, each passes its share of the items and all compute the same losses from the outputs of all.
 
     Raises:
         UsageError: when the method cannot take a batch apart, or the batch cannot be shared equally.
@@ -32,7 +32,7 @@ class Forward:
             raise UsageError(f"{config.method} cannot take a batch apart, so it trains without {what}.")
         if config.batch.size % ranks.size:
             raise UsageError(
-                f"A batch of {config.batch.size} triplets cannot be shared equally by {ranks.size} processes; set "
+                f"A batch of {config.batch.size} items cannot be shared equally by {ranks.size} processes; set "
                 "another --batch-size, or start another number of processes."
             )
         for backbone in method.backbones():

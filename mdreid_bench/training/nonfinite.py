@@ -57,7 +57,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Place:
-    """One step of a training: epoch and step, counted from 1, and the names of the triplets of its batch."""
+    """One step of a training: epoch and step, counted from 1, and the names of the items of its batch."""
 
     epoch: int
     step: int

@@ -17,8 +17,8 @@ class IdentityBatches:
 
     Args:
         labels: (n,) identity of every training item; those below 0 are left out.
-        size: triplets per batch.
-        instances: triplets per identity K.
+        size: items per batch.
+        instances: items per identity K.
 
     Raises:
         UsageError: when there are fewer identities than a batch needs.

@@ -74,7 +74,7 @@ class BestTest(Selection):
         return int(facts["epoch"])
 
     def mean_average_precision(self, method: Method) -> float:
-        """Return mAP of the data set's default protocol on the test data, as a fraction; the mean over its trials."""
+        """Return mAP of the dataset's default protocol on the test data, as a fraction; the mean over its trials."""
         card, items = self.index.card, self.index.test
         setting = resolve(card.default_protocols, card.sensors)[0]
         trials = datasets.get(card.name).trials(items, setting)

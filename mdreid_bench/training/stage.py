@@ -1,4 +1,4 @@
-"""What the epochs of a training are drawn from: one data set or several, labelled or not, paired or not."""
+"""What the epochs of a training are drawn from: one dataset or several, labelled or not, paired or not."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -22,8 +22,8 @@ class Stage:
     """What the epochs of a training are drawn from.
 
     Attributes:
-        labelled: data sets whose identities are known; several are drawn from as if they were one.
-        unlabelled: a data set whose identities the method guesses before each epoch; every step then has a batch of
+        labelled: datasets whose identities are known; several are drawn from as if they were one.
+        unlabelled: a dataset whose identities the method guesses before each epoch; every step then has a batch of
             it beside the labelled one.
         paired: whether row i of every sensor is one item; else it is some image of one identity.
     """
@@ -34,22 +34,22 @@ class Stage:
 
     @classmethod
     def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
-        """Return what a method is trained on for the data set that is evaluated: on that one unless there are
+        """Return what a method is trained on for the dataset that is evaluated: on that one unless there are
         sources.
 
-        A method that adapts learns identities from the sources, and guesses those of the data set.
+        A method that adapts learns identities from the sources, and guesses those of the dataset.
         """
         known = sources if card.adapts else sources or (index,)
         return cls(known, index if card.adapts else None, not card.unpaired)
 
     @property
     def indexes(self) -> tuple[DatasetIndex, ...]:
-        """All data sets; their cameras are numbered in this order."""
+        """All datasets; their cameras are numbered in this order."""
         return (*([self.unlabelled] if self.unlabelled else []), *self.labelled)
 
     @property
     def sensors(self) -> Modality:
-        """The sensors that all data sets have."""
+        """The sensors that all datasets have."""
         return reduce(and_, (index.sensors for index in self.indexes))
 
     @property
@@ -66,7 +66,7 @@ class Stage:
 
     @property
     def fingerprint(self) -> str | list[object]:
-        """What determines the numbers; for one labelled data set in pairs its fingerprint alone."""
+        """What determines the numbers; for one labelled dataset in pairs its fingerprint alone."""
         prints = [index.train_fingerprint for index in self.labelled]
         if len(prints) == 1 and self.unlabelled is None and self.paired:
             return prints[0]
@@ -74,24 +74,24 @@ class Stage:
         return [prints, target, "paired" if self.paired else "unpaired"]
 
     def why_not(self) -> str | None:
-        """Say what the data sets lack that the stage needs, in a few words; None when they lack nothing."""
+        """Say what the datasets lack that the stage needs, in a few words; None when they lack nothing."""
         if not self.labelled:
-            return "it learns identities from another data set, and none is given"
+            return "it learns identities from another dataset, and none is given"
         if not self.sensors:
-            return "the data sets to train on have no sensor in common"
+            return "the datasets to train on have no sensor in common"
         for index in self.indexes:
             if self.paired and not self.usable(index).any():
                 return f"it trains on items that {self.sensors} saw together, of which {index.card.title} has none"
         return None
 
     def usable(self, index: DatasetIndex) -> NDArray[np.bool_]:
-        """Return (n,) which training items of a data set can be drawn."""
+        """Return (n,) which training items of a dataset can be drawn."""
         seen, wanted = index.train.sensors, self.sensors.value
         usable: NDArray[np.bool_] = (seen & wanted) == wanted if self.paired else (seen & wanted) != 0
         return usable
 
     def sampler(self, labels: NDArray[np.int64], indexes: tuple[DatasetIndex, ...], config: RunConfig) -> Sampler:
-        """Return what draws batches from the training items of some data sets, by identities (n,); < 0 is left out.
+        """Return what draws batches from the training items of some datasets, by identities (n,); < 0 is left out.
 
         Raises:
             UsageError: when the items cannot fill a batch.
@@ -111,10 +111,10 @@ class Stage:
         self.sampler(self.numbered(self.labelled)[0], self.labelled, config)
 
     def numbered(self, indexes: tuple[DatasetIndex, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return identities and cameras of the training items of some data sets, those of each after the others'.
+        """Return identities and cameras of the training items of some datasets, those of each after the others'.
 
         Returns:
-            (n,) identities 0..C-1, in ascending order within a data set, -1 for items that cannot be drawn; and
+            (n,) identities 0..C-1, in ascending order within a dataset, -1 for items that cannot be drawn; and
             (n,) cameras.
         """
         first = dict(

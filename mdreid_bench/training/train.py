@@ -38,7 +38,7 @@ class Trainer:
         folder: where weights, state and log are written.
         on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
         ranks: the processes that share every batch; the leader alone writes.
-        stage: what the epochs are drawn from; the training items of the data set if None.
+        stage: what the epochs are drawn from; the training items of the dataset if None.
 
     Raises:
         UsageError: when the training set cannot fill a batch, or a batch cannot be taken apart as asked for.
@@ -65,7 +65,7 @@ class Trainer:
         self.forward = Forward(self.method, config, self.precision, self.ranks)
         if self.stage.unlabelled and (config.memory.micro_batch or ranks.size > 1):
             raise UsageError(
-                f"{config.method} has batches of two data sets in a step, which cannot be taken apart; leave out "
+                f"{config.method} has batches of two datasets in a step, which cannot be taken apart; leave out "
                 "memory.micro_batch and start one process."
             )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
@@ -214,7 +214,7 @@ class Trainer:
         kept = f" Epoch {place.epoch - 1} is kept." if place.epoch > 1 else ""
         at_once = self.config.memory.micro_batch or size
         return (
-            f"Batches of {size} triplets, {at_once} at once, need more memory than {self.device.type} has for "
+            f"Batches of {size} items, {at_once} at once, need more memory than {self.device.type} has for "
             f"training {self.guard.what} in {self.precision}; set memory.micro_batch={max(1, at_once // 2)} or "
             f"memory.checkpointing=true, which take time but change no losses, or use {smaller}smaller images with "
             f"--set image.scale=0.5, or a smaller trunk, which change the numbers.{kept}"

@@ -1,4 +1,4 @@
-"""A trained method back from the folder of its run; the data set is not needed."""
+"""A trained method back from the folder of its run; the dataset is not needed."""
 
 from pathlib import Path
 

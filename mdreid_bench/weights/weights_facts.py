@@ -23,7 +23,7 @@ class WeightsFacts(BaseModel):
         options: of the method.
         identities: training identities, the size of the classifiers.
         cameras: rows of the camera table.
-        sensors: of the data set; those of the three data sets of the suite where an older file does not say.
+        sensors: of the dataset; those of the three datasets of the suite where an older file does not say.
         selection: how the epoch was chosen; ``none`` for a method that does not train.
         epoch: the one whose weights these are, where it is known.
         dataset: trained on; None where a converted file does not say.

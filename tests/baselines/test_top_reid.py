@@ -1,4 +1,4 @@
-"""TOP-ReID as a whole: what stands in for missing spectra, what runs how often, rates and recipes."""
+"""TOP-ReID as a whole: what stands in for missing sensors, what runs how often, rates and recipes."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def top_reid(overrides: dict[str, Any] | None = None) -> TOPReID:
 
 @torch.no_grad()
 def filled_in(method: TOPReID, available: Modality) -> dict[Modality, Tensor]:
-    """Write the table of docs/methods/top-reid.md, "Missing spectra", out."""
+    """Write the table of docs/methods/top-reid.md, "Missing sensors", out."""
     given = {Modality[name]: tokens for name, tokens in method.encode(images(3), CAMERAS).items()}
     made = {(s, t): method.reconstruction.predict(given[s], s, t) for s in (R, N, T) for t in (R, N, T) if s != t}
     table = {

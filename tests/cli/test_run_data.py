@@ -1,4 +1,4 @@
-"""Data sets as people have them, from the command line: what stops ``run``, and what it goes on with."""
+"""Datasets as people have them, from the command line: what stops ``run``, and what it goes on with."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""``mdreid-bench run`` on a data set of RGB and thermal images."""
+"""``mdreid-bench run`` on a dataset of RGB and thermal images."""
 
 import re
 from pathlib import Path

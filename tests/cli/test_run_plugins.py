@@ -1,4 +1,4 @@
-"""``mdreid-bench run`` and what follows it on data sets of four sensors, of two, and of one sensor an item."""
+"""``mdreid-bench run`` and what follows it on datasets of four sensors, of two, and of one sensor an item."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Caller":
 
 
 class Caller:
-    """Runs commands on one results folder, with synthetic copies of the data sets."""
+    """Runs commands on one results folder, with synthetic copies of the datasets."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.results = root, root / "results"

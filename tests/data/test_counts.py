@@ -1,4 +1,4 @@
-"""Thermal counts of 16 bits on every way that images take: data sets, galleries, queries, weights in use."""
+"""Thermal counts of 16 bits on every way that images take: datasets, galleries, queries, weights in use."""
 
 import io
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def config() -> RunConfig:
 
 @pytest.fixture
 def radiometric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data set whose thermal images, whatever their suffix, are counts."""
+    """A dataset whose thermal images, whatever their suffix, are counts."""
     monkeypatch.setenv("MDREID_CACHE", str(tmp_path / "cache"))
     folder = plant(tmp_path, "msvr310")
     for number, path in enumerate(sorted(folder.rglob("th/*.jpg"))):

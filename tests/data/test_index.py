@@ -1,4 +1,4 @@
-"""The limit on test triplets."""
+"""The limit on test items."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def index(identity: list[int], query: list[int]) -> DatasetIndex:
 def test_limit_takes_whole_identities_with_queries_first() -> None:
     full = index([5, 5, 5, 7, 7, 9, 9, 9, 9, 2], query=[3, 5])
     limited = full.limited(6)
-    # 7 (two triplets) and 9 (four) have queries and fill the six places; 2 and 5 have none.
+    # 7 (two items) and 9 (four) have queries and fill the six places; 2 and 5 have none.
     assert limited.test.labels.identity.tolist() == [7, 7, 9, 9, 9, 9]
     assert limited.test.query.tolist() == [0, 2]
     assert limited.test.gallery.tolist() == [0, 1, 2, 3, 4, 5]

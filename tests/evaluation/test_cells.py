@@ -218,14 +218,14 @@ def test_what_nobody_can_say_or_serve_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"D-to-R cannot be scored .* no item has the sensors asked for"):
         CellScorer(stored.facts, stored.scope)(stored.table, Protocol(D, R))
     plugin = store(tmp_path, dataset="yard")
-    with pytest.raises(DataError, match="data set yard, which says what R-to-R compares, is not installed"):
+    with pytest.raises(DataError, match="dataset yard, which says what R-to-R compares, is not installed"):
         CellScorer(plugin.facts, plugin.scope)(plugin.table, Protocol(R, R))
 
 
 def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given weights may know other sensors than the data set has; vectors have a block for each of theirs."""
+    """Given weights may know other sensors than the dataset has; vectors have a block for each of theirs."""
     told: list[tuple[bool, Modality]] = []
 
     def spy(options: Mapping[str, Any], sensors: Modality) -> None:

@@ -1,4 +1,4 @@
-"""Methods on data sets of other sensors: parts for each of them, and a reason where they cannot."""
+"""Methods on datasets of other sensors: parts for each of them, and a reason where they cannot."""
 
 import math
 from dataclasses import replace

@@ -271,7 +271,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_batches_that_cannot_be_shared_are_refused() -> None:
     method, config = build("mdreid"), small_config("mdreid")
     Forward(method, config, "fp32", Ranks(0, 4))
-    with pytest.raises(UsageError, match="A batch of 8 triplets cannot be shared equally by 3 processes"):
+    with pytest.raises(UsageError, match="A batch of 8 items cannot be shared equally by 3 processes"):
         Forward(method, config, "fp32", Ranks(0, 3))
     with pytest.raises(UsageError, match=r"random cannot take a batch apart.*without more than one process"):
         Forward(build("random"), small_config("random"), "fp32", Ranks(0, 2))

@@ -37,7 +37,7 @@ ONE = ("--method", "single-classifier")
 TWO = (*ONE, "--method", "clip-zero-shot")
 SGD = ("--set", "optimizer.name=sgd", "--set", "optimizer.lr=0.01", "--set", "optimizer.trunk_lr=0.01")
 EDITOR = ("--method", "editor", "--set", "options.drop_path=0", *SGD)
-"""Gathers tensors of three kinds. Which branches are left out would depend on who draws for which triplets."""
+"""Gathers tensors of three kinds. Which branches are left out would depend on who draws for which items."""
 ACCELERATE = (
     *("--multi_gpu", "--num_processes", "2", "--num_machines", "1"),  # its way of starting several, GPUs or not
     *("--mixed_precision", "no", "--dynamo_backend", "no"),
@@ -240,7 +240,7 @@ def test_a_batch_that_three_cannot_share_ends_all(place: Place) -> None:
     ended = place.run("three", *ONE, size=3)
     assert [seen.code for seen in _ended(ended)] == [2, 0, 0]
     (error,) = _errors("".join(ended.stderr))
-    assert "A batch of 4 triplets cannot be shared equally by 3 processes" in error
+    assert "A batch of 4 items cannot be shared equally by 3 processes" in error
 
 
 def test_damaged_data_end_all_before_anything_is_done(place: Place) -> None:

@@ -16,7 +16,7 @@ Expected = set[tuple[Kind, str, str]]
 
 
 class Planter:
-    """Spoils one triplet after the other, none twice.
+    """Spoils one item after the other, none twice.
 
     Args:
         folder: a healthy MSVR310.
@@ -42,7 +42,7 @@ class Planter:
         return self.expected
 
     def _names(self, split: str) -> list[str]:
-        """Names of the triplets of a split, those of the identities to be moved and lost left out."""
+        """Names of the items of a split, those of the identities to be moved and lost left out."""
         paths = sorted((self.folder / split).glob("*/vis/*.jpg"))
         taken = ((TRAIN, self.moved), (QUERY, self.lost))
         return [path.name for path in paths if (split, path.parts[-3]) not in taken]
@@ -126,7 +126,7 @@ class Planter:
         self._expect(Kind.DUPLICATE, self._path(TRAIN, within, "vis"), "same content as")
 
     def _counts(self) -> None:
-        """Lose a training triplet, and all queries of an identity, in whose place the one of nobody is counted."""
+        """Lose a training item, and all queries of an identity, in whose place the one of nobody is counted."""
         queries = len(list((self.folder / QUERY).glob("*/ni/*.jpg")))
         lost = len(list((self.folder / QUERY / self.lost / "ni").iterdir()))
         shutil.rmtree(self.folder / QUERY / self.lost)

@@ -38,7 +38,7 @@ def test_what_running_out_of_memory_looks_like(error: Exception, expected: bool)
 
 
 class Cramped:
-    """A memory that holds no more than some triplets, and counts what was embedded in it."""
+    """A memory that holds no more than some items, and counts what was embedded in it."""
 
     def __init__(self, method: Method, room: int, stop_after: int = 10**6) -> None:
         self.original, self.room, self.stop_after = method.embed_all, room, stop_after
@@ -89,9 +89,7 @@ def test_extraction_halves_its_batches_until_they_fit(index: DatasetIndex, confi
     assert all(np.abs(whole[name] - halved[name]).max() < 1e-6 for name in whole)
 
 
-def test_extraction_that_cannot_hold_one_triplet_says_so(
-    index: DatasetIndex, config: RunConfig, tmp_path: Path
-) -> None:
+def test_extraction_that_cannot_hold_one_item_says_so(index: DatasetIndex, config: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(MdreidError, match="A single item of msvr310 is too large for the memory of cpu"):
         _extract(index, config, tmp_path, room=0)
 

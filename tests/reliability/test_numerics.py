@@ -140,7 +140,7 @@ def test_training_without_memory_says_what_helps(index: DatasetIndex, config: Ru
     with pytest.raises(MdreidError) as caught:
         _trainer(index, larger, tmp_path, {1}, _too_large).run()
     message = str(caught.value)
-    assert "Batches of 8 triplets, 8 at once, need more memory than cpu has" in message
+    assert "Batches of 8 items, 8 at once, need more memory than cpu has" in message
     assert "memory.micro_batch=4" in message
     assert "image.scale=0.5" in message
     assert "--batch-size" not in message  # half of 8 would be a single identity

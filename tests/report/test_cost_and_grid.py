@@ -122,7 +122,7 @@ def test_a_few_protocols_make_no_grid() -> None:
 
 
 PAIRS = ("R-to-R", "R-to-T", "R-to-RT", "T-to-R", "T-to-T", "T-to-RT", "RT-to-R", "RT-to-T", "RT-to-RT")
-"""Every protocol of a data set with RGB and thermal images."""
+"""Every protocol of a dataset with RGB and thermal images."""
 
 
 def test_two_sensors_make_a_grid_of_three_by_three() -> None:

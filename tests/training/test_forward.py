@@ -44,7 +44,7 @@ def _forward(method: Method, memory: MemoryConfig, precision: Precision = "fp32"
 
 
 def _result(method: Method, memory: MemoryConfig, precision: Precision = "fp32", seed: int = 0) -> Result:
-    """Return loss terms and gradients of a copy of the method on a batch of eight triplets."""
+    """Return loss terms and gradients of a copy of the method on a batch of eight items."""
     copied = copy.deepcopy(method)
     torch.manual_seed(seed)
     terms = _forward(copied, memory, precision)(training_batch())

@@ -47,7 +47,7 @@ def test_half_of_the_memory_is_enough(name: str) -> None:
     images, camera = batch.piece(slice(2))
     one = TrainingBatch(images, torch.tensor([0, 1]), camera)
     assert again < whole
-    # On the way back a piece is held as well; that of two triplets with its losses is more than that of one.
+    # On the way back a piece is held as well; that of two items with its losses is more than that of one.
     assert in_pieces + _bytes_kept(method, one, MemoryConfig()) / 2 <= whole / 2
 
 
@@ -100,5 +100,5 @@ def test_too_large_a_batch_names_what_saves_memory(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(trainer.method, "represent", no_room)
-    with pytest.raises(MdreidError, match=r"Batches of 4 triplets, 2 at once.*set memory\.micro_batch=1 or"):
+    with pytest.raises(MdreidError, match=r"Batches of 4 items, 2 at once.*set memory\.micro_batch=1 or"):
         trainer.run()

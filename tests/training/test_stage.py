@@ -1,4 +1,4 @@
-"""Epochs from several data sets, in pairs or not, and methods that look at the data before each epoch."""
+"""Epochs from several datasets, in pairs or not, and methods that look at the data before each epoch."""
 
 import json
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class _Adapting(_Example):
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
-    """Another data set with the same sensors."""
+    """Another dataset with the same sensors."""
     root = tmp_path_factory.mktemp("other")
     plant(root, "rgbnt201")
     return open_dataset("rgbnt201", root, Silent())
@@ -106,7 +106,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
 
 @pytest.fixture
 def lone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetIndex:
-    """A data set whose items were seen by one of two sensors."""
+    """A dataset whose items were seen by one of two sensors."""
     register(monkeypatch)
     generate(tmp_path / "lone", "lone", "tiny", 0, Silent())
     return open_dataset("lone", tmp_path / "lone", Silent())
@@ -201,7 +201,7 @@ def test_what_is_drawn_from_decides_on_the_fingerprint(planted: DatasetIndex, ot
     assert Stage.of(_Adapting.card, planted, (other,)) == Stage((other,), planted)
     assert Stage.of(CARD, planted) == stages[0]
     assert (
-        Stage.of(_Adapting.card, planted).why_not() == "it learns identities from another data set, and none is given"
+        Stage.of(_Adapting.card, planted).why_not() == "it learns identities from another dataset, and none is given"
     )
 
 

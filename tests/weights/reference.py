@@ -98,7 +98,7 @@ def permuted(s: State, tokens: Mapping[str, Tensor]) -> Tensor:
 
 
 def reconstructed(s: State, name: str, x: Tensor) -> Tensor:
-    """Tokens of another spectrum by one reconstruction block (docs/methods/top-reid.md, "Reconstruction")."""
+    """Tokens of another sensor by one reconstruction block (docs/methods/top-reid.md, "Reconstruction")."""
     p = f"CRM.{name}.blocks.0."
     q, k, v = linear(s, p + "attn.qkv", layer_norm(s, p + "norm1", x, 1e-5)).chunk(3, -1)
     x = x + linear(s, p + "attn.proj", mixed(attention_weights(q, k), v))

@@ -18,7 +18,7 @@ def stream(namespace: str, seed: int, *words: str | int) -> Rng:
     """Return the random generator that belongs to a namespace, a seed and a name made of words and numbers.
 
     The arguments are written as JSON, which keeps different arguments different, and the 256-bit hash of that text
-    seeds the generator. Two namespaces (say, the data sets and the pretraining of a trunk) therefore never share a
+    seeds the generator. Two namespaces (say, the datasets and the pretraining of a trunk) therefore never share a
     stream, whatever their seeds and numbers.
     """
     text = json.dumps([namespace, seed, *words])

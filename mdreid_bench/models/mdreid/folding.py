@@ -23,7 +23,7 @@ def fold_paper(
         specific: (B, D) by modality, of at least the available ones.
         shared: likewise.
         available: the subset S.
-        sensors: of the data set.
+        sensors: of the dataset.
     """
     absent = torch.zeros_like(next(iter(specific.values())))
     blocks = [F.normalize(specific[m], dim=-1) if m in available else absent for m in sensors]
@@ -55,7 +55,7 @@ def keep_components(folded: Tensor, components: Components, similarity: Similari
         folded: (..., (n + 1) D) from :func:`fold_paper`, or (..., 2 n D) from :func:`fold_released`.
         components: what to keep.
         similarity: the form of ``folded``.
-        sensors: the n sensors of the data set.
+        sensors: the n sensors of the dataset.
 
     Returns:
         (..., n D) for the specific vectors; (..., D) or (..., n D) for the shared ones.

@@ -27,7 +27,7 @@ class ReleasedPairing:
     vectors of different sensors, fills up with specific vectors, drops those of common sensors, or fails.
 
     Attributes:
-        sensors: of the data set.
+        sensors: of the dataset.
         specific: whether specific vectors take part.
         shared: whether shared ones do.
     """

@@ -55,7 +55,7 @@ def curve_figure(group: Group, place: Locate) -> CurveFigure | None:
 
 
 def drawn_protocols(sensors: Modality) -> tuple[Protocol, ...]:
-    """Return what is drawn for a data set: the paper's matched and mismatched protocols.
+    """Return what is drawn for a dataset: the paper's matched and mismatched protocols.
 
     Where sensors for these are lacking, all sensors on both sides, then each sensor against each other one.
     """
