@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.dataset import Dataset, Scan
-from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.images import InspectedImage
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.wording import counted
 from protocols.relevance import Relevance
 from protocols.suites import Setting, resolve
 
-Facts = Mapping[str, ImageFacts]
+Facts = Mapping[str, InspectedImage]
 
 
 class Kind(enum.StrEnum):

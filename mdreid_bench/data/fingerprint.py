@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mdreid_bench.data.dataset import Fault
 from mdreid_bench.data.files import cache_dir
-from mdreid_bench.data.images import BadImageError, ImageFacts, inspect_image
+from mdreid_bench.data.images import BadImageError, InspectedImage, inspect_image
 from mdreid_bench.data.items import Item
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
@@ -48,7 +48,7 @@ class Remembered(BaseModel, extra="forbid"):
 
 def inspect_files(
     folder: Path, paths: Sequence[str], reporter: Reporter, *, anew: bool = False
-) -> tuple[dict[str, ImageFacts], tuple[Fault, ...]]:
+) -> tuple[dict[str, InspectedImage], tuple[Fault, ...]]:
     """Decode every image once, in parallel; images unchanged since the last time are not read again.
 
     Args:
@@ -63,11 +63,11 @@ def inspect_files(
     memory = _memory_of(folder)
     known = {} if anew else recall(memory)
     stamps = {path: _stamp(folder / path) for path in paths}
-    facts: dict[str, ImageFacts] = {}
+    facts: dict[str, InspectedImage] = {}
     for path, stamp in stamps.items():
         entry = known.get(path)
         if entry is not None and stamp == entry[:2]:
-            facts[path] = ImageFacts(*entry[2:])
+            facts[path] = InspectedImage(*entry[2:])
     faults = _read_new(folder, [path for path in paths if path not in facts], facts, reporter)
     entries = {p: (*s, *astuple(facts[p])) for p, s in stamps.items() if s is not None and p in facts}
     if entries != known:
@@ -77,7 +77,7 @@ def inspect_files(
     return facts, tuple(Fault(path, faults[path]) for path in paths if path in faults)
 
 
-def _read_new(folder: Path, paths: list[str], facts: dict[str, ImageFacts], reporter: Reporter) -> dict[str, str]:
+def _read_new(folder: Path, paths: list[str], facts: dict[str, InspectedImage], reporter: Reporter) -> dict[str, str]:
     """Inspect ``paths``, add what is found to ``facts``, and return what is wrong by path."""
     faults: dict[str, str] = {}
     if not paths:
@@ -124,7 +124,7 @@ def _stamp(path: Path) -> _Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
-def fingerprint(items: Iterable[Item], facts: Mapping[str, ImageFacts], sensors: Modality) -> str:
+def fingerprint(items: Iterable[Item], facts: Mapping[str, InspectedImage], sensors: Modality) -> str:
     """Return a hexadecimal hash of names, labels, roles and contents.
 
     It depends neither on where the files lie nor on their order or times.

@@ -12,7 +12,7 @@ from PIL import Image
 from mdreid_bench.data.decoding import MEANINGS, BadImageError, Rule, Span, decode
 from mdreid_bench.wording import counted
 
-__all__ = ["SUFFIXES", "BadImageError", "ImageFacts", "inspect_image", "load_rgb"]
+__all__ = ["SUFFIXES", "BadImageError", "InspectedImage", "inspect_image", "load_rgb"]
 
 MAX_BYTES = 256_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -20,7 +20,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class InspectedImage:
     """What is known of a readable image.
 
     Attributes:
@@ -56,7 +56,7 @@ def load_rgb(path: Path, counts: Span | None = None, digest: str | None = None) 
     return decode(content).rgb(counts)
 
 
-def inspect_image(path: Path) -> ImageFacts:
+def inspect_image(path: Path) -> InspectedImage:
     """Decode an image to the end and return its facts.
 
     Raises:
@@ -66,14 +66,14 @@ def inspect_image(path: Path) -> ImageFacts:
     picture = decode(content)
     if Rule.DEEP in picture.rules:
         picture.rgb()
-    return ImageFacts(_digest(content), *picture.image.size, tuple(map(str, picture.rules)), picture.span)
+    return InspectedImage(_digest(content), *picture.image.size, tuple(map(str, picture.rules)), picture.span)
 
 
 def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def rules_of(facts: Iterable[ImageFacts]) -> dict[str, int]:
+def rules_of(facts: Iterable[InspectedImage]) -> dict[str, int]:
     """Count the images that need each rule."""
     found = Counter(rule for fact in facts for rule in fact.rules)
     return {str(rule): found[rule] for rule in Rule if rule in found}

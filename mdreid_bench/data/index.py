@@ -11,7 +11,7 @@ from PIL import Image
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.decoding import Span, becomes_one_grey
-from mdreid_bench.data.images import BadImageError, ImageFacts, load_rgb, rules_of
+from mdreid_bench.data.images import BadImageError, InspectedImage, load_rgb, rules_of
 from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.wording import counted, printable
@@ -46,7 +46,7 @@ class DatasetIndex:
     test_fingerprint: str
     limit: int | None = None
     unlimited: "DatasetIndex | None" = None
-    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
+    facts: Mapping[str, InspectedImage] = field(default_factory=dict)
     split: str | None = None
     findings: Mapping[str, int] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mdreid_bench.data.check import Reading, kinds, read_dataset
 from mdreid_bench.data.check_rules import Finding, Kind
 from mdreid_bench.data.fingerprint import fingerprint
-from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.images import InspectedImage
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Item, Items, Role
 from mdreid_bench.errors import DataError
@@ -61,7 +61,7 @@ def open_dataset(
     )
 
 
-def merge_copies(items: Iterable[Item], facts: Mapping[str, ImageFacts]) -> list[Item]:
+def merge_copies(items: Iterable[Item], facts: Mapping[str, InspectedImage]) -> list[Item]:
     """Make one item of a query and a gallery item with the same name, labels and content.
 
     Items with the same name that differ stay apart: the query's name gets the prefix ``query/``.
@@ -83,7 +83,7 @@ def merge_copies(items: Iterable[Item], facts: Mapping[str, ImageFacts]) -> list
     return list(gallery.values())
 
 
-def _looks(item: Item, facts: Mapping[str, ImageFacts]) -> tuple[object, ...]:
+def _looks(item: Item, facts: Mapping[str, InspectedImage]) -> tuple[object, ...]:
     labels = item.identity, item.camera, item.scene
     return (*labels, {sensor: facts[path].digest for sensor, path in item.images.items()})
 

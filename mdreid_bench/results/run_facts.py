@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from mdreid_bench.config import plain_yaml
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.schema import Hash, Part, SharedFacts
+from mdreid_bench.results.schema import Hash, SharedFields, StoredPart
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed, write_sealed
@@ -21,14 +21,14 @@ Letters = Annotated[str, AfterValidator(lambda text: str(Modality.parse(text)))]
 """Sensors, such as ``"RNT"``."""
 
 
-class GivenWeights(Part):
+class GivenWeights(StoredPart):
     """A weights file of the user's: its absolute path and the SHA-256 that it had when it was evaluated."""
 
     path: str
     digest: Hash
 
 
-class RunFacts(Part):
+class RunFacts(StoredPart):
     """The content of ``run.json``.
 
     Attributes:
@@ -40,7 +40,7 @@ class RunFacts(Part):
     """
 
     schema_version: Literal[2] = 2
-    shared: SharedFacts
+    shared: SharedFields
     identities: Positive
     cameras: Positive
     sensors: Letters

@@ -39,13 +39,13 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10,64}$")]
 
 
-class Part(BaseModel):
+class StoredPart(BaseModel):
     """Base of the record and its parts: unknown fields, NaN and infinity are errors; fields are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Metrics(Part):
+class Metrics(StoredPart):
     """Means over the queries that have a positive; fractions, not percentages."""
 
     mAP: Fraction  # noqa: N815 - the field's spelling
@@ -60,7 +60,7 @@ class Metrics(Part):
         return cls(mAP=means.mAP, rank1=means.rank1, rank5=means.rank5, rank10=means.rank10, mINP=means.mINP)
 
 
-class Interval(Part):
+class Interval(StoredPart):
     """95 % bootstrap intervals (low, high) over queries clustered by identity; fractions."""
 
     mAP: tuple[Fraction, Fraction]  # noqa: N815 - the field's spelling
@@ -72,7 +72,7 @@ class Interval(Part):
         return self
 
 
-class Counts(Part):
+class Counts(StoredPart):
     """Sizes of the evaluated cell.
 
     Attributes:
@@ -93,7 +93,7 @@ class Counts(Part):
     trials: Annotated[int, Field(gt=0)] = 1
 
 
-class Provenance(Part):
+class Provenance(StoredPart):
     """Where and when a record was made; never part of a key.
 
     Attributes:
@@ -120,7 +120,7 @@ class Provenance(Part):
     threads: dict[Line, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
 
-class RunId(Part):
+class RunId(StoredPart):
     """What names the folder of a run.
 
     Attributes:
@@ -142,7 +142,7 @@ class RunId(Part):
         return f"{self.dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.run_key[:10]}"
 
 
-class SharedFacts(RunId):
+class SharedFields(RunId):
     """The fields that all records of a run have in common.
 
     Attributes:
@@ -174,7 +174,7 @@ class SharedFacts(RunId):
         return value
 
 
-class Record(SharedFacts):
+class Record(SharedFields):
     """One method on one dataset with one protocol and one seed.
 
     Attributes:

@@ -3,13 +3,13 @@
 import yaml
 
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts
-from mdreid_bench.results.schema import SharedFacts
+from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.checkpoint import file_digest
-from mdreid_bench.weights.weights_facts import Selection
 from mdreid_bench.weights.weights_file import recognise
+from mdreid_bench.weights.weights_header import Selection
 
 
 def describe(run: Run) -> RunFacts:
@@ -33,7 +33,7 @@ def facts_of(run: Run) -> RunFacts:
     config, index, trains = run.config, run.index, run.method.card.trains
     given = run.weights.absolute() if run.weights else None
     return RunFacts(
-        shared=SharedFacts(
+        shared=SharedFields(
             dataset=config.dataset,
             data_kind="synthetic" if index.synthetic else "real",
             train_fingerprint=_trained_on(run) if trains else None,

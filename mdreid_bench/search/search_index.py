@@ -23,7 +23,7 @@ from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_facts import FolderName
-from mdreid_bench.results.schema import Hash, Part
+from mdreid_bench.results.schema import Hash, StoredPart
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.archive import read_npz
 from mdreid_bench.results.storage.hashes import content_hash
@@ -41,7 +41,7 @@ _CHUNK = 10_000
 """Items added between two signs of progress."""
 
 
-class IndexFile(Part):
+class IndexFile(StoredPart):
     """The content of ``index.json``.
 
     Attributes:

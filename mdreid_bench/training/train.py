@@ -24,7 +24,7 @@ from mdreid_bench.training.selection import BestTest, Selection
 from mdreid_bench.training.stage import Stage
 from mdreid_bench.training.state import TrainingState
 from mdreid_bench.weights import checkpoint
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 
 _SMALLEST_SCALE = 2.0**-10
 """When gradients overflow in half precision even at this loss scale, a smaller scale would not help."""
@@ -126,9 +126,9 @@ class Trainer:
         self.ranks.share_weights(self.method)
         state.share_preparation()
 
-    def _facts(self, epoch: int) -> WeightsFacts:
+    def _facts(self, epoch: int) -> WeightsHeader:
         """Describe the weights of an epoch, so that the method can be built from their file alone."""
-        return WeightsFacts.of(
+        return WeightsHeader.of(
             self.method,
             self.config,
             self.stage.facts,

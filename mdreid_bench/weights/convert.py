@@ -6,7 +6,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.weights import checkpoint, weights_file
 from mdreid_bench.weights.load_method import load_method
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 
 SUFFIX = ".safetensors"
 
@@ -17,7 +17,7 @@ def convert(
     dataset: str | None = None,
     image_size: tuple[int, int] | None = None,
     reporter: Reporter | None = None,
-) -> WeightsFacts:
+) -> WeightsHeader:
     """Write a released checkpoint as a weights file of this suite and return the description in it.
 
     Args:
@@ -46,7 +46,7 @@ def convert(
         assert method.config is not None
         step(note="built")
         digest = checkpoint.file_digest(source)
-        facts = WeightsFacts.of(
+        facts = WeightsHeader.of(
             method,
             method.config,
             given.data,

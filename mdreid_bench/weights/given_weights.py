@@ -17,7 +17,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.progress import Silent
-from mdreid_bench.weights.weights_facts import Selection
+from mdreid_bench.weights.weights_header import Selection
 
 Size = tuple[int, int]
 _NOT_FIXED = {"trunk": {"pretrained"}, "image": {"scale"}, "options": set[str]()}

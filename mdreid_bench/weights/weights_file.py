@@ -20,7 +20,7 @@ from mdreid_bench.models.trunk.tower_weights import tower_bytes
 from mdreid_bench.progress import Silent
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.given_weights import GivenWeights
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 from mdreid_bench.wording import listed
 
 FREE_ROWS = 50_000
@@ -138,7 +138,7 @@ def check_sizes(path: Path, data: DataFacts, trunk: TrunkConfig) -> None:
         raise DataError(f"The weights {path} claim the trunk {trunk.name}, which is far larger than the file.")
 
 
-def own_facts(path: Path) -> WeightsFacts | None:
+def own_facts(path: Path) -> WeightsHeader | None:
     """Return what a weights file of this suite says of itself, None for another file.
 
     Raises:
@@ -149,7 +149,7 @@ def own_facts(path: Path) -> WeightsFacts | None:
     try:
         with _opened(path) as file:
             header = checkpoint.parse_facts(file.metadata())
-        return WeightsFacts.model_validate(header) if "method" in header else None
+        return WeightsHeader.model_validate(header) if "method" in header else None
     except ValueError as error:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.data import fingerprint as module
-from mdreid_bench.data.images import ImageFacts
+from mdreid_bench.data.images import InspectedImage
 from mdreid_bench.data.items import Item, Role
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError
@@ -28,7 +28,7 @@ def memory(tmp_path: Path) -> Path:
 
 def test_golden() -> None:
     """The value of the first version: stored runs are found by it, so it must never change."""
-    facts = {path: ImageFacts(f"{i:032x}", 4, 3) for i, path in enumerate(("R/b", "N/b", "T/b", "s"))}
+    facts = {path: InspectedImage(f"{i:032x}", 4, 3) for i, path in enumerate(("R/b", "N/b", "T/b", "s"))}
     both = Item("0002.jpg", 2, 1, 7, Role.QUERY | Role.GALLERY, {R: "R/b", N: "N/b", T: "T/b"})
     strip = Item("0001.jpg", 1, 0, 0, Role.GALLERY, dict.fromkeys(RNT, "s"))
     assert module.fingerprint([both, strip], facts, RNT) == "062fc90133a6efb3922b73b550e60060"

@@ -14,7 +14,7 @@ from mdreid_bench.models.mdreid.pairing import released_pairing
 from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.load_method import load_method
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 from protocols.modality import RNT, D, Modality, N, R, T, subsets
 from protocols.protocol import Protocol
 from tests.support import FACTS, SIZE, small_config
@@ -112,11 +112,11 @@ def test_the_released_pairing_follows_the_sensors() -> None:
 @pytest.mark.parametrize("sensors", [R | T, R | N | T | D], ids=str)
 def test_a_file_of_weights_says_the_sensors(tmp_path: Path, sensors: Modality) -> None:
     method, config = built("mdreid", sensors).eval(), small_config("mdreid")
-    description = WeightsFacts.of(method, config, facts(sensors), selection="last-epoch")
+    description = WeightsHeader.of(method, config, facts(sensors), selection="last-epoch")
     checkpoint.save_weights(tmp_path / "w.safetensors", method, description.header())
     found = load_method(tmp_path / "w.safetensors").embed_all(pictures(sensors), CAMERAS, subsets(sensors))
     wanted = method.embed_all(pictures(sensors), CAMERAS, subsets(sensors))
     for subset, vectors in wanted.items():
         torch.testing.assert_close(found[subset], vectors, rtol=0, atol=1e-6)
     older = {name: value for name, value in description.header().items() if name != "sensors"}
-    assert WeightsFacts.model_validate(older).data.modalities == RNT
+    assert WeightsHeader.model_validate(older).data.modalities == RNT

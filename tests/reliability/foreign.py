@@ -36,7 +36,7 @@ from mdreid_bench.search.gallery import seen
 from mdreid_bench.search.search_index import SearchIndex
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.trained_method import load_trained
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 from protocols.modality import RNT, Modality, subsets
 from protocols.protocol import Protocol
 from tests.evaluation.stored import store
@@ -147,7 +147,7 @@ def _run(root: Path, draw: int, **changes: Any) -> Path:
     write_sealed(folder.cost, {"parameters": 1000 + draw, "multiply_adds": 2000 + draw})
     training = TrainingFolder(root / "trained" / folder.path.name)
     method, data = build("mdreid", seed=draw), DataFacts(5, 3)
-    facts = WeightsFacts.of(method, config, data, selection="last-epoch", epoch=2, dataset=config.dataset)
+    facts = WeightsHeader.of(method, config, data, selection="last-epoch", epoch=2, dataset=config.dataset)
     checkpoint.save_weights(training.weights, method, facts.header())
     checkpoint.save_state(training.state, *_network(draw), {"epoch": draw}, {})
     return folder.path.relative_to(root)

@@ -18,8 +18,8 @@ from mdreid_bench.models.state_dict import read_state
 from mdreid_bench.models.trunk.tower_weights import load_visual, visual_tower
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.load_method import load_method
-from mdreid_bench.weights.weights_facts import WeightsFacts
 from mdreid_bench.weights.weights_file import recognise
+from mdreid_bench.weights.weights_header import WeightsHeader
 from tests.support import FACTS, build, small_config
 from tests.weights.checkpoints import random_state
 
@@ -40,7 +40,7 @@ def own(path: Path, change: Callable[[Tensor], Tensor]) -> None:
     method, config = build("mdreid"), small_config("mdreid")
     state = dict(method.state_dict())
     state["trunk.projection"] = change(state["trunk.projection"])
-    facts = WeightsFacts.of(method, config, FACTS, selection="last-epoch").header()
+    facts = WeightsHeader.of(method, config, FACTS, selection="last-epoch").header()
     path = path.with_suffix(".safetensors")
     checkpoint.write(path, {name: value.clone().contiguous() for name, value in state.items()}, facts)
     load_method(path)
@@ -141,7 +141,7 @@ def test_an_archive_is_not_unpacked_to_many_times_its_size(tmp_path: Path, monke
 )
 def test_a_description_is_not_larger_than_its_file(tmp_path: Path, claim: dict[str, object], said: str) -> None:
     method, config = build("mdreid"), small_config("mdreid")
-    facts = WeightsFacts.of(method, config, FACTS, selection="last-epoch").header()
+    facts = WeightsHeader.of(method, config, FACTS, selection="last-epoch").header()
     checkpoint.save_weights(tmp_path / "w.safetensors", method, facts | claim)
     with pytest.raises(DataError, match=said):
         load_method(tmp_path / "w.safetensors")

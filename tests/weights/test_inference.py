@@ -16,7 +16,7 @@ import mdreid_bench
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 from protocols.modality import RNT, R, subsets
 from protocols.names import UnknownNameError
 from tests.support import FACTS, build, images, small_config
@@ -26,8 +26,9 @@ from tests.weights.checkpoints import random_state
 def write(path: Path, name: str = "mdreid", changes: Mapping[str, object] | None = None) -> Method:
     """Write the weights of a small method as training does."""
     method, config = build(name, seed=4), small_config(name)
-    facts = WeightsFacts.of(method, config, FACTS, selection="last-epoch", epoch=2, dataset="msvr310", synthetic=True)
-    checkpoint.save_weights(path, method, facts.header() | dict(changes or {}))
+    told = {"selection": "last-epoch", "epoch": 2, "dataset": "msvr310", "synthetic": True}
+    header = WeightsHeader.of(method, config, FACTS, **told)
+    checkpoint.save_weights(path, method, header.header() | dict(changes or {}))
     return method.eval()
 
 

@@ -14,7 +14,7 @@ from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import notes
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights import checkpoint, weights_file
-from mdreid_bench.weights.weights_facts import WeightsFacts
+from mdreid_bench.weights.weights_header import WeightsHeader
 from protocols.suites import resolve
 from tests.cli.running import environment, in_process
 from tests.runs.test_execute import FLAGS, _execute
@@ -23,9 +23,9 @@ from tests.weights.checkpoints import random_state
 
 
 def own(path: Path) -> Path:
-    """Write weights of another data set: five identities, three cameras."""
+    """Write weights of another dataset: five identities, three cameras."""
     method, config = build("mdreid", seed=4), small_config("mdreid")
-    checkpoint.save_weights(path, method, WeightsFacts.of(method, config, FACTS, selection="last-epoch").header())
+    checkpoint.save_weights(path, method, WeightsHeader.of(method, config, FACTS, selection="last-epoch").header())
     return path
 
 

@@ -12,7 +12,7 @@ from protocols.modality import RNT, Modality
 Selection = Literal["last-epoch", "best-test", "none"]
 
 
-class WeightsFacts(BaseModel):
+class WeightsHeader(BaseModel):
     """The description in the header of a weights file.
 
     Attributes:
@@ -50,7 +50,7 @@ class WeightsFacts(BaseModel):
     source: str = Field(default="")
 
     @classmethod
-    def of(cls, method: Method, config: RunConfig, data: DataFacts, **more: Any) -> "WeightsFacts":
+    def of(cls, method: Method, config: RunConfig, data: DataFacts, **more: Any) -> "WeightsHeader":
         """Describe a method and the configuration that it was built with; ``more`` are the fields left."""
         return cls(
             method=config.method,
