@@ -179,7 +179,7 @@ class ReportSession:
 
     def _sections(self, groups: Sequence[Group]) -> list[Section]:
         figures = published.figures() if self.options.published else ()
-        contents = Contents(groups, figures, self.options.published, self.options.methods, self._run_folder)
+        contents = Contents(groups, figures, self.options.methods, self._run_folder)
         sections = contents.sections(self.suites)
         if not sections:
             names = " ".join(f"--protocol {suite}" for suite in self.suites)

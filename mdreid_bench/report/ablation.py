@@ -20,7 +20,7 @@ COMPONENT_PROTOCOL = "RT-to-NT"
 """The one protocol of the paper's Table 6."""
 
 
-def ablation_tables(group: Group, figures: Sequence[Figure], published: bool) -> list[Table]:
+def ablation_tables(group: Group, figures: Sequence[Figure]) -> list[Table]:
     """Build the tables that there are records for, over the settings that the dataset can serve.
 
     There are none when nothing was ablated.
@@ -28,24 +28,24 @@ def ablation_tables(group: Group, figures: Sequence[Figure], published: bool) ->
     served = tuple(str(protocol) for protocol in suite(SUITE) if protocol.needs in group.sensors)
     if not served or not any(is_ablated(record.method, record.options) for record in group.records):
         return []
-    shown = [f for f in figures if published and f.dataset == group.dataset and f.paper == PAPER]
+    shown = [f for f in figures if f.dataset == group.dataset and f.paper == PAPER]
     mean = f"mean over the {in_words(len(served))} settings" if len(served) > 1 else served[0]
     means = [average(SUITE, served, metric) for metric in METRICS]
     settings = [single(protocol, metric) for protocol in served for metric in MAIN_METRICS]
     component = [single(COMPONENT_PROTOCOL, metric) for metric in MAIN_METRICS]
     main_means = means[: len(MAIN_METRICS)]
     tables = [
-        _table(f"{ROWS.title}: {mean}", group, means, ROWS, shown, published),
-        _table(f"{ROWS.title}: every setting", group, settings, ROWS, (), published=False),
-        *(_sweep(name, mean, group, main_means, shown, published) for name in SWEEPS),
-        _table(f"Kinds of vectors under {COMPONENT_PROTOCOL}", group, component, COMPONENTS, shown, published),
-        _table(f"Kinds of vectors: {mean}", group, main_means, COMPONENTS, (), published=False),
+        _table(f"{ROWS.title}: {mean}", group, means, ROWS, shown),
+        _table(f"{ROWS.title}: every setting", group, settings, ROWS, ()),
+        *(_sweep(name, mean, group, main_means, shown) for name in SWEEPS),
+        _table(f"Kinds of vectors under {COMPONENT_PROTOCOL}", group, component, COMPONENTS, shown),
+        _table(f"Kinds of vectors: {mean}", group, main_means, COMPONENTS, ()),
     ]
     return [table for table in tables if table is not None]
 
 
 def _sweep(
-    name: str, mean: str, group: Group, quantities: Sequence[Quantity], figures: Sequence[Figure], published: bool
+    name: str, mean: str, group: Group, quantities: Sequence[Quantity], figures: Sequence[Figure]
 ) -> Table | None:
     """Build the table of one weight; None when it has only the values that the rows of the ablation have."""
     option = SWEEPS[name].option
@@ -53,23 +53,18 @@ def _sweep(
     weights = tuple(float(row.options[option]) for row in study.rows)
     if not set(weights) - {0, DEFAULTS[option]}:
         return None
-    table = _table(f"{study.title.format(**DEFAULTS)}: {mean}", group, quantities, study, figures, published)
+    table = _table(f"{study.title.format(**DEFAULTS)}: {mean}", group, quantities, study, figures)
     # With several variants of a weight, the curve would zigzag between them; chance is the row below.
     return replace(table, curve=weights) if table and len(table.rows) == len(weights) + 1 else table
 
 
 def _table(
-    title: str,
-    group: Group,
-    quantities: Sequence[Quantity],
-    study: Study,
-    figures: Sequence[Figure],
-    published: bool,
+    title: str, group: Group, quantities: Sequence[Quantity], study: Study, figures: Sequence[Figure]
 ) -> Table | None:
     """Build one table; None when fewer than two rows were measured, for then nothing is compared."""
     rows = [row for one in study.rows for row in _rows(group, one, quantities, figures)]
     measured = {row.label for row in rows if row.variant is not None}
-    return comparison(title, group, quantities, rows, published) if len(measured) > 1 else None
+    return comparison(title, group, quantities, rows) if len(measured) > 1 else None
 
 
 def _rows(

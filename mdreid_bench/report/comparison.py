@@ -30,7 +30,6 @@ def comparison(
     group: Group,
     quantities: Sequence[Quantity],
     rows: Sequence[ComparisonRow],
-    published: bool,
     notes: Sequence[str] = (),
 ) -> Table | None:
     """Build a table with a row for each method and source, and chance below; None when nothing was measured.
@@ -42,10 +41,9 @@ def comparison(
         group: where the variants of the rows come from.
         quantities: one column each, or three with the published figures.
         rows: in order.
-        published: whether to show published figures and differences.
         notes: further footnotes.
     """
-    published = published and any(row.printed for row in rows)
+    published = any(row.printed for row in rows)
     protocols = list(dict.fromkeys(protocol for quantity in quantities for protocol in quantity.protocols))
     rows = [part for row in rows for part in _by_seeds(row, protocols)]
     distinct = {row.label: row.variant for row in rows if row.variant is not None}

@@ -43,19 +43,19 @@ _KINDS = {
 """Heading of each kind of cost -> its name among the published figures."""
 
 
-def cost_table(group: Group, figures: Sequence[Figure], published: bool, folder: Locate) -> Table:
+def cost_table(group: Group, figures: Sequence[Figure], folder: Locate) -> Table:
     """Build the table of costs of one group; ``folder`` gives the folder of the run that a record belongs to."""
     rows = []
     for variant in group.variants:
         records = [record for found in variant.records.values() for record in found]
         ours = [*_counted(records, folder), _least(records, "extract"), _least(records, "score")]
         printed = [_printed(figures, variant, group, kind) for kind in _KINDS.values()]
-        cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if published else ours
+        cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if figures else ours
         rows.append((variant.label, *cells))
     columns = [
         Column(title, kind, numeric=True)
         for kind in _KINDS
-        for title in (("published", group.ours) if published else (group.ours,))
+        for title in (("published", group.ours) if figures else (group.ours,))
     ]
     usual = group.sensors == PAPER_SENSORS
     images = "all three images" if usual else f"an image of each sensor ({', '.join(map(str, group.sensors))})"

@@ -69,10 +69,7 @@ def missing(record: Record) -> str:
 def data_marks(record: Record, synthetic: str = "synthetic", form: bool = True) -> list[str]:
     """Return what sets the numbers of a record apart from those on the full published data; empty when nothing does.
 
-    Args:
-        record: any of those that share a table.
-        synthetic: how to call data of that kind.
-        form: whether to name the form of average precision.
+    Data that were generated are called ``synthetic``; ``form`` says whether to name the form of average precision.
     """
     marks = (
         synthetic if record.data_kind == "synthetic" else "",

@@ -21,7 +21,6 @@ def protocol_tables(
     suite: str,
     group: Group,
     figures: Sequence[Figure],
-    published: bool,
     methods: Collection[str],
 ) -> list[Table]:
     """Build the table of some protocols and their mean for one group, or one a metric where it would be too wide.
@@ -31,19 +30,18 @@ def protocol_tables(
         protocols: a single one is shown with all metrics, several with mAP and Rank-1.
         suite: name of the protocols, by which their printed average is known.
         group: what was measured.
-        figures: all published ones.
-        published: whether to show them.
+        figures: all published ones; none to leave them out.
         methods: asked for by name; empty for all, and for those that are in the paper alone.
     """
     metrics = list(METRICS) if len(protocols) == 1 else list(MAIN_METRICS)
     quantities = [quantity for metric in metrics for quantity in _quantities(suite, tuple(protocols), metric)]
     parts = [(title, quantities)]
-    if len(quantities) * (3 if published else 1) > MOST_COLUMNS:
+    if len(quantities) * (3 if figures else 1) > MOST_COLUMNS:
         parts = [(f"{title}, {METRICS[m]}", [q for q in quantities if q.metric == m]) for m in metrics]
-    shown = [figure for figure in figures if published and figure.dataset == group.dataset]
+    shown = [figure for figure in figures if figure.dataset == group.dataset]
     rows = method_rows(group, quantities, shown, methods)
     notes = [group.note] if group.note else []
-    tables = [comparison(heading, group, part, rows, published, notes) for heading, part in parts]
+    tables = [comparison(heading, group, part, rows, notes) for heading, part in parts]
     return [table for table in tables if table is not None]
 
 

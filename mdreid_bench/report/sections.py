@@ -49,14 +49,12 @@ class Contents:
     Attributes:
         groups: the records.
         figures: published ones; none to leave them out.
-        published: whether tables have columns for them.
         methods: asked for by name; empty for all.
         folder: gives the folder of the run that a record belongs to.
     """
 
     groups: Sequence[Group]
     figures: Sequence[Figure]
-    published: bool
     methods: Collection[str]
     folder: Locate
 
@@ -76,9 +74,9 @@ class Contents:
         if name == "all":
             return grid_tables(group)
         if name == "ablation":
-            return ablation_tables(group, self.figures, self.published)
+            return ablation_tables(group, self.figures)
         if name == "cost":
-            return [cost_table(group, self.figures, self.published, self.folder)]
+            return [cost_table(group, self.figures, self.folder)]
         if name == "other":
             return self._other(group)
         protocols = [str(protocol) for protocol in named_suite(name, group.sensors)]
@@ -87,7 +85,7 @@ class Contents:
         return self._protocols(section_title(name, group.sensors), protocols, name, group)
 
     def _protocols(self, title: str, protocols: Sequence[str], suite: str, group: Group) -> list[Table]:
-        return protocol_tables(title, protocols, suite, group, self.figures, self.published, self.methods)
+        return protocol_tables(title, protocols, suite, group, self.figures, self.methods)
 
     def _other(self, group: Group) -> list[Table]:
         """Show settings that stand nowhere else: mixed availability, and single protocols where there is no grid."""

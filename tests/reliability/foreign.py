@@ -227,7 +227,7 @@ def _loaded(root: Path) -> Any:
 def _costs(root: Path) -> Any:
     _, path = _cell(root)
     (group,) = group_records([load_record(path)])
-    cell = cost_table(group, (), False, lambda record: _own(root).path).rows[0][1]
+    cell = cost_table(group, (), lambda record: _own(root).path).rows[0][1]
     return None if cell == Missing(NOT_COUNTED) else cell
 
 

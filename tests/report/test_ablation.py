@@ -23,7 +23,7 @@ def only(records: Iterable[Record]) -> Group:
 
 
 def build(records: Iterable[Record], published: bool = True) -> list[Table]:
-    return ablation_tables(only(records), figures(), published)
+    return ablation_tables(only(records), figures() if published else ())
 
 
 def sweep(**options: float) -> Iterable[Record]:

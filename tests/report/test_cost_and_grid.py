@@ -37,7 +37,7 @@ def timed(**seconds: float) -> dict[str, Any]:
 
 
 def costs(group: Group, folder: Path, published: bool = True) -> dict[str, Cell]:
-    table = cost_table(group, figures(), published, lambda record: folder)
+    table = cost_table(group, figures() if published else (), lambda record: folder)
     return dict(zip((column.heading for column in table.columns), table.rows[0], strict=True))
 
 
@@ -68,7 +68,7 @@ def test_sources_that_count_otherwise_are_named_in_the_note(tmp_path: Path) -> N
 def test_published_costs_are_those_of_three_sensors(tmp_path: Path) -> None:
     group = only([cell("pairs", "mdreid", 0, "R-to-T")])
     assert costs(group, tmp_path)["parameters [M] published"] == Missing(NO_FIGURE)
-    notes = cost_table(group, figures(), False, lambda record: tmp_path).footnotes
+    notes = cost_table(group, (), lambda record: tmp_path).footnotes
     assert "one item with an image of each sensor (R, T), attention included" in notes[0]
 
 
@@ -183,7 +183,7 @@ def test_titles_follow_the_sensors(name: str, sensors: Modality | None, title: s
 
 def test_data_sets_with_other_sensors_share_a_section_under_a_title_that_fits_both() -> None:
     records = [*study(["mdreid"], suites=["all"]), *(cell("elsewhere", "mdreid", 0, name) for name in PAIRS)]
-    contents = Contents(group_records(records), (), False, (), lambda record: Path("nowhere"))
+    contents = Contents(group_records(records), (), (), lambda record: Path("nowhere"))
     titles = {section.name: section.title for section in contents.sections(["missing", "all"])}
     assert titles["grid"] == "All protocols"
     (first, second) = sections(records, "missing")["missing"][:1], sections(records, "missing")["missing"][-1:]
@@ -193,7 +193,7 @@ def test_data_sets_with_other_sensors_share_a_section_under_a_title_that_fits_bo
 
 
 def sections(records: Iterable[Record], *suites: str) -> dict[str, tuple[Table, ...]]:
-    contents = Contents(group_records(records), figures(), True, (), lambda record: Path("nowhere"))
+    contents = Contents(group_records(records), figures(), (), lambda record: Path("nowhere"))
     return {section.name: section.tables for section in contents.sections(suites)}
 
 

@@ -27,7 +27,7 @@ WORDS = "re-ranked k1=20, k2=6, lambda=0.3"
 
 def build(group: Group, suite: str, published: bool = True, methods: Iterable[str] = ()) -> list[Table]:
     protocols = [str(protocol) for protocol in named_suite(suite)]
-    return protocol_tables(suite, protocols, suite, group, figures(), published, list(methods))
+    return protocol_tables(suite, protocols, suite, group, figures() if published else (), list(methods))
 
 
 def only(records: Iterable[Record]) -> Group:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mdreid_bench.data.synthetic.latents import Points
+from mdreid_bench.data.synthetic.latents import Part, Points, Shape
 from mdreid_bench.data.synthetic.shapes import band, ellipse, polygon, rectangle
 
 Rng = np.random.Generator
@@ -40,18 +41,19 @@ class Box:
 
 def stripes(box: Box, rng: Rng) -> list[Points]:
     """Return two to four bands across the longer side, with a phase of their own."""
-    count, duty = int(rng.integers(2, 5)), rng.uniform(0.35, 0.65)
-    phase = rng.uniform(0, 1 - duty)
-    spans = [((i + phase) / count, (i + phase + duty) / count) for i in range(count)]
-    return [box.part(0, a, 1, b) if box.tall else box.part(a, 0, b, 1) for a, b in spans]
+    return _bands(box, rng, (2, 4), 0.65, upright=not box.tall)
 
 
 def bars(box: Box, rng: Rng) -> list[Points]:
     """Return one or two bands along the longer side."""
-    count, duty = int(rng.integers(1, 3)), rng.uniform(0.35, 0.6)
+    return _bands(box, rng, (1, 2), 0.6, upright=box.tall)
+
+
+def _bands(box: Box, rng: Rng, counts: tuple[int, int], widest: float, *, upright: bool) -> list[Points]:
+    count, duty = int(rng.integers(*counts, endpoint=True)), rng.uniform(0.35, widest)
     phase = rng.uniform(0, 1 - duty)
     spans = [((i + phase) / count, (i + phase + duty) / count) for i in range(count)]
-    return [box.part(a, 0, b, 1) if box.tall else box.part(0, a, 1, b) for a, b in spans]
+    return [box.part(a, 0, b, 1) if upright else box.part(0, a, 1, b) for a, b in spans]
 
 
 def diagonal(box: Box, rng: Rng) -> list[Points]:
@@ -73,12 +75,7 @@ def checks(box: Box, rng: Rng) -> list[Points]:
     """Return every other field of a coarse board."""
     short, long, parity = int(rng.integers(2, 4)), int(rng.integers(3, 5)), int(rng.integers(2))
     columns, rows = (short, long) if box.tall else (long, short)
-    return [
-        box.part(i / columns, j / rows, (i + 1) / columns, (j + 1) / rows)
-        for i in range(columns)
-        for j in range(rows)
-        if (i + j) % 2 == parity
-    ]
+    return _fields(box, np.indices((columns, rows)).sum(0) % 2 == parity)
 
 
 def blocks(box: Box, rng: Rng) -> list[Points]:
@@ -88,10 +85,13 @@ def blocks(box: Box, rng: Rng) -> list[Points]:
         on = rng.random((columns, rows)) < 0.5
         if 2 <= on.sum() <= columns * rows - 2:
             break
-    return [
-        box.part(i / columns, j / rows, (i + 1) / columns, (j + 1) / rows)
-        for i, j in zip(*np.nonzero(on), strict=True)
-    ]
+    return _fields(box, on)
+
+
+def _fields(box: Box, on: NDArray[np.bool_]) -> list[Points]:
+    """Return the chosen fields of a (columns, rows) board."""
+    columns, rows = on.shape
+    return [box.part(i / columns, j / rows, (i + 1) / columns, (j + 1) / rows) for i, j in np.argwhere(on).tolist()]
 
 
 def emblem(box: Box, rng: Rng) -> list[Points]:
@@ -121,6 +121,6 @@ def split(box: Box, rng: Rng) -> list[Points]:
 PATTERNS: tuple[Callable[[Box, Rng], list[Points]], ...] = (stripes, bars, diagonal, checks, blocks, emblem, split)
 
 
-def draw_pattern(box: Box, rng: Rng) -> list[Points]:
-    """Draw one of the patterns and its layout inside ``box``."""
-    return PATTERNS[int(rng.integers(len(PATTERNS)))](box, rng)
+def draw_pattern(part: Part, box: Box, rng: Rng) -> list[Shape]:
+    """Draw one of the patterns and its layout inside ``box``, as shapes of a part."""
+    return [Shape(part, points) for points in PATTERNS[int(rng.integers(len(PATTERNS)))](box, rng)]

@@ -66,7 +66,7 @@ def _legs(build: _Build, rng: Rng) -> list[Shape]:
         shapes.append(Shape(Part.LEGS, trapezoid(0, top, knee, build.hip, flare)))
     if rng.random() < 0.6:
         box = Box(-build.hip - 0.03, build.hem, build.hip + 0.03, knee if style >= 2 else boot)
-        shapes += [Shape(Part.LEGS_PATTERN, points) for points in draw_pattern(box, rng)]
+        shapes += draw_pattern(Part.LEGS_PATTERN, box, rng)
     return shapes
 
 
@@ -81,7 +81,7 @@ def _torso(build: _Build, rng: Rng) -> list[Shape]:
     )
     reach = max(build.shoulder, build.hip)
     box = Box(-reach, build.neck, reach, build.hem)
-    return [Shape(Part.TORSO, outline)] + [Shape(Part.TORSO_PATTERN, p) for p in draw_pattern(box, rng)]
+    return [Shape(Part.TORSO, outline), *draw_pattern(Part.TORSO_PATTERN, box, rng)]
 
 
 def _arms(build: _Build, rng: Rng) -> list[Shape]:
@@ -148,7 +148,7 @@ def _bag(build: _Build, rng: Rng) -> tuple[list[Shape], list[Shape]]:
         front.insert(0, Shape(Part.BAG, band((-side * build.shoulder, build.neck + 0.03), (x, y), 0.026)))
     if style == 4:
         front.append(Shape(Part.BAG, band((x, y - height), (x, build.waist + 0.05), 0.02)))
-    return [], front + [Shape(Part.BAG_PATTERN, points) for points in draw_pattern(box, rng)]
+    return [], front + draw_pattern(Part.BAG_PATTERN, box, rng)
 
 
 def person_shapes(rng: Rng) -> tuple[Shape, ...]:

@@ -44,15 +44,9 @@ def _glass(left: float, right: float, top: float, bottom: float, count: int, sla
     return result
 
 
-def _panel(box: Box, rng: Rng) -> list[Shape]:
-    return [Shape(Part.BODY_PATTERN, points) for points in draw_pattern(box, rng)]
-
-
 def _load(box: Box, rng: Rng) -> list[Shape]:
     """Draw a box of cargo with a pattern of its own."""
-    return [Shape(Part.CARGO, box.part(0, 0, 1, 1))] + [
-        Shape(Part.CARGO_PATTERN, points) for points in draw_pattern(box, rng)
-    ]
+    return [Shape(Part.CARGO, box.part(0, 0, 1, 1)), *draw_pattern(Part.CARGO_PATTERN, box, rng)]
 
 
 def _car(rng: Rng) -> tuple[_Frame, list[Shape]]:
@@ -75,7 +69,7 @@ def _car(rng: Rng) -> tuple[_Frame, list[Shape]]:
     if rng.random() < 0.5:
         middle, half = 0.5 * (left + right) + rng.uniform(-0.06, 0.06), rng.uniform(0.06, 0.13)
         shapes += _load(Box(middle - half, roof - rng.uniform(0.06, 0.1), middle + half, roof), rng)
-    return frame, shapes + _panel(Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
+    return frame, shapes + draw_pattern(Part.BODY_PATTERN, Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
 
 
 def _van(rng: Rng) -> tuple[_Frame, list[Shape]]:
@@ -101,7 +95,7 @@ def _van(rng: Rng) -> tuple[_Frame, list[Shape]]:
     if rng.random() < 0.5:
         rear = frame.rear + 0.02
         shapes += _glass(rear, front - 0.16, roof + 0.03, frame.belt - 0.02, int(rng.integers(1, 4)), 0.0)
-    return frame, shapes + _panel(Box(frame.rear, roof, front - 0.12, frame.sill), rng)
+    return frame, shapes + draw_pattern(Part.BODY_PATTERN, Box(frame.rear, roof, front - 0.12, frame.sill), rng)
 
 
 def _pickup(rng: Rng) -> tuple[_Frame, list[Shape]]:
@@ -118,7 +112,7 @@ def _pickup(rng: Rng) -> tuple[_Frame, list[Shape]]:
     if rng.random() < 0.7:
         top = frame.belt - rng.uniform(0.06, 0.18)
         shapes += _load(Box(frame.rear + rng.uniform(0.01, 0.1), top, left - 0.03, frame.belt), rng)
-    return frame, shapes + _panel(Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
+    return frame, shapes + draw_pattern(Part.BODY_PATTERN, Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
 
 
 def _truck(rng: Rng) -> tuple[_Frame, list[Shape]]:
@@ -141,7 +135,7 @@ def _truck(rng: Rng) -> tuple[_Frame, list[Shape]]:
     box = Box(frame.rear, top, split, frame.sill - rng.uniform(0.0, 0.05))
     chassis = rectangle(frame.rear, frame.sill - 0.05, frame.front, frame.sill)
     shapes = [Shape(Part.CABIN, chassis), Shape(Part.CABIN, cab), Shape(Part.WINDOW, window)]
-    return frame, [*shapes, Shape(Part.BODY, box.part(0, 0, 1, 1)), *_panel(box, rng)]
+    return frame, [*shapes, Shape(Part.BODY, box.part(0, 0, 1, 1)), *draw_pattern(Part.BODY_PATTERN, box, rng)]
 
 
 def _bus(rng: Rng) -> tuple[_Frame, list[Shape]]:
@@ -154,7 +148,7 @@ def _bus(rng: Rng) -> tuple[_Frame, list[Shape]]:
     if rng.random() < 0.4:
         middle = frame.x(rng.uniform(0.25, 0.75))
         shapes += _load(Box(middle - 0.1, roof - 0.045, middle + 0.1, roof), rng)
-    return frame, shapes + _panel(Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
+    return frame, shapes + draw_pattern(Part.BODY_PATTERN, Box(frame.rear, frame.belt, frame.front, frame.sill), rng)
 
 
 def _running_gear(frame: _Frame, rng: Rng) -> list[Shape]:
