@@ -1,12 +1,10 @@
 """Random scorer: chance level, to check everything else against."""
 
-from collections.abc import Sequence
 from hashlib import blake2b
 from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,7 +50,8 @@ class RandomScorer(Method):
         """Return random unit vectors, (B, 64), that depend on the seed, the subset and the available images."""
         hashes = torch.stack([encoded[str(m)] for m in available], dim=1)
         start = (int(self.salt), available.value)
-        directions = np.stack([_direction((*start, *row)) for row in hashes.tolist()])
+        draws = (np.random.default_rng([*start, *row]) for row in hashes.tolist())
+        directions = np.stack([draw.standard_normal(WIDTH, dtype=np.float32) for draw in draws])
         return F.normalize(torch.from_numpy(directions).to(hashes.device), dim=1)
 
 
@@ -60,7 +59,3 @@ def _digests(images: Tensor) -> Tensor:
     rows = images.detach().float().cpu().numpy()
     values = [int.from_bytes(blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).digest(), "big") for row in rows]
     return torch.tensor(values, dtype=torch.int64, device=images.device)
-
-
-def _direction(seed: Sequence[int]) -> NDArray[np.float32]:
-    return np.random.default_rng(list(seed)).standard_normal(WIDTH, dtype=np.float32)

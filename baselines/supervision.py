@@ -45,9 +45,7 @@ class ClassVectorSupervision(nn.Module):
             features = {"all": torch.cat([vectors[m] for m in self.sensors], dim=1)}
         else:
             features = {str(m): vectors[m] for m in self.sensors}
-        classified = [identity_loss(self._head(name)(x), identity) for name, x in features.items()]
+        heads = {name: self.heads[name if name in self.heads else "all"] for name in features}
+        classified = [identity_loss(heads[name](x), identity) for name, x in features.items()]
         ranked = [soft_margin_triplet(x, identity) for x in features.values()]
         return {"trunk_identity": torch.stack(classified).sum(), "trunk_triplet": torch.stack(ranked).sum()}
-
-    def _head(self, name: str) -> nn.Module:
-        return self.heads[name if name in self.heads else "all"]

@@ -62,9 +62,6 @@ def paired_difference(
         a: ``(nq,)`` one metric of the first scorer.
         b: ``(nq,)`` the same metric of the second scorer for the same queries, in the same order.
         identities: ``(nq,)`` identity of each query.
-        level: share of the bootstrap distribution inside the interval, in (0, 1).
-        samples: number of bootstrap samples.
-        seed: of the draws.
 
     Raises:
         NoValidQueryError: when no query has both values.

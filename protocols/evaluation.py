@@ -163,10 +163,7 @@ def values_over_trials(trials: Sequence[Values]) -> Values:
     Their mean over the queries is that of ``mean_of_trials`` where every trial leaves out the same queries.
 
     Args:
-        trials: ``(nq,)`` each, NaN where a query has no valid positive.
-
-    Returns:
-        ``(nq,)``; NaN for a query without a value in any trial, and the very values of a single trial.
+        trials: ``(nq,)`` each, NaN where a query has no valid positive; NaN stays where no trial has a value.
     """
     values = np.stack(trials)
     counts = (~np.isnan(values)).sum(axis=0)

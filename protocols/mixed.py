@@ -59,7 +59,7 @@ class MixedAvailability:
         return Modality(0)
 
     def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
-        """Return the sensors of each item of a side as ``Modality`` values.
+        """Return the sensors of each item of a side, ``(n,)`` values of non-empty subsets.
 
         Of m sensors, a subset S has the probability p^|S| (1-p)^(m-|S|) / (1 - (1-p)^m).
 
@@ -67,9 +67,6 @@ class MixedAvailability:
             side: which side the items stand on; an item on both sides is drawn once for each.
             keys: one unique name per item, n in all.
             sensors: those of the dataset.
-
-        Returns:
-            ``(n,)`` values of non-empty subsets.
         """
         choices = subsets(sensors)
         sizes = np.array([len(subset) for subset in choices])

@@ -56,15 +56,12 @@ class Protocol:
         return self.query == self.gallery
 
     def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
-        """Return the sensors of each item of a side as ``Modality`` values: here, the same for all.
+        """Return the sensors of each item of a side, ``(n,)`` values of subsets: here, the same for all.
 
         Args:
             side: which side the items stand on.
             keys: one unique name per item, n in all; only their number matters here.
             sensors: those of the dataset; they do not matter here.
-
-        Returns:
-            ``(n,)`` values of subsets.
         """
         modality = self.query if side == "query" else self.gallery
         return np.full(len(keys), modality.value, dtype=np.uint8)

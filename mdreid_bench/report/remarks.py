@@ -18,12 +18,7 @@ def data_mark(record: Record) -> str:
 
 
 def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
-    """Describe the data and what all variants share.
-
-    Args:
-        variants: at least one; they share dataset, kind of data, limit, form of AP and re-ranking.
-        unit: a sentence on the unit of the numbers; may be empty.
-    """
+    """Describe the data and what all variants, at least one, share; ``unit`` is a sentence on the unit of numbers."""
     record = variants[0].example
     sentences = [unit] if unit else []
     if record.data_kind == "synthetic":

@@ -8,7 +8,7 @@ from protocols.tie_groups import Ranking
 
 
 def average_precision(ranking: Ranking) -> Values:
-    """Return the expected average precision of every query, in [0, 1].
+    """Return the expected average precision of every query, ``(nq,)`` in [0, 1]; NaN without a valid positive.
 
     Without ties it is the textbook (1/P) * sum over the positives i = 1..P of i / rank_i, no interpolation. Within a
     group of n tied items, m of them positive, below ``a`` items of which ``r`` are positive, place j = 1..n holds a
@@ -21,9 +21,6 @@ def average_precision(ranking: Ranking) -> Values:
 
     Source: McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
     tied scores, ECIR 2008, section 3.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
     """
     before = ranking.positives_above
     contributions = (before + 1.0) / (ranking.above + 1.0)

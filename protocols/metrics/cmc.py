@@ -7,7 +7,7 @@ from protocols.tie_groups import Ranking
 
 
 def rank_k(ranking: Ranking, k: int) -> Values:
-    """Return the probability that a positive is among the first k valid items of every query, in [0, 1].
+    """Return the probability that a positive is among a query's first k items, ``(nq,)``; NaN without a valid one.
 
     Without ties it is 1 or 0. Otherwise only the best group with a positive matters: n tied items, m of them
     positive, below ``a`` others. All of it is within k if a + n <= k, none if a >= k; in between, t = k - a of its
@@ -20,9 +20,6 @@ def rank_k(ranking: Ranking, k: int) -> Values:
     Args:
         ranking: of nq queries.
         k: number of items looked at, at least 1.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
 
     Raises:
         ValueError: when k is below 1.

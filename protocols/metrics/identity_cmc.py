@@ -12,7 +12,7 @@ _REACH = 3.3
 
 
 def identity_rank_k(ranking: Ranking, k: int) -> Values:
-    """Return the probability that the query's identity is among the first k identities, in [0, 1].
+    """Return the probability that a query's identity is among the first k, ``(nq,)``; NaN without a valid positive.
 
     An identity stands where its best valid item does. Without ties Rank-k is 1 or 0. Otherwise let ``a`` other
     identities stand above the best positive, m positives have its score, and other identities lead with c_1, c_2, ...
@@ -29,9 +29,6 @@ def identity_rank_k(ranking: Ranking, k: int) -> Values:
     Args:
         ranking: of nq queries, made with ``cmc="identities"``.
         k: number of identities looked at, at least 1.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
 
     Raises:
         ValueError: when k is below 1, or the ranking knows of no identities.

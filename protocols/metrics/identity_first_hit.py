@@ -7,16 +7,13 @@ from protocols.tie_groups import Ranking
 
 
 def identity_first_hit_rank(ranking: Ranking) -> Values:
-    """Return the expected place of the query's identity among all identities; 1 is the best.
+    """Return the expected place, from 1, of every query's identity, ``(nq,)``; NaN without a valid positive.
 
     With the names of ``identity_rank_k``, the first of m + c_j tied items in random order belongs to identity j with
     probability c_j / (m + c_j); so the place is 1 + a + the sum of these.
 
     Args:
         ranking: of nq queries, made with ``cmc="identities"``.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
 
     Raises:
         ValueError: when the ranking knows of no identities.

@@ -7,7 +7,7 @@ from protocols.tie_groups import Ranking
 
 
 def inverse_negative_penalty(ranking: Ranking) -> Values:
-    """Return P / (rank of the worst positive) of every query with P positives, in (0, 1].
+    """Return P / (rank of the worst positive) of every query with P positives, ``(nq,)`` in (0, 1]; NaN if P is 0.
 
     With ties the worst positive is one of the m in the last group that has any, n items below ``a`` others. The last
     of m among n in random order stands at place l = m..n with probability C(l-1, m-1) / C(n, m), so
@@ -17,9 +17,6 @@ def inverse_negative_penalty(ranking: Ranking) -> Values:
     The probabilities follow from that of l = n, which is m/n, by the factor (l - m) / (l - 1) from l to l - 1.
 
     Source: Ye et al., Deep learning for person re-identification: a survey and outlook, TPAMI 2022, section 4.1.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
     """
     last = ranking.last
     above, size, positives = ranking.above[last], ranking.size[last], ranking.positives[last]

@@ -9,7 +9,7 @@ from protocols.tie_groups import Ranking
 
 
 def trapezoid_average_precision(ranking: Ranking) -> Values:
-    """Return the expected area under the precision-recall curve drawn with straight lines, in [0, 1].
+    """Return the expected area below the straight-lined precision-recall curve, ``(nq,)``; NaN without a positive.
 
     Without ties it is (1/P) * sum over the positives i = 1..P of (i / rank_i + (i-1) / (rank_i - 1)) / 2: the mean of
     the precision at the positive and just before it; the latter counts as 1 where the positive is ranked first. Older
@@ -21,9 +21,6 @@ def trapezoid_average_precision(ranking: Ranking) -> Values:
 
     Source: ``compute_AP.m`` of Zheng et al., Scalable person re-identification: a benchmark, ICCV 2015; ties as in
     McSherry and Najork, ECIR 2008.
-
-    Returns:
-        ``(nq,)``; NaN for queries without a valid positive.
     """
     return (average_precision(ranking) + _precision_before(ranking)) / 2
 

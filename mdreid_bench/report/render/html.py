@@ -24,11 +24,7 @@ def render_html(
 ) -> str:
     """Return the page; it asks for nothing from outside and runs no script.
 
-    Args:
-        sections: the tables.
-        curves: CMC curves.
-        pictures: title of a table -> SVG to stand below it.
-        synthetic: whether any number was measured on synthetic data.
+    Sweeps stand below the tables of their titles, as SVG; ``synthetic`` says whether any number is of synthetic data.
     """
     page = _environment().get_template("page.html.j2")
     return page.render(

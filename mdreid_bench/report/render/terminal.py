@@ -14,11 +14,8 @@ _STYLES = {Emphasis.NONE: "", Emphasis.BEST: "bold", Emphasis.SECOND: "underline
 def render_rich(table: Table, wrap_numbers: bool = False) -> Group:
     """Return the table with title and caption above and the notes below.
 
-    Every text is a :class:`rich.text.Text`, so nothing in it is taken for markup.
-
-    Args:
-        table: what to draw.
-        wrap_numbers: break cells such as ``40.0 [35.0, 45.0]`` over lines where the room is short.
+    Every text is a :class:`rich.text.Text`, so nothing in it is taken for markup. ``wrap_numbers`` lets cells such as
+    ``40.0 [35.0, 45.0]`` be broken over lines where the room is short.
     """
     markers = table.marks()
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
