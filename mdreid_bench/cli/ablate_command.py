@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.command import option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets, TrainingOptions
@@ -45,7 +43,7 @@ class AblateOptions(TrainingOptions):
     ] = False
 
 
-def ablate(options: AblateOptions) -> None:
+def ablate(options: AblateOptions) -> int:
     """Measure what each part of MDReID contributes.
 
     Five rows as in the paper: single classifier; MDL; MDL + ROL; MDL + KDL;
@@ -66,5 +64,4 @@ def ablate(options: AblateOptions) -> None:
     """
     from mdreid_bench.cli.ablate_session import carry_out
 
-    if code := carry_out(options, Console()):
-        raise typer.Exit(code)
+    return carry_out(options, Console())

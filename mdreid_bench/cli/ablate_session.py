@@ -60,14 +60,6 @@ class PlannedRow:
     runs: Sequence[Run]
 
 
-@dataclass(frozen=True)
-class PlannedStudy:
-    """A study on one dataset."""
-
-    study: Study
-    rows: Sequence[PlannedRow]
-
-
 def carry_out(options: AblateOptions, console: Console) -> int:
     """Measure everything that is new, print the tables and the folder of the records; return the exit code.
 
@@ -90,18 +82,18 @@ def carry_out(options: AblateOptions, console: Console) -> int:
             check_configurations(request(row, options.preset or SMALLEST), workspace.cards)
     preset, store = workspace.preset, workspace.store
     planned = [
-        PlannedStudy(study, [PlannedRow(row, plan_runs(request(row, preset), [index], store)) for row in study.rows])
+        (study, [PlannedRow(row, plan_runs(request(row, preset), [index], store)) for row in study.rows])
         for index in workspace.indexes
         for study in asked
     ]
-    runs = {run.run_key: run for study in planned for row in study.rows for run in row.runs}
+    runs = {run.run_key: run for _, rows in planned for row in rows for run in row.runs}
     plan = [(run, plan_cells(run, workspace.settings(run.index.card))) for run in runs.values()]
     if options.dry_run:
-        console.table(plan_table(plan, _labels(planned)))
+        console.table(plan_table(plan, _labels([row for _, rows in planned for row in rows])))
         return 0
     outcomes = workspace.carry_out(plan)
-    for each in planned:
-        table = _table(each, workspace.settings(each.rows[0].runs[0].index.card), outcomes)
+    for study, rows in planned:
+        table = _table(study, rows, workspace.settings(rows[0].runs[0].index.card), outcomes)
         if table is not None:
             console.table(table)
     if outcomes.last is not None:
@@ -109,19 +101,20 @@ def carry_out(options: AblateOptions, console: Console) -> int:
     return outcomes.exit_code
 
 
-def _labels(planned: Sequence[PlannedStudy]) -> dict[str, str]:
+def _labels(rows: Sequence[PlannedRow]) -> dict[str, str]:
     """Return run key -> the rows of the tables that the run stands for; rows of several studies may share one."""
     labels: dict[str, list[str]] = {}
-    for study in planned:
-        for row in study.rows:
-            for run in row.runs:
-                labels.setdefault(run.run_key, []).append(row.row.label)
+    for row in rows:
+        for run in row.runs:
+            labels.setdefault(run.run_key, []).append(row.row.label)
     return {key: ", ".join(names) for key, names in labels.items()}
 
 
-def _table(planned: PlannedStudy, settings: Sequence[Setting], outcomes: Outcomes) -> Table | None:
+def _table(
+    study: Study, planned: Sequence[PlannedRow], settings: Sequence[Setting], outcomes: Outcomes
+) -> Table | None:
     rows = []
-    for row in planned.rows:
+    for row in planned:
         seeds = {run.run_key: run.config.seed for run in row.runs}
         records = [record for record in outcomes.records if record.run_key in seeds]
         absent = [
@@ -130,5 +123,5 @@ def _table(planned: PlannedStudy, settings: Sequence[Setting], outcomes: Outcome
             if outcome.cell.run.run_key in seeds
         ]
         rows.append(MeasuredRow(row.row.label, records, absent))
-    title = planned.study.title.format(**planned.rows[-1].runs[0].config.options)
-    return study_table(title, settings, rows, planned.study.note)
+    title = study.title.format(**planned[-1].runs[0].config.options)
+    return study_table(title, settings, rows, study.note)

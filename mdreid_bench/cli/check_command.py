@@ -70,11 +70,7 @@ def _show(reading: Reading, console: Console) -> None:
 
 
 def _refuse(reading: Reading) -> None:
-    """Say how many faults there are.
-
-    Raises:
-        DataError: when there is one.
-    """
+    """Raise an error that says how many faults there are, if there are any."""
     if found := kinds(reading.findings):
         stopping = sum(finding.count for finding in reading.findings if finding.stops)
         raise DataError(

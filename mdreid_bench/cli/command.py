@@ -45,8 +45,11 @@ def load(name: str) -> Any:
     return get_command(app)
 
 
-def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Return what typer is to call: where ``function`` takes a dataclass, one parameter for each of its fields."""
+def with_options(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Return what typer is to call: where ``function`` takes a dataclass, one parameter for each of its fields.
+
+    What the function returns is the exit code, None for 0.
+    """
     hints = get_type_hints(function, include_extras=True)
     shown: list[inspect.Parameter] = []
     groups: dict[str, list[str]] = {}
@@ -62,7 +65,8 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     def call(**typed: Any) -> None:
         given = {name: _expanded(value) for name, value in typed.items()}
         bundles = {name: hints[name](**{own: given.pop(own) for own in names}) for name, names in groups.items()}
-        function(**given, **bundles)
+        if code := function(**given, **bundles):
+            raise typer.Exit(code)
 
     shown.sort(key=_panel)  # of help pages: the same order everywhere
     call.__doc__, call.__name__ = function.__doc__, function.__name__

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
@@ -13,7 +11,7 @@ from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
 def merge(
     folders: Annotated[list[Path], argument("DIR...", "Results folders to join.")],
     results: Results = DEFAULT_RESULTS,
-) -> None:
+) -> int:
     """Join results folders, such as those of the shards of one plan.
 
     Copies records, embeddings and weights into the folder given by --results.
@@ -37,5 +35,4 @@ def merge(
         console.warn(f"{folder}; what lies in it was left behind.")
     console.message(f"{done.records} records merged, {done.known} were there already.")
     console.result(store.runs)
-    if done.unreadable:
-        raise typer.Exit(1)
+    return 1 if done.unreadable else 0

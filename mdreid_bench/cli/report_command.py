@@ -6,8 +6,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
@@ -86,7 +84,7 @@ class ReportOptions:
         return [name for name in ("latex", "markdown", "csv", "html") if getattr(self, name)]
 
 
-def report(options: ReportOptions) -> None:
+def report(options: ReportOptions) -> int:
     """Make the tables of the paper from the stored records.
 
     Matched, mismatched and missing sensors, ablation, the grid of all 49
@@ -103,8 +101,7 @@ def report(options: ReportOptions) -> None:
 
       mdreid-bench report --preset paper --seed 1 --seed 2 --seed 3
     """
-    if not ReportSession(options, Console()).carry_out():
-        raise typer.Exit(1)
+    return ReportSession(options, Console()).carry_out()
 
 
 class ReportSession:
@@ -120,8 +117,8 @@ class ReportSession:
         self.store = Store(options.results)
         self.bad = 0
 
-    def carry_out(self) -> bool:
-        """Show the tables, or write the files and show where they are; False when a record had to be skipped.
+    def carry_out(self) -> int:
+        """Show the tables, or write the files and show where they are; return 1 when a record had to be skipped.
 
         Raises:
             DataError: when there is nothing to report.
@@ -135,7 +132,7 @@ class ReportSession:
             for section in sections:
                 for table in section.tables:
                     self.console.table(table)
-        return not self.bad
+        return 1 if self.bad else 0
 
     def _believable(self) -> Iterator[Record]:
         """Yield the records; name the first of those that must not be believed, and skip them all."""
@@ -207,8 +204,7 @@ class ReportSession:
         return self.store.folder(record).path
 
     def _place(self, record: Record) -> Path:
-        scope = self.store.folder(record).scope(record.limit)
-        return scope.path_of(record)
+        return self.store.folder(record).scope(record.limit).path_of(record)
 
 
 def _names(wanted: Sequence[str], kind: str, recorded: set[str]) -> list[str]:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.command import METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import ScoringOptions, TrainingOptions
@@ -36,7 +34,7 @@ class RunOptions(ScoringOptions, TrainingOptions):
     ] = None
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions) -> int:
     """Train methods or reuse them, evaluate them, print the table.
 
     Every dataset x method x seed x protocol becomes one record below
@@ -55,5 +53,4 @@ def run(options: RunOptions) -> None:
     """
     from mdreid_bench.cli.run_session import carry_out
 
-    if code := carry_out(options, Console()):
-        raise typer.Exit(code)
+    return carry_out(options, Console())

@@ -61,11 +61,7 @@ def carry_out(options: RunOptions, console: Console) -> int:
 
 
 def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
-    """Return the method that weights belong to.
-
-    Raises:
-        UsageError: when others are named.
-    """
+    """Return the method that weights belong to; no others may be named."""
     method = recognise(weights).method
     if named and list(named) != [method]:
         raise UsageError(f"{flag} {weights} holds weights of {method}, not of {', '.join(named)}.")

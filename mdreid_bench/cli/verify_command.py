@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mdreid_bench.cli.command import DATA, METHODS, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AllowIncomplete, Assignments, DataRoot, Device, Results
@@ -32,7 +30,7 @@ class VerifyOptions:
     results: Results = DEFAULT_RESULTS
 
 
-def verify(options: VerifyOptions) -> None:
+def verify(options: VerifyOptions) -> int:
     """Evaluate weights on every protocol with published figures and compare.
 
     Prints published value, measured value, difference and verdict for each
@@ -45,5 +43,4 @@ def verify(options: VerifyOptions) -> None:
     """
     from mdreid_bench.cli.verify_session import carry_out
 
-    if code := carry_out(options, Console()):
-        raise typer.Exit(code)
+    return carry_out(options, Console())

@@ -1,6 +1,8 @@
-"""One pass over the distinct test images, seven embedding matrices on disk."""
+"""Embeddings on disk, a matrix for each subset of sensors: by one pass over the test images, or from stored ones."""
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import reduce
 from operator import or_
 from typing import TypeAlias
@@ -25,6 +27,7 @@ from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.processes.device import DTYPES, check_compiler, pick_precision
 from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Silent
+from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.weights import checkpoint
 from protocols.modality import Modality, subsets
 
@@ -81,7 +84,7 @@ def extract(
             threads = {"train": trained_with} if trained_with else {}
             threads["extract"] = torch.get_num_threads()
             folder.write_items(StoredItems.of(index, precision, weights, threads))
-            Parts.remove(folder)
+            shutil.rmtree(folder.parts, ignore_errors=True)
 
 
 def embedded(
@@ -231,3 +234,21 @@ class Embedder:
         self.reporter.message(
             f"Too little memory for {tried} items at once with {self.config.method}; going on with {self.size}."
         )
+
+
+def derive(
+    source: EmbeddingFolder, target: EmbeddingFolder, sensors: Modality, convert: Callable[[Tensor], Tensor]
+) -> None:
+    """Write embeddings that follow from others: ``convert`` makes vectors (n, E') of stored ones, (n, E).
+
+    Raises:
+        DataError: when stored embeddings are damaged.
+    """
+    items = source.read_items()
+    with ExitStack() as stack:
+        for subset in subsets(sensors):
+            path = stack.enter_context(replacing(target.matrix(subset)))
+            stored = torch.from_numpy(np.array(source.load(subset, items)))
+            with path.open("wb") as file:
+                np.save(file, convert(stored).numpy(), allow_pickle=False)
+    target.write_items(items)

@@ -1,7 +1,6 @@
 """Embeddings on their way: a file for every few seconds of work, joined into matrices at the end."""
 
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -49,7 +48,7 @@ class Parts:
 
     def __init__(self, folder: EmbeddingFolder, sensors: Modality, facts: Mapping[str, Any]) -> None:
         self.folder, self.subsets, self.facts = folder, subsets(sensors), dict(facts)
-        self.path = self.folder_of(folder)
+        self.path = folder.parts
         self.done: list[Part] = []
         self._rows: list[NDArray[np.int64]] = []
         self._vectors: dict[Modality, list[NDArray[np.float32]]] = {subset: [] for subset in self.subsets}
@@ -118,16 +117,6 @@ class Parts:
                         header = {"descr": "<f4", "fortran_order": False, "shape": (count, matrix.shape[1])}
                         np.lib.format.write_array_header_1_0(file, header)
                     file.write(np.ascontiguousarray(matrix, dtype="<f4").data)
-
-    @staticmethod
-    def folder_of(folder: EmbeddingFolder) -> Path:
-        """Return where the parts of embeddings lie until they are complete."""
-        return folder.path / "parts"
-
-    @classmethod
-    def remove(cls, folder: EmbeddingFolder) -> None:
-        """Remove the parts, once the matrices and their table are written."""
-        shutil.rmtree(cls.folder_of(folder), ignore_errors=True)
 
     @property
     def _next(self) -> int:

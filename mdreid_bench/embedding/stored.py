@@ -79,6 +79,11 @@ class EmbeddingFolder:
         """The table of items; its presence says that the matrices are complete."""
         return self.path / "items.npz"
 
+    @property
+    def parts(self) -> Path:
+        """The folder of the parts of embeddings, until matrices and table are written."""
+        return self.path / "parts"
+
     def write_items(self, stored: StoredItems) -> None:
         """Write the table of items with its place and the hashes of the matrices, atomically.
 

@@ -1,6 +1,5 @@
 """Runs and evaluations by what a user types: a part of a folder name, of a key, or a path."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from mdreid_bench.errors import DataError, UsageError
@@ -21,7 +20,8 @@ def find_run(store: Store, text: str) -> RunFolder:
     """
     found = find_runs(store, text)
     if len(found) > 1:
-        raise UsageError(f"The run {text!r} may be {_listed(found)}; give more of its name or key.")
+        names = listed([folder.path.name for folder in found], _SHOWN)
+        raise UsageError(f"The run {text!r} may be {names}; give more of its name or key.")
     return found[0]
 
 
@@ -92,7 +92,3 @@ def _means(text: str, name: str) -> bool:
 
 def _key(name: str) -> str:
     return name.rpartition("-")[2]
-
-
-def _listed(folders: Sequence[RunFolder]) -> str:
-    return listed([folder.path.name for folder in folders], _SHOWN)

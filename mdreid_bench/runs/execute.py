@@ -7,12 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from mdreid_bench.embedding.derive import derive
-from mdreid_bench.embedding.extract import extract
+from mdreid_bench.embedding.extract import derive, extract
 from mdreid_bench.embedding.stored import StoredItems
 from mdreid_bench.embedding.vectors import check_contract, package_of
 from mdreid_bench.errors import MdreidError, expected
@@ -23,7 +21,6 @@ from mdreid_bench.plugins import OWN
 from mdreid_bench.processes.device import device_name, pick_precision
 from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
 from mdreid_bench.progress import Reporter, Silent
-from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
@@ -141,11 +138,7 @@ def _is_taken(run: Run) -> bool:
 
 
 def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]:
-    """Provide the embeddings of a run, then measure its new cells; those that others are measuring come last.
-
-    Raises:
-        MdreidError: when the run cannot go on; records written so far stay.
-    """
+    """Provide the embeddings of a run, then measure its new cells; those that others are measuring come last."""
     ranks = means.ranks
     with ranks.together():
         if ranks.leads:
@@ -167,7 +160,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         return
     with job.log.failures():
         items = run.embeddings.read_items()
-    scorer = _scorer(new[0], facts, job)
+    scorer = CellScorer(facts, run.scope, new[0].form, means.memory_budget, device_name(means.device), job.seconds)
     with job.log.track(f"scoring {run.name}", len(new)) as step:
         taken = []
         for cell in new:
@@ -183,18 +176,6 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
                 outcome = _measured(cell, scorer, items, job.log)
             step(note=str(cell.setting))
             yield outcome
-
-
-def _scorer(cell: Cell, facts: RunFacts, job: _Job) -> CellScorer:
-    means = job.means
-    return CellScorer(
-        facts=facts,
-        scope=cell.run.scope,
-        form=cell.form,
-        memory_budget=means.memory_budget,
-        gpu=device_name(means.device),
-        seconds=job.seconds,
-    )
 
 
 def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -> Outcome:
@@ -222,7 +203,9 @@ def _provide(run: Run, job: _Job) -> None:
             threads = None
             with ranks.together():
                 if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
-                    write_sealed(run.store.folder(run.id).cost, _cost(method, run))
+                    cost = embedding_cost(method, run.config.image_size, run.facts.modalities)
+                    counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
+                    write_sealed(run.store.folder(run.id).cost, counts)
                     threads = _trained_with(run)
             with job.phase("extract"):
                 extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks, threads)
@@ -272,9 +255,3 @@ def _trained_with(run: Run) -> int | None:
     weights = run.weights or (run.training_folder.weights if run.method.card.trains else None)
     told = weights_file.own_facts(weights) if weights else None
     return told.threads if told else None
-
-
-def _cost(method: Method, run: Run) -> dict[str, Any]:
-    """Count one item with all its images."""
-    cost = embedding_cost(method, run.config.image_size, run.facts.modalities)
-    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}

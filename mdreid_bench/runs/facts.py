@@ -18,33 +18,23 @@ def describe(run: Run) -> RunFacts:
     Raises:
         DataError: when weights that the user gave cannot be read, or the file system refuses.
     """
-    folder, facts = run.store.folder(run.id), facts_of(run)
+    folder, facts = run.store.folder(run.id), _facts_of(run)
     write_text(folder.config, yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
     facts.write(folder.facts)
     return facts
 
 
-def facts_of(run: Run) -> RunFacts:
-    """Return the facts of a planned run.
-
-    Raises:
-        DataError: when weights that the user gave cannot be read.
-    """
+def _facts_of(run: Run) -> RunFacts:
     config, index, trains = run.config, run.index, run.method.card.trains
     given = run.weights.absolute() if run.weights else None
     return RunFacts(
         shared=SharedFields(
-            dataset=config.dataset,
+            **dict(run.id),
             data_kind="synthetic" if index.synthetic else "real",
             train_fingerprint=_trained_on(run) if trains else None,
-            method=config.method,
             method_version=run.method.card.version,
-            preset=config.preset,
-            seed=config.seed,
-            split=index.split,
             selection=_selection(run),
             trunk=run.trunk_label,
-            run_key=run.run_key,
             config_key=run.config_key,
             options=config.options,
             config_overrides=run.overrides,

@@ -1,6 +1,7 @@
 """Puts the folders of a run in order: what a killed process left, what is of no use any more, what is damaged."""
 
-from mdreid_bench.embedding.parts import Parts
+import shutil
+
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.storage.lock import attempt, in_use
@@ -29,11 +30,11 @@ def tidy(run: Run) -> None:
         with attempt(training.lock) as held:
             if held is not None:
                 training.forget_unfinished()
-    unfinished = (Parts.folder_of(run.embeddings), run.embedding_lock)
+    unfinished = (run.embeddings.parts, run.embedding_lock)
     if run.embeddings.items_file.exists() and any(path.exists() for path in unfinished):
         with attempt(run.embedding_lock) as held:
             if held is not None:
-                Parts.remove(run.embeddings)
+                shutil.rmtree(run.embeddings.parts, ignore_errors=True)
 
 
 def _is_described(folder: RunFolder) -> bool:

@@ -17,7 +17,7 @@ from mdreid_bench.embedding.extract import embedded
 from mdreid_bench.models.method import EpochAhead, Method, TrainingBatch, TrainingSet
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.progress import Reporter
-from mdreid_bench.training.stage import Sampler, Stage
+from mdreid_bench.training.stage import Stage
 from protocols.modality import Modality
 
 _ROUND = 1_000_003
@@ -50,14 +50,6 @@ class Pool:
         images, share = TrainingImages(indexes, config, stage.sensors, stream), config.batch.size // ranks.size
         self.feeder = feeder(images, share, config, device, reporter, ranks.size)
         self.own = slice(ranks.rank * share, (ranks.rank + 1) * share)
-
-    def sampler(self, identity: NDArray[np.int64]) -> Sampler:
-        """Return what draws batches of the items, for identities (n,) of which those below 0 are left out.
-
-        Raises:
-            UsageError: when the items cannot fill a batch.
-        """
-        return self.stage.sampler(identity, self.indexes, self.config)
 
     def load(self, drawn: list[NDArray[np.int64]], identity: NDArray[np.int64], epoch: int) -> Iterator[Loaded]:
         """Load batches of rows (B,), or (B, sensors)."""
@@ -115,7 +107,8 @@ class Batches:
         self, stage: Stage, config: RunConfig, device: torch.device, reporter: Reporter, ranks: Ranks
     ) -> None:
         self.labelled = Pool(stage.labelled, stage, config, device, reporter, ranks)
-        self.sampler = self.labelled.sampler(self.labelled.identity)
+        self.stage, self.config = stage, config
+        self.sampler = stage.sampler(self.labelled.identity, stage.labelled, config)
         target = stage.unlabelled
         self.unlabelled = None if target is None else Pool((target,), stage, config, device, reporter, ranks)
 
@@ -143,7 +136,7 @@ class Batches:
             yield from batches
             return
         identity = np.where(self.unlabelled.identity < 0, -1, guessed)
-        sampler = self.unlabelled.sampler(identity)
+        sampler = self.stage.sampler(identity, self.unlabelled.indexes, self.config)
         rounds = (sampler.epoch(number + again * _ROUND) for again in count())
         rows = list(islice(chain.from_iterable(rounds), len(drawn)))
         targets = self.unlabelled.load(rows, identity, number)

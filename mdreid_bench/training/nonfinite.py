@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,23 +20,34 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Place:
+    """One step of a training: epoch and step, counted from 1, and the names of the items of its batch."""
+
+    epoch: int
+    step: int
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trouble(Place):
     """A loss or a gradient that is not finite.
 
     Attributes:
-        epoch: counted from 1.
-        step: of the epoch, counted from 1.
         where: ``"loss"`` or ``"gradient"``.
         terms: names of the loss terms to blame; empty when none is to blame alone.
         losses: value of every term, as text.
     """
 
-    epoch: int
-    step: int
     where: Literal["loss", "gradient"]
     terms: tuple[str, ...]
     losses: Mapping[str, str]
-    images: tuple[str, ...]
+
+    @classmethod
+    def at(
+        cls, place: Place, where: Literal["loss", "gradient"], terms: tuple[str, ...], losses: Mapping[str, float]
+    ) -> "Trouble":
+        """Describe what went wrong at a step."""
+        return cls(**vars(place), where=where, terms=terms, losses={name: str(v) for name, v in losses.items()})
 
     def sentence(self, run: str) -> str:
         """Say what happened in a run, without a full stop."""
@@ -49,26 +60,6 @@ class Trouble:
         shown = listed(self.images, _SHOWN)
         place = f"at epoch {self.epoch}, step {self.step} of {run}{others}"
         return f"{what} {place}, with the images {shown}"
-
-    def entry(self) -> dict[str, Any]:
-        """Return plain values for the log."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Place:
-    """One step of a training: epoch and step, counted from 1, and the names of the items of its batch."""
-
-    epoch: int
-    step: int
-    images: tuple[str, ...]
-
-    def trouble(
-        self, where: Literal["loss", "gradient"], terms: tuple[str, ...], losses: Mapping[str, float]
-    ) -> Trouble:
-        """Describe what went wrong here."""
-        values = {name: str(value) for name, value in losses.items()}
-        return Trouble(self.epoch, self.step, where, terms, values, self.images)
 
 
 def broken_terms(losses: Mapping[str, float]) -> tuple[str, ...]:
@@ -135,7 +126,7 @@ class Guard:
     def _stop(self, trouble: Trouble, last_good: int, advice: str) -> MdreidError:
         details = self.folder.trouble
         if self.writes:
-            write_json(details, {"run": self.what, **trouble.entry()})
+            write_json(details, {"run": self.what, **asdict(trouble)})
         kept = f"epoch {last_good} is kept in {self.folder.state}" if last_good else "no epoch was complete yet"
         return MdreidError(
             f"{trouble.sentence(self.what)}; try a lower optimizer.lr or {advice}; {kept}, and all names are in "

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
 from mdreid_bench.training.forward import Forward
-from mdreid_bench.training.nonfinite import Guard, OnNan, Place, blamed, broken_terms, is_finite_gradient
+from mdreid_bench.training.nonfinite import Guard, OnNan, Place, Trouble, blamed, broken_terms, is_finite_gradient
 from mdreid_bench.training.optimiser import build_optimizer, set_epoch
 from mdreid_bench.training.selection import BestTest, Selection
 from mdreid_bench.training.stage import Stage
@@ -169,7 +170,7 @@ class Trainer:
             "precision": self.precision,
             "threads": torch.get_num_threads(),
             "seconds": round(time.monotonic() - start, 3),
-            "skipped": [trouble.entry() for trouble in skipped],
+            "skipped": [asdict(trouble) for trouble in skipped],
         }
 
     def _step(self, batch: TrainingBatch, place: Place) -> dict[str, float] | None:
@@ -180,7 +181,7 @@ class Trainer:
             values = {name: term.item() for name, term in terms.items()}
             broken = broken_terms(values)
             if broken:
-                self.guard.meet(place.trouble("loss", broken, values), place.epoch - 1)
+                self.guard.meet(Trouble.at(place, "loss", broken, values), place.epoch - 1)
                 return None
             total: Tensor = torch.stack(list(terms.values())).sum()
             self.optimizer.zero_grad(set_to_none=True)
@@ -189,7 +190,8 @@ class Trainer:
             self.ranks.average_gradients(self.parameters)
             if self._overflows():
                 terms = self.forward(batch)
-                self.guard.meet(place.trouble("gradient", blamed(terms, self.parameters), values), place.epoch - 1)
+                trouble = Trouble.at(place, "gradient", blamed(terms, self.parameters), values)
+                self.guard.meet(trouble, place.epoch - 1)
                 return None
             with self.ranks.together():
                 self.scaler.step(self.optimizer)
