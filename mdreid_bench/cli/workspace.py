@@ -34,7 +34,6 @@ class Workspace:
 
     Args:
         protocols: names of what is measured; without any, each dataset has its own.
-        weights: that are given instead of a training.
 
     Raises:
         UnknownNameError: for an unknown dataset, protocol or device.

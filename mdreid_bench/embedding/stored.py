@@ -137,8 +137,7 @@ class EmbeddingFolder:
     def vectors(
         self, stored: StoredItems, rows: NDArray[np.int64], sensors: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        """Return the embeddings of some rows, (number of rows, E), each from the matrix of the sensors that it is
-        known by.
+        """Return the embeddings of some rows, (number of rows, E), each from the matrix of the row's sensors.
 
         So a gallery of mixed availability is nothing special.
 

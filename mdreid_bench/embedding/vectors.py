@@ -61,7 +61,6 @@ def check_contract(method: Method, sensors: Modality, size: tuple[int, int]) -> 
 
     Args:
         method: on the CPU; stays as it is.
-        sensors: of the dataset.
         size: (height, width) of the images.
 
     Raises:

@@ -55,7 +55,6 @@ class Comparison:
 
     Attributes:
         seeds: pairs of seeds (first side, second side) whose per-query values were averaged.
-        queries: queries in the means.
         identities: identities among them, the clusters of the bootstrap.
     """
 

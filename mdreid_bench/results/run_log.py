@@ -19,10 +19,7 @@ _PROGRESS_SECONDS = 60.0
 class RunLog:
     """Passes everything on to another reporter and appends it to a file; implements the same protocol.
 
-    A log that cannot be written is no reason to stop, so errors of the file system are ignored.
-
-    Args:
-        path: the file; its folder must exist for anything to be written.
+    A log that cannot be written, for example for want of its folder, is no reason to stop.
     """
 
     def __init__(self, path: Path, reporter: Reporter) -> None:

@@ -99,8 +99,6 @@ class Provenance(StoredPart):
     Attributes:
         commit: git commit of the installed source tree; None when it is not a checkout.
         dirty: whether the code differed from that commit; None when it is not a checkout.
-        versions: library name -> version.
-        cores: CPU cores this process was allowed to use.
         gpu: name of the accelerator, None on a CPU.
         created: time of writing, UTC.
         phase_seconds: phase, such as ``"train"``, -> seconds.
@@ -184,7 +182,6 @@ class Record(SharedFields):
         limit: the ``--limit`` in force, None for the full test set.
         precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         chance: what a random order of the same gallery scores for the same queries, in expectation.
-        interval: 95 % intervals, when they were computed.
         per_query: file name of the per-query values, in the record's own folder.
         per_query_digest: hash of that file, so that nothing in it can be altered.
     """

@@ -38,12 +38,7 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 @dataclass(frozen=True)
 class Means:
-    """What a plan is carried out with.
-
-    Attributes:
-        memory_budget: bytes for scores.
-        on_nan: what training does with a batch whose loss or gradient is not finite.
-    """
+    """What a plan is carried out with; the memory budget is bytes for scores."""
 
     device: torch.device
     reporter: Reporter

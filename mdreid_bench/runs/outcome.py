@@ -48,11 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The outcomes of a plan.
-
-    Attributes:
-        all: in the order in which they came.
-    """
+    """The outcomes of a plan, in the order in which they came."""
 
     plan: Plan
     all: Sequence[Outcome] = field(default=())

@@ -26,11 +26,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class Cell:
-    """One record to be: a run under one setting.
-
-    Attributes:
-        why_not: why dataset or method cannot serve the setting; None where they can.
-    """
+    """One record to be: a run under one setting; ``why_not`` tells where dataset or method cannot serve it."""
 
     run: Run
     setting: Setting
@@ -66,7 +62,6 @@ class Request:
 
     Attributes:
         seeds: empty for the preset's own.
-        weights: file to evaluate instead of training.
         sources: other datasets to train on; with a method that adapts, those whose identities it learns.
     """
 

@@ -24,12 +24,9 @@ from mdreid_bench.weights.weights_file import recognise
 
 @dataclass(frozen=True)
 class Run:
-    """One trained method on one dataset, to be evaluated on the full or the limited test set.
+    """One trained method on one dataset, to be evaluated on the full test set or as its index is limited.
 
-    Attributes:
-        index: the dataset, limited if so asked.
-        overrides: what the user set, for the record.
-        weights: file with weights to evaluate instead of training.
+    With given weights nothing is trained; ``overrides`` are what the user set, for the record.
     """
 
     method: type[Method]

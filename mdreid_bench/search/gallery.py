@@ -65,13 +65,7 @@ def read_gallery(folder: Path, reporter: Reporter, sensors: Modality = RNT) -> I
 
 
 class _Survey:
-    """What lies in a gallery folder.
-
-    Attributes:
-        images: by sensor and name.
-        passed: by a few words on what they are: the files and folders that are passed over.
-        faults: what forbids to go on.
-    """
+    """What lies in a gallery folder: images by sensor and name, what is passed over by kind, and faults."""
 
     def __init__(self, folder: Path, sensors: Modality) -> None:
         self.images: dict[Modality, dict[str, Path]] = {}

@@ -70,7 +70,6 @@ class Hit:
 
     Attributes:
         rank: from 1.
-        modalities: the sensors that it has.
         score: inner product with the query.
     """
 

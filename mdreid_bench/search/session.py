@@ -23,12 +23,7 @@ from protocols.modality import Modality
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
-
-    Attributes:
-        synthetic: whether that was trained on synthetic images.
-        hits: best first.
-    """
+    """What a search found, best first; ``synthetic`` says that the method was trained on synthetic images."""
 
     folder: Path
     query: Modality

@@ -93,11 +93,7 @@ class Batches:
     are passed over as often as it takes.
 
     Args:
-        stage: what is drawn from.
-        config: batch size, seed, augmentation and loading.
-        device: where the batches go.
         reporter: told when there is too little memory for the loader processes.
-        ranks: the processes that share a batch.
 
     Raises:
         UsageError: when the training set cannot fill a batch.

@@ -30,12 +30,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Trouble(Place):
-    """A loss or a gradient that is not finite.
+    """A loss or a gradient that is not finite; ``losses`` are the values of all terms, as text.
 
-    Attributes:
-        where: ``"loss"`` or ``"gradient"``.
-        terms: names of the loss terms to blame; empty when none is to blame alone.
-        losses: value of every term, as text.
+    No ``terms`` are named when none is to blame alone.
     """
 
     where: Literal["loss", "gradient"]

@@ -34,8 +34,7 @@ class Stage:
 
     @classmethod
     def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
-        """Return what a method is trained on for the dataset that is evaluated: on that one unless there are
-        sources.
+        """Return what a method is trained on for a dataset to be evaluated: that one, unless there are sources.
 
         A method that adapts learns identities from the sources, and guesses those of the dataset.
         """

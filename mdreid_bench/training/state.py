@@ -22,8 +22,7 @@ _GUESSED, _BUFFER = "guessed", "buffer."
 class TrainingState:
     """Weights, optimiser, loss scale, log, and what the method found out for the epoch that comes next.
 
-    Args:
-        ranks: the processes that train; the leader alone reads and writes.
+    Of the processes that train, the leader alone reads and writes.
 
     Attributes:
         log: an entry for each complete epoch.
