@@ -90,15 +90,9 @@ def _panel(parameter: inspect.Parameter) -> int:
 def _of_fields(kind: Any) -> list[inspect.Parameter]:
     """Return the fields of a dataclass as parameters."""
     hints = get_type_hints(kind, include_extras=True)
-    found = []
-    for one in fields(kind):
-        default = one.default if one.default is not MISSING else inspect.Parameter.empty
-        if one.default_factory is not MISSING:
-            default = one.default_factory()
-        found.append(
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[one.name])
-        )
-    return found
+    made = {one.name: one.default_factory() for one in fields(kind) if one.default_factory is not MISSING}
+    parameters = inspect.signature(kind).parameters.values()
+    return [one.replace(annotation=hints[one.name], default=made.get(one.name, one.default)) for one in parameters]
 
 
 class LazyGroup(TyperGroup):
