@@ -189,4 +189,4 @@ def test_training_logs_its_precision(planted: DatasetIndex, config: RunConfig, t
     mixed = _train(planted, short.model_copy(update={"precision": "bf16"}), tmp_path / "bf16")
     assert plain != mixed
     for name in ("fp32", "bf16"):
-        assert f'"precision": "{name}"' in (tmp_path / name / "log.jsonl").read_text()
+        assert f'"precision": "{name}"' in next((tmp_path / name).rglob("log.jsonl")).read_text()
