@@ -27,7 +27,6 @@ class SingleClassifier(Method):
 
     Args:
         trunk: shared by the sensors, with one leading token.
-        options: see ``SingleClassifierOptions``.
         data: identities and sensors size the classifier.
         image_size: (height, width) in pixels, for the image that stands in for a missing one.
     """

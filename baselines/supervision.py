@@ -18,7 +18,6 @@ class ClassVectorSupervision(nn.Module):
 
     Args:
         width: W, size of a class vector.
-        identities: C, number of training identities.
         kind: ``joint`` concatenates the three vectors and takes each loss once; ``separate`` takes the losses of
             every modality and adds them up.
         shared: whether the modalities share one head when they are supervised separately.

@@ -39,9 +39,6 @@ class EDITOR(Method):
     selection. With ``missing=zero_feature`` its tokens are zeros and it selects nothing.
 
     Args:
-        trunk: shared by the modalities.
-        options: see ``EDITOROptions``.
-        data: identities and sensors size the modules.
         uniform_rate: train the trunk at the base rate, biases at their own, as the paper does.
     """
 

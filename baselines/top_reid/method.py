@@ -29,7 +29,6 @@ class TOPReID(Method):
 
     Args:
         trunks: one for each sensor, nothing shared.
-        options: see ``TOPReIDOptions``.
         data: identities and sensors size the modules.
         uniform_rate: train the trunks at the base rate, biases at their own, as the paper does.
     """

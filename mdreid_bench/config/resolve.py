@@ -51,12 +51,9 @@ def resolve(
     """Lay all layers over each other and fill in what depends on the dataset and the method.
 
     Args:
-        method: registered name of the method.
         options_model: the method's options, which fill and check ``options``.
         recipes: the method's own settings by preset and dataset.
-        dataset: registered name of the dataset.
         native_size: (height, width) that the dataset's papers train with, in pixels.
-        preset: name of the preset to start from.
         overrides: what the user set; wins over everything else.
 
     Raises:

@@ -40,8 +40,6 @@ def comparison(
         title: what is shown; dataset and marks are added.
         group: where the variants of the rows come from.
         quantities: one column each, or three with the published figures.
-        rows: in order.
-        notes: further footnotes.
     """
     published = any(row.printed for row in rows)
     protocols = list(dict.fromkeys(protocol for quantity in quantities for protocol in quantity.protocols))

@@ -35,11 +35,8 @@ def write_report(
 
     Args:
         folder: made when missing.
-        formats: to write.
-        sections: the tables.
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
-        reporter: shows the progress.
 
     Returns:
         The files; the last is the one to open.

@@ -26,10 +26,8 @@ def protocol_tables(
     """Build the table of some protocols and their mean for one group, or one a metric where it would be too wide.
 
     Args:
-        title: what is shown.
         protocols: a single one is shown with all metrics, several with mAP and Rank-1.
         suite: name of the protocols, by which their printed average is known.
-        group: what was measured.
         figures: all published ones; none to leave them out.
         methods: asked for by name; empty for all, and for those that are in the paper alone.
     """

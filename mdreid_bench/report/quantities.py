@@ -23,7 +23,6 @@ class Quantity:
     """One metric under one protocol, or averaged over several.
 
     Attributes:
-        title: heading.
         protocols: one, or those whose mean is meant.
         metric: field of :class:`~mdreid_bench.results.schema.Metrics`.
         printed: what the published figures call it.

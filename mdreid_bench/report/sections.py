@@ -47,7 +47,6 @@ class Contents:
     """What a report is made from.
 
     Attributes:
-        groups: the records.
         figures: published ones; none to leave them out.
         methods: asked for by name; empty for all.
         folder: gives the folder of the run that a record belongs to.

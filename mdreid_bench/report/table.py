@@ -79,7 +79,6 @@ class Column:
     """Heading of a column.
 
     Attributes:
-        title: own heading.
         group: heading shared with the columns beside it; may be empty.
         numeric: aligned right.
         wide: holds text long enough to be broken over lines.

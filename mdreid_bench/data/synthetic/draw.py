@@ -60,11 +60,9 @@ def _occluder(kind: Kind, rng: Rng) -> Points:
 
 
 def draw_scene(kind: Kind, rng: Rng, night: bool | None = None, place: int = 0) -> SceneModel:
-    """Draw the light of a scene.
+    """Draw the light of a scene; head-lights are more frequent on vehicles.
 
     Args:
-        kind: what is photographed; head-lights are more frequent on vehicles.
-        rng: source of randomness.
         night: force night or day; None draws night in a third of the scenes.
         place: see ``SceneModel.place``.
     """

@@ -44,10 +44,8 @@ def generate(
 
     Args:
         root: data root; created when missing.
-        dataset: a registered name.
         scale: ``tiny``, or ``full`` for the published numbers of images and identities.
         seed: any integer that is not negative.
-        reporter: shows the progress.
         workers: processes to draw with; None lets the number of items and processors decide. Scripts that ask for
             more than one need the usual ``if __name__ == "__main__"`` guard.
         repair: draw the dataset again when it has lost files or its marker does not say which it had.

@@ -77,7 +77,6 @@ class IdentityLatent:
     """One person or vehicle: the geometry every sensor shares and the material of each part.
 
     Attributes:
-        kind: person or vehicle.
         shapes: polygons in drawing order; pattern polygons are clipped to their surface.
         materials: (len(Part), 5) float32 in 0..1: red, green, blue, near-infrared reflectance, thermal emission.
     """

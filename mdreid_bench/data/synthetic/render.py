@@ -35,9 +35,7 @@ def render(
     """Draw one frame of an identity.
 
     Args:
-        identity: what stands before the camera.
         camera: where it is seen from; must be of the same kind.
-        scene: the light.
         frame: randomness of this frame: gait, small shifts, noise.
         size: (height, width) in pixels, by default the size of the files on disk.
         sensors: whose images are wanted; which they are changes none of the others.

@@ -23,8 +23,6 @@ class StudyRow:
     """One configuration of a study; it is the same run as ``run --method`` with the same options.
 
     Attributes:
-        label: in tables.
-        method: registered name.
         options: of the method, where they differ from its defaults.
         on: options that must not be switched off, or the label would be wrong.
         printed: what the published figures call it, of which there may be several names.
