@@ -17,13 +17,7 @@ from protocols.exclusion import Exclusion, Labels
 from protocols.relevance import Relevance
 from protocols.reranking import RerankedDistances, Reranking
 from protocols.rivals import rivals_of
-from protocols.scoring import (
-    TILE_QUERIES,
-    NonFiniteScoreError,
-    check_finite,
-    check_labelled,
-    inner_products,
-)
+from protocols.scoring import TILE_QUERIES, NonFiniteScoreError, check_finite, check_labelled, inner_products
 from protocols.tie_groups import Ranking
 
 __all__ = ["DEFAULT_MEMORY_BUDGET", "NonFiniteScoreError", "Ranking", "rank", "rank_embeddings"]
