@@ -1,0 +1,32 @@
+"""Stored records as one data frame, for whoever goes on with them in Python."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from mdreid_bench.errors import DataError
+from mdreid_bench.results.store import Store
+
+
+def read_records(results: str | os.PathLike[str] = "results") -> pd.DataFrame:
+    """Read all records below a results folder.
+
+    Args:
+        results: folder, as given to ``--results``.
+
+    Returns:
+        One row a record, by its path; the columns are the fields of
+        :class:`mdreid_bench.results.schema.Record`, those of a part with a dot, such as ``metrics.mAP`` or
+        ``chance.rank1``. Metrics are fractions.
+
+    Raises:
+        DataError: when a record must not be believed; the sentence names it.
+    """
+    rows, paths = [], []
+    for path, record in Store(Path(results)).records():
+        if isinstance(record, str):
+            raise DataError(f"The record {path} {record}; run the cell again, which replaces it.")
+        rows.append(record.model_dump(mode="json"))
+        paths.append(str(path))
+    return pd.json_normalize(rows).set_index(pd.Index(paths, name="path"))
