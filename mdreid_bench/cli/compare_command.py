@@ -183,7 +183,10 @@ def side_of(store: Store, text: str, limit: int | None, form: Form) -> Side:
     found: dict[str, dict[int, tuple[Path, Record]]] = {}
     configurations: set[tuple[str, ...]] = set()
     for folder in find_runs(store, text):
-        for path in sorted(find_scope(folder, limit).path.glob("*.json")):
+        # Not with glob, which passes over a folder that cannot be read.
+        for path in sorted(find_scope(folder, limit).path.iterdir()):
+            if path.suffix != ".json":
+                continue
             record = load_record(path)
             if form.is_of(record):
                 configurations.add((record.config_key, record.selection, record.precision))

@@ -114,6 +114,7 @@ class ScoreSession:
         options, records, name = self.options, [], scope.path.parent.name
         clear(scope.path)
         items = EmbeddingFolder(scope.embeddings).read_items()
+        EmbeddingFolder(scope.embeddings).check_training(items, facts.training)
         scorer = CellScorer(facts, scope, options.form, options.memory_budget)
         with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
             for setting, known in stored.items():

@@ -44,6 +44,7 @@ def extract(
     reporter: Reporter,
     ranks: Ranks = ALONE,
     trained_with: int | None = None,
+    trained: str = "",
 ) -> None:
     """Embed every distinct test item for all subsets of the sensors that saw it, and store the result.
 
@@ -54,6 +55,7 @@ def extract(
         folder: where the matrices go; complete once its item table exists.
         ranks: the processes that share the items; the leader stores what all of them embed.
         trained_with: number of threads, where it is known, to be stored with the number of this process.
+        trained: hash of the file of trained weights, likewise.
 
     Raises:
         DataError: when the file system refuses.
@@ -83,7 +85,7 @@ def extract(
             parts.join(count)
             threads = {"train": trained_with} if trained_with else {}
             threads["extract"] = torch.get_num_threads()
-            folder.write_items(StoredItems.of(index, precision, weights, threads))
+            folder.write_items(StoredItems.of(index, precision, weights, trained, threads))
             shutil.rmtree(folder.parts, ignore_errors=True)
 
 

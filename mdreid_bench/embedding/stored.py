@@ -16,6 +16,7 @@ from mdreid_bench.results.storage.archive import DamagedArchiveError, read_npz
 from mdreid_bench.results.storage.atomic import write_npz
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
+from mdreid_bench.results.trained import TrainingFolder
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import Modality, subsets
 
@@ -37,6 +38,7 @@ class StoredItems:
         limit: the limit that made it smaller than the full one, else None.
         precision: numeric type that the embeddings were computed in.
         weights: digest of the weights that they were computed with; empty where nobody tells.
+        trained: hash of the file of trained weights in the same results folder; empty where nothing was trained.
         threads: of PyTorch, by phase, that they and the weights were computed with, where known.
         hashes: of the files of the matrices that were written with the table, by subset.
     """
@@ -48,6 +50,7 @@ class StoredItems:
     limit: int | None
     precision: Precision = "fp32"
     weights: str = ""
+    trained: str = ""
     threads: Mapping[str, int] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,11 +60,12 @@ class StoredItems:
         index: DatasetIndex,
         precision: Precision = "fp32",
         weights: str = "",
+        trained: str = "",
         threads: Mapping[str, int] | None = None,
     ) -> "StoredItems":
         """Take what scoring needs from an index."""
         facts = (index.sensors, index.card.exclusion, index.test_fingerprint, index.limit)
-        return cls(index.test, *facts, precision, weights, threads or {})
+        return cls(index.test, *facts, precision, weights, trained, threads or {})
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class EmbeddingFolder:
                 raise self._damaged(self.matrix(subset)) from None
         arrays |= {name: getattr(items.labels, name) for name in _LABELS}
         arrays |= {"names": items.names, "item_sensors": items.sensors, "roles": items.roles}
-        facts = ("sensors", "exclusion", "test_fingerprint", "precision", "weights")
+        facts = ("sensors", "exclusion", "test_fingerprint", "precision", "weights", "trained")
         arrays |= {name: np.array(str(getattr(stored, name))) for name in facts}
         arrays |= {_THREADS + phase: np.array(number) for phase, number in stored.threads.items()}
         arrays |= {"limit": np.array(stored.limit or 0), PLACE: np.array(place_of(self.items_file, _DEPTH))}
@@ -124,6 +128,7 @@ class EmbeddingFolder:
                 int(stored["limit"]) or None,
                 PRECISIONS[PRECISIONS.index(str(stored["precision"]))],
                 str(stored["weights"]),
+                str(stored["trained"]),
                 {name.removeprefix(_THREADS): int(stored[name]) for name in stored if name.startswith(_THREADS)},
                 {str(s): str(stored[_HASH + str(s)]) for s in subsets(sensors)},
             )
@@ -131,6 +136,8 @@ class EmbeddingFolder:
             raise DataError(f"There are no stored embeddings in {self.path}; run the cell first.") from None
         except NotOfThisPlaceError as error:
             raise DataError(f"The table {self.items_file} {error}; move {self.path} away and run again.") from None
+        except OSError as error:
+            raise DataError(f"{self.items_file} cannot be read ({error.strerror}); make it readable.") from None
         except (DamagedArchiveError, ValueError, KeyError, TypeError):
             raise self._damaged(self.items_file) from None
 
@@ -173,6 +180,27 @@ class EmbeddingFolder:
         if matrix.ndim != 2 or len(matrix) != len(stored.items) or matrix.dtype != np.float32:
             raise self._damaged(path)
         return matrix
+
+    def check_training(self, stored: StoredItems, training: str | None) -> None:
+        """Refuse embeddings by other weights than those that lie in the same results folder; they may be gone.
+
+        Two trainings of one key need not end with the same weights, for example on different machines.
+
+        Args:
+            stored: the table.
+            training: name of the folder of trained weights, as the facts of the run say.
+
+        Raises:
+            DataError: when the weights there are others.
+        """
+        if training is None or not stored.trained:
+            return
+        weights = TrainingFolder(self.path.absolute().parents[3] / "trained" / training).weights
+        if weights.is_file() and content_hash(weights) != stored.trained:
+            raise DataError(
+                f"The stored embeddings {self.path} were not made with the weights {weights}; "
+                f"put the right ones there, or move {self.path} away and run again."
+            )
 
     def _damaged(self, path: Path) -> DataError:
         return DataError(f"The stored embeddings {path} are missing or damaged; move {self.path} away and run again.")

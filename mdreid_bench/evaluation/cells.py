@@ -107,7 +107,7 @@ class CellScorer:
             asked, offered = items.names[trial.query[error.query]], items.names[trial.gallery[error.gallery]]
             raise DataError(
                 f"{setting} cannot be scored from {folder.path}: the score of query {asked} with gallery item "
-                f"{offered} is {error.score}; move the folder away and run again, or train anew."
+                f"{offered} is {error.score}; move the folder away and run again."
             ) from None
         except NoValidQueryError as error:
             raise DataError(f"{setting} cannot be scored from {folder.path}: {error}") from None

@@ -89,7 +89,9 @@ class QueryValues:
             raise DataError(f"There are no per-query values at {path}; {_AGAIN}.") from None
         except NotOfThisPlaceError as error:
             raise DataError(f"The file of per-query values {path} {error}; {_AGAIN}.") from None
-        except (OSError, ValueError, KeyError):
+        except OSError as error:
+            raise DataError(f"The per-query values {path} cannot be read ({error.strerror}); {_AGAIN}.") from None
+        except (ValueError, KeyError):
             raise DataError(f"The per-query values {path} are damaged; {_AGAIN}.") from None
         return cls(
             names=arrays[_NAMES],

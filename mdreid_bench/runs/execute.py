@@ -22,6 +22,7 @@ from mdreid_bench.processes.device import device_name, pick_precision
 from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_log import RunLog
+from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
 from mdreid_bench.runs.facts import describe
@@ -155,6 +156,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         return
     with job.log.failures():
         items = run.embeddings.read_items()
+        run.embeddings.check_training(items, facts.training)
     scorer = CellScorer(facts, run.scope, new[0].form, means.memory_budget, device_name(means.device), job.seconds)
     with job.log.track(f"scoring {run.name}", len(new)) as step:
         taken = []
@@ -195,15 +197,17 @@ def _provide(run: Run, job: _Job) -> None:
             return
         if run.source is None:
             method = _with_weights(run, job)
-            threads = None
+            threads, trained = None, ""
             with ranks.together():
                 if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
                     cost = embedding_cost(method, run.config.image_size, run.facts.modalities)
                     counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
                     write_sealed(run.store.folder(run.id).cost, counts)
                     threads = _trained_with(run)
+                    trained = content_hash(run.training_folder.weights) if _trains(run) else ""
             with job.phase("extract"):
-                extract(method, run.index, run.config, run.embeddings, job.means.device, job.log, ranks, threads)
+                where = (run.embeddings, job.means.device, job.log, ranks)
+                extract(method, run.index, run.config, *where, threads, trained)
             return
         with ranks.together():
             if ranks.leads and not run.source.embedded:
@@ -223,7 +227,7 @@ def _with_weights(run: Run, job: _Job) -> Method:
         method = run.build()
         if ranks.leads and package_of(method) not in OWN:
             check_contract(method, run.facts.modalities, run.config.image_size)
-    trains = run.method.card.trains and not run.weights
+    trains = _trains(run)
     if trains:
         with job.alone_at(folder.lock, f"the training of {run.name}"):
             if not ranks.agree(folder.weights.exists()):
@@ -243,6 +247,10 @@ def _with_weights(run: Run, job: _Job) -> Method:
             checkpoint.load_weights(folder.weights, method)
     ranks.share_weights(method)
     return method
+
+
+def _trains(run: Run) -> bool:
+    return run.method.card.trains and not run.weights
 
 
 def _trained_with(run: Run) -> int | None:

@@ -1,5 +1,6 @@
 """Joins results folders, for example those of the shards of one plan; refuses to choose between different numbers."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from mdreid_bench.progress import Reporter
 from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.atomic import replacing
+from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.place import read_sealed
@@ -21,6 +23,7 @@ from mdreid_bench.weights import checkpoint
 from mdreid_bench.wording import counted, listed
 from protocols.modality import subsets
 
+_LARGEST_LOG = 256 << 20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -108,23 +111,31 @@ def _add_trainings(plan: MergePlan, source: Path, target: Store, reporter: Repor
     folders = _folders(plan, source / "trained")
     with reporter.track(f"comparing the weights in {source}", len(folders)) as step:
         for folder in folders:
-            ours, theirs = TrainingFolder(target.root / "trained" / folder.name), TrainingFolder(folder)
-            if theirs.weights.is_file():
-                _add_weights(plan, theirs, ours)
+            if TrainingFolder(folder).weights.is_file():
+                _checked(plan, _add_weights, folder, target.root / "trained" / folder.name)
             step()
 
 
-def _add_weights(plan: MergePlan, theirs: TrainingFolder, ours: TrainingFolder) -> None:
-    try:
-        checkpoint.read(theirs.weights, checkpoint.DEPTH)
-        known = plan.known_at(ours.weights)
-        if known is not None and content_hash(known) != content_hash(theirs.weights):
-            plan.conflicts.append(f"{known} and {theirs.weights} hold different weights")
-    except DataError as error:
-        plan.conflicts.append(str(error).rstrip("."))
+def _add_weights(plan: MergePlan, origin: Path, destination: Path) -> None:
+    theirs, ours = TrainingFolder(origin), TrainingFolder(destination)
+    checkpoint.read(theirs.weights, checkpoint.DEPTH)
+    known = plan.known_at(ours.weights)
+    if known is not None and content_hash(known) != content_hash(theirs.weights):
+        raise DataError(f"{known} and {theirs.weights} hold different weights.")
     if theirs.log.is_file():
+        _check_log(theirs.log)
         plan.add(theirs.log, ours.log)
     plan.add(theirs.weights, ours.weights)
+
+
+def _check_log(path: Path) -> None:
+    """Refuse the log of a training that has not one entry for each epoch."""
+    try:
+        epochs = [json.loads(line)["epoch"] for line in read_regular(path, _LARGEST_LOG).splitlines()]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        epochs = []
+    if not epochs or epochs != list(range(1, len(epochs) + 1)):
+        raise DataError(f"{path} is not the complete log of a training; only people read it, so move it away.")
 
 
 def _add_records(plan: MergePlan, source: Store, target: Store, reporter: Reporter) -> None:
@@ -175,6 +186,9 @@ def _add_embeddings(plan: MergePlan, origin: Path, destination: Path) -> None:
     if not theirs.items_file.exists():
         return
     stored = theirs.read_items()
+    facts = RunFolder(origin.parent).facts
+    if facts.exists():
+        theirs.check_training(stored, RunFacts.read(facts).training)
     matrices = subsets(stored.sensors)
     for subset in matrices:
         theirs.load(subset, stored)

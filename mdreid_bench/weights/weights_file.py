@@ -157,8 +157,11 @@ def own_facts(path: Path) -> WeightsHeader | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
+        str(path).encode()  # safetensors says of another path that the file cannot be read
         with safe_open(path, framework="pt") as file:
             yield file
+    except UnicodeEncodeError:
+        raise DataError(f"The path of the weights file {path} is not UTF-8; rename it.") from None
     except (OSError, SafetensorError) as error:
         raise DataError(f"The weights file {path} cannot be read ({type(error).__name__}).") from None
 

@@ -1,6 +1,7 @@
 """``mdreid-bench compare``."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -128,6 +129,19 @@ def test_embeddings_of_another_precision_are_marked_and_no_side_has_both(tmp_pat
     assert "bf16" not in done.stdout.partition("B: ")[0]
     invented(tmp_path, "mdreid", (1,), precision="bf16")
     assert compared(tmp_path, "msvr310-mdreid", "msvr310-editor").returncode == 2
+
+
+def test_records_that_cannot_be_listed_are_not_passed_over(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, original = trained.folder("mdreid", 2) / "full", Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self == closed:
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    done = trained.call("compare", "msvr310-mdreid", "msvr310-mdreid")
+    assert (done.returncode, f"Cannot use {closed}: Permission denied" in done.stderr) == (3, True)
 
 
 def test_other_test_data_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.results.storage.lock import attempt
 from mdreid_bench.results.storage.temporary import _boot
 from mdreid_bench.results.store import load_record
+from mdreid_bench.results.trained import TrainingFolder
+from mdreid_bench.weights import checkpoint
 from protocols.mixed import MixedAvailability
 from protocols.suites import resolve
 from tests.cli.conftest import METHODS, QUICK, Trained
@@ -27,6 +29,12 @@ def copied(trained: Trained, tmp_path: Path) -> Trained:
     """The trained runs in a results folder of the test's own."""
     shutil.copytree(trained.results, tmp_path / "results")
     return Trained(tmp_path / "results", trained.images, trained.environment)
+
+
+def _run(copied: Trained) -> tuple[str, ...]:
+    """Return the command that trained the run, with the images where they are now."""
+    data = ("--dataset", "msvr310", "--data-root", str(copied.images))
+    return ("run", *data, "--method", "mdreid", "--seed", "1", *QUICK)
 
 
 def test_mixed_is_scored_with_the_image_folder_moved_away(copied: Trained) -> None:
@@ -70,6 +78,19 @@ def test_links_are_not_written_through(copied: Trained, tmp_path: Path) -> None:
     done = copied.call("score", "--run", RUN, "--protocol", "N-to-N")
     assert done.returncode == 0, done.stderr
     assert precious.read_text() == "do not touch"
+
+
+def test_embeddings_by_other_weights_of_the_same_key_are_refused(copied: Trained) -> None:
+    """As when a results folder has the embeddings of one machine and the weights that another trained."""
+    (folder,) = (copied.results / "trained").glob("msvr310-mdreid-s1-*")
+    weights = TrainingFolder(folder).weights
+    tensors, facts = checkpoint.read(weights)
+    checkpoint.write(weights, {name: 2 * value for name, value in tensors.items()}, facts)
+    for command in (("score", "--run", RUN), _run(copied)):
+        done = copied.call(*command, "--protocol", "R-to-R")
+        assert (done.returncode, f"were not made with the weights {weights}" in done.stderr) == (3, True), done.stderr
+    weights.unlink()
+    assert copied.call("score", "--run", RUN, "--protocol", "R-to-R").returncode == 0
 
 
 def test_what_a_killed_process_left_is_cleared_away(copied: Trained) -> None:
@@ -120,8 +141,7 @@ def test_a_reranked_record_lies_beside_the_plain_one_and_is_marked(copied: Train
 def test_run_takes_the_same_scoring_options(copied: Trained) -> None:
     """With the images in another place nothing is trained or extracted again, for they are the same images."""
     options = ("--protocol", "mixed", "--mix", "0.7", "--average-precision", "trapezoid", "--memory-budget", "1MiB")
-    data = ("--dataset", "msvr310", "--data-root", str(copied.images))
-    done = copied.call("run", *data, "--method", "mdreid", "--seed", "1", *options, *QUICK)
+    done = copied.call(*_run(copied), *options)
     assert done.returncode == 0, done.stderr
     assert "training mdreid" not in done.stderr
     assert "1 runs, 1 cells (1 new, 0 cached)" in done.stderr

@@ -79,6 +79,14 @@ def test_missing_embeddings_are_an_error(tmp_path: Path) -> None:
         stored.folder.read_items()
 
 
+def test_a_table_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    stored = store(tmp_path)
+    stored.folder.items_file.unlink()
+    stored.folder.items_file.mkdir()
+    with pytest.raises(DataError, match=r"items\.npz cannot be read \(not a regular file\); make it readable"):
+        stored.folder.read_items()
+
+
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"text"])
 def test_damaged_files_are_an_error(tmp_path: Path, content: bytes) -> None:
     stored = store(tmp_path)

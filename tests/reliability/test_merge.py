@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.store import Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.runs.merge import merge
@@ -104,7 +106,7 @@ def _trained(root: Path, name: str, value: float) -> TrainingFolder:
     linear = torch.nn.Linear(2, 1)
     torch.nn.init.constant_(linear.weight, value)
     save_weights(folder.weights, linear, {})
-    folder.log.write_text("{}\n")
+    folder.log.write_text('{"epoch": 1}\n')
     return folder
 
 
@@ -159,6 +161,32 @@ def test_nothing_is_copied_that_is_damaged_or_belongs_to_something_else(tmp_path
     with pytest.raises(DataError, match="Nothing was merged because of") as caught:
         merge([source], target, Silent())
     assert str(own) in str(caught.value)
+    assert _files(target.root) == {}
+
+
+@pytest.mark.parametrize("log", ["", '{"epoch": 1', '{"epoch": 2}\n', "7\n", '{"epoch": 1}\n{"epoch": 1}\n'])
+def test_a_log_that_is_not_complete_is_named(shards: tuple[Path, Path, Store], log: str) -> None:
+    first, _, target = shards
+    _trained(first, NAME, 1).log.write_text(log)
+    with pytest.raises(DataError, match=r"1 conflict.*log\.jsonl is not the complete log of a training"):
+        merge([first], target, Silent())
+    assert _files(target.root) == {}
+
+
+def test_embeddings_by_other_weights_are_a_conflict(tmp_path: Path) -> None:
+    """Two trainings of one key need not end alike on two machines, and nothing but the bytes tells them apart."""
+    source, target = tmp_path / "from", Store(tmp_path / "to")
+    stored = store(source)
+    CellScorer(stored.facts, stored.scope)(stored.table, Protocol.parse("R-to-N"))
+    assert stored.facts.training is not None
+    weights = _trained(source, stored.facts.training, 1).weights
+    stored.folder.write_items(replace(stored.table, trained=content_hash(weights)))
+    assert merge([source], Store(tmp_path / "whole"), Silent()).records == 1
+    weights.unlink()
+    assert merge([source], Store(tmp_path / "weights-gone"), Silent()).records == 1
+    _trained(source, stored.facts.training, 2)
+    with pytest.raises(DataError, match="were not made with the weights"):
+        merge([source], target, Silent())
     assert _files(target.root) == {}
 
 

@@ -8,6 +8,7 @@ import torch
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.weights import checkpoint
+from mdreid_bench.weights.weights_file import recognise
 from tests.cli.running import environment, in_process
 
 ODD = os.fsdecode(b"\xff")
@@ -18,6 +19,8 @@ def test_a_path_that_is_not_utf8_is_named_and_not_the_file(tmp_path: Path) -> No
     checkpoint.save_weights(path, network, {})
     with pytest.raises(DataError, match=r"The path of the checkpoint .* is not UTF-8; rename it\."):
         checkpoint.load_weights(path, network)
+    with pytest.raises(DataError, match=r"The path of the weights file .* is not UTF-8; rename it\."):
+        recognise(path)
     path.parent.parent.rename(tmp_path / "plain")
     checkpoint.load_weights(tmp_path / "plain" / "run" / "weights.safetensors", network)
 

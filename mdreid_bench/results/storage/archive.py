@@ -34,10 +34,11 @@ def read_npz(path: Path, limit: int = 0) -> dict[str, NDArray[Any]]:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        DamagedArchiveError: when it cannot be read, a checksum does not match, or a member is not a plain array.
+        OSError: when it cannot be opened.
+        DamagedArchiveError: when it is cut, a checksum does not match, or a member is not a plain array.
     """
-    try:
-        with open_regular(path) as file:
+    with open_regular(path) as file:
+        try:
             most, declared = limit or _MAX_BYTES, _declared_members(file)
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
@@ -46,10 +47,10 @@ def read_npz(path: Path, limit: int = 0) -> dict[str, NDArray[Any]]:
                 if sum(member.file_size for member in members) > most:
                     raise DamagedArchiveError(f"{path} holds more than {most >> 20} MiB")
                 return {member.filename.removesuffix(_SUFFIX): _array(archive.read(member)) for member in members}
-    except (FileNotFoundError, DamagedArchiveError):
-        raise
-    except Exception as error:  # what the readers raise depends on the byte that is wrong
-        raise DamagedArchiveError(f"{path} is damaged ({type(error).__name__})") from None
+        except DamagedArchiveError:
+            raise
+        except Exception as error:  # what the readers raise depends on the byte that is wrong
+            raise DamagedArchiveError(f"{path} is damaged ({type(error).__name__})") from None
 
 
 def _declared_members(file: BinaryIO) -> int:
