@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdreid_bench.models.method import Method
-from protocols.modality import RNT, Modality
+from protocols.modality import Modality
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Cost:
     """Cost of one embedding of one item.
 
     Attributes:
-        available: the modalities the item has; only their images enter the trunk.
+        available: the sensors the item has; only their images enter the trunk.
         parameters: trainable or frozen numbers that take part, position and camera tables whole, counted once
             however often they are used. Training heads do not take part, nor does what only other subsets need.
         multiply_adds: products in convolutions, linear layers and attention, each with its addition; norms,
@@ -35,7 +35,7 @@ class Cost:
 
 
 @torch.no_grad()
-def embedding_cost(method: Method, image_size: tuple[int, int], available: Modality = RNT) -> Cost:
+def embedding_cost(method: Method, image_size: tuple[int, int], available: Modality) -> Cost:
     """Count ``encode`` and ``embed`` of one item by running them; the method is left in evaluation mode.
 
     What a method computes once and keeps, such as the tokens of an absent image of each camera, is computed before

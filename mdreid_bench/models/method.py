@@ -107,7 +107,7 @@ class EpochAhead:
 
 
 class Method(nn.Module, ABC):
-    """A re-identification method; similarity of two items is the inner product of their embeddings.
+    """A re-identification method: one vector for each item, compared as ``card.comparison`` says.
 
     Class attributes:
         card: what the method declares of itself.

@@ -23,7 +23,7 @@ from mdreid_bench.data.items import SENSOR_FOLDERS, Item, Items, Role
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.wording import counted, listed, printable
-from protocols.modality import RNT, Modality
+from protocols.modality import Modality
 
 
 def seen(name: str, images: Mapping[Modality, Path]) -> Item:
@@ -32,7 +32,7 @@ def seen(name: str, images: Mapping[Modality, Path]) -> Item:
     return Item(name, identity=0, camera=0, scene=0, roles=Role.QUERY | Role.GALLERY, images=own)
 
 
-def read_gallery(folder: Path, reporter: Reporter, sensors: Modality = RNT) -> Items:
+def read_gallery(folder: Path, reporter: Reporter, sensors: Modality) -> Items:
     """Find and check the items of a gallery folder, sorted by name; the paths of their images are whole.
 
     Folders of these sensors are read. What is passed over is said, and how many items have which sensors.

@@ -21,7 +21,7 @@ from mdreid_bench.models.method import DataFacts
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.search.gallery import read_gallery, seen
 from mdreid_bench.weights.load_method import read_images
-from protocols.modality import Modality
+from protocols.modality import RNT, Modality
 from tests.data.trees import Recorder, check_dataset, plant
 from tests.results.factory import make_record
 from tests.support import small_config
@@ -115,7 +115,7 @@ def test_objects_of_a_gallery_of_counts_are_told_apart(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(counts(number))
     told = Recorder()
-    items = read_gallery(tmp_path / "yard", told)
+    items = read_gallery(tmp_path / "yard", told, RNT)
     assert told.messages == [f"The gallery has 6 images {SAID}", "The gallery has 6 items: 6 T."]
     method = registry.get("mdreid").build(
         config, DataFacts(identities=4, cameras=2, modalities=Modality.parse("RNT"))

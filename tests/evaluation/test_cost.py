@@ -74,19 +74,19 @@ def test_what_is_kept_for_absent_images_is_not_counted() -> None:
 
 def test_heads_and_centres_do_not_count() -> None:
     method = build("editor")
-    assert embedding_cost(method, SIZE).parameters == count(method, "trunk.", "aggregation.")
+    assert embedding_cost(method, SIZE, RNT).parameters == count(method, "trunk.", "aggregation.")
     assert count(method, "head.", "supervision.") > 0
 
 
 def test_nothing_learned_costs_nothing() -> None:
-    cost = embedding_cost(build("random"), SIZE)
+    cost = embedding_cost(build("random"), SIZE, RNT)
     assert (cost.parameters, cost.multiply_adds) == (0, 0)
 
 
 def test_counting_leaves_no_trace() -> None:
     method = build("mdreid")
     before = torch.backends.mha.get_fastpath_enabled()
-    first, second = embedding_cost(method, SIZE), embedding_cost(method, SIZE)
+    first, second = embedding_cost(method, SIZE, RNT), embedding_cost(method, SIZE, RNT)
     assert first == second
     assert torch.backends.mha.get_fastpath_enabled() is before
     assert all(p.grad is None for p in method.parameters())
@@ -115,7 +115,7 @@ def full_size(name: str, trunk: str) -> Method:
 def test_full_size_agrees_with_the_pages_on_methods(
     name: str, trunk: str, parameters: float, multiply_adds: float | None
 ) -> None:
-    cost = embedding_cost(full_size(name, trunk), (256, 128))
+    cost = embedding_cost(full_size(name, trunk), (256, 128), RNT)
     assert cost.parameters == pytest.approx(parameters, rel=1e-3)
     if multiply_adds is not None:
         assert cost.multiply_adds == pytest.approx(multiply_adds, rel=2e-3)

@@ -259,7 +259,7 @@ def test_killed_while_it_looks_it_looks_again(
     assert ends[0] == ends[1]
 
 
-def test_batches_of_two_data_sets_stand_side_by_side(planted: DatasetIndex, other: DatasetIndex) -> None:
+def test_batches_of_two_datasets_stand_side_by_side(planted: DatasetIndex, other: DatasetIndex) -> None:
     batches = Batches(Stage((other,), planted), _config(), CPU, Silent(), ALONE)
     guessed = np.arange(len(planted.train)) % 2
     guessed[0] = -1
@@ -275,7 +275,7 @@ def test_batches_of_two_data_sets_stand_side_by_side(planted: DatasetIndex, othe
         next(batches.epoch(1, np.zeros(len(planted.train), dtype=np.int64)))
 
 
-def test_a_step_with_two_data_sets_is_not_taken_apart(
+def test_a_step_with_two_datasets_is_not_taken_apart(
     planted: DatasetIndex, other: DatasetIndex, tmp_path: Path
 ) -> None:
     stage = Stage((other,), planted)
