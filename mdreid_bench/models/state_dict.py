@@ -158,8 +158,18 @@ def check_numbers(path: Path, own: Mapping[str, Tensor], given: Mapping[str, Ten
         if value.dtype not in (FLOATS if wanted.is_floating_point else (wanted,)):
             kinds = "numbers with a fraction" if wanted.is_floating_point else str(wanted)
             raise DataError(f"The tensor {name} in {path} holds {value.dtype} where {kinds} belong.")
-        if wanted.is_floating_point and not torch.isfinite(value).all():
-            raise DataError(f"The tensor {name} in {path} holds NaN or infinity, so the weights cannot be used.")
+        if wanted.is_floating_point:
+            check_finite(path, name, value)
+
+
+def check_finite(path: Path, name: str, value: Tensor) -> None:
+    """Refuse a tensor of a file that holds NaN or infinity.
+
+    Raises:
+        DataError: naming it.
+    """
+    if not torch.isfinite(value).all():
+        raise DataError(f"The tensor {name} in {path} holds NaN or infinity, so the weights cannot be used.")
 
 
 def check_file(path: Path) -> os.stat_result:

@@ -15,7 +15,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.released_format import ReleasedFormat
-from mdreid_bench.models.state_dict import ALIKE, LARGEST_CLAIM, Faults, check_file, check_numbers, read_state
+from mdreid_bench.models.state_dict import ALIKE, LARGEST_CLAIM, Faults, check_file, check_finite, check_numbers, read_state
 from mdreid_bench.models.trunk.tower_weights import tower_bytes
 from mdreid_bench.progress import Silent
 from mdreid_bench.weights import checkpoint
@@ -103,7 +103,9 @@ def start(path: Path, method: Method, config: RunConfig) -> str:
         raise DataError(f"The weights {path} do not fit the trunk of {config.method}: {listed(lacking)}.")
     check_numbers(path, own, fitting)
     method.load_state_dict(fitting, strict=False)
-    return f"Training starts from {path}; new: {listed(sorted(own.keys() - fitting.keys())) or 'nothing'}."
+    taken = {name.rpartition(".")[0] for name in fitting}
+    new = {n if (part := n.rpartition(".")[0]) in taken else part for n in own.keys() - fitting.keys()}
+    return f"Training starts from {path}; new: {listed(sorted(new)) or 'nothing'}."
 
 
 def _read(path: Path, method: Method, config: RunConfig) -> tuple[dict[str, Tensor], set[str]]:
@@ -181,6 +183,8 @@ def _release_of(path: Path) -> tuple[str, ReleasedFormat, dict[str, Tensor]]:
     faults = form.faults(state)
     if faults:
         raise DataError(f"The checkpoint {path} is not what {form.title} writes: {faults}.")
+    for name, value in form.mapped(form.completed(state)).items():
+        check_finite(path, name, value)
     return method, form, state
 
 

@@ -83,6 +83,13 @@ def test_what_is_no_number_is_refused_by_the_name_of_its_tensor(tmp_path: Path, 
     assert not {"remove", "delete", "anew"} & set(str(caught.value).split())
 
 
+def test_a_released_checkpoint_with_nan_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    state = random_state("mdreid", blocks=1)
+    torch.save(state | {"BACKBONE.base.proj": state["BACKBONE.base.proj"] * float("nan")}, tmp_path / "w.pth")
+    with pytest.raises(DataError, match=r"trunk\.projection in .* holds NaN or infinity"):
+        recognise(tmp_path / "w.pth")
+
+
 def test_counters_are_integers(tmp_path: Path) -> None:
     state = random_state("mdreid", blocks=1)
     torch.save(state | {"bottleneck_s.num_batches_tracked": torch.tensor(3.0)}, tmp_path / "w.pth")
