@@ -25,6 +25,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _expanded(value: str | None) -> str | None:
+    return value and os.path.expanduser(value)  # leaves unknown users as they are
+
+
 class TrunkConfig(Section):
     """The vision transformer that all methods start from."""
 
@@ -40,10 +44,7 @@ class TrunkConfig(Section):
         default=None, description="number of transformer blocks, counted from the first; null takes all of the model"
     )
 
-    @field_validator("pretrained")
-    @classmethod
-    def _expanded(cls, value: str | None) -> str | None:
-        return value and os.path.expanduser(value)  # leaves unknown users as they are
+    _path = field_validator("pretrained")(_expanded)
 
 
 class ImageConfig(Section):
@@ -185,6 +186,7 @@ class RunConfig(Section):
         default=None,
         description="weights file of the same method to start training from; what does not fit the data is new",
     )
+    _path = field_validator("init")(_expanded)
     trunk: TrunkConfig
     image: ImageConfig = ImageConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -15,7 +15,15 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.released_format import ReleasedFormat
-from mdreid_bench.models.state_dict import ALIKE, LARGEST_CLAIM, Faults, check_file, check_finite, check_numbers, read_state
+from mdreid_bench.models.state_dict import (
+    ALIKE,
+    LARGEST_CLAIM,
+    Faults,
+    check_file,
+    check_finite,
+    check_numbers,
+    read_state,
+)
 from mdreid_bench.models.trunk.tower_weights import tower_bytes
 from mdreid_bench.progress import Silent
 from mdreid_bench.weights import checkpoint

@@ -157,6 +157,7 @@ def test_text_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert _resolve(assignments=[f"trunk.pretrained={typed}"]).trunk.pretrained == read
     assert _resolve(file={"trunk": {"pretrained": "~/w.pt"}}).trunk.pretrained == "/home/me/w.pt"
+    assert _resolve(assignments=["init=~/w #1.pt"]).init == "/home/me/w #1.pt"
     assert parse_assignments(["options.file=a #1", "options.quoted='a #1'"]) == {
         "options": {"file": "a #1", "quoted": "a #1"}
     }
