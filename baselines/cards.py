@@ -36,7 +36,7 @@ SINGLE_CLASSIFIER_RECIPES: Recipes = {
 class SingleClassifierOptions(Options):
     """Options of the single classifier."""
 
-    missing: Missing = Field(default="zero_image", description="what stands in for a missing modality")
+    missing: Missing = Field(default="zero_image", description="what stands in for a missing sensor")
     identity_weight: float = Field(default=0.25, ge=0, description="weight of the identity loss")
 
 

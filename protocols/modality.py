@@ -28,7 +28,7 @@ class Modality(enum.Flag):
         """
         letters = text.strip().upper()
         if not letters or len(set(letters)) != len(letters) or not set(letters) <= set(cls.__members__):
-            raise UnknownNameError("modality subset", text, [str(s) for s in subsets(RNT)])
+            raise UnknownNameError("subset of sensors", text, [str(s) for s in subsets(RNT)])
         result = cls(0)
         for letter in letters:
             result |= cls[letter]

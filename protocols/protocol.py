@@ -29,7 +29,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if not self.query or not self.gallery:
-            raise ValueError("a protocol needs at least one modality on each side")
+            raise ValueError("a protocol needs at least one sensor on each side")
 
     @classmethod
     def parse(cls, text: str) -> "Protocol":

@@ -23,7 +23,7 @@ class EDITOROptions(Options):
     frequency_keep: int = Field(default=10, gt=0, description="patches kept for their brightness")
     ties: Ties = Field(default="first", description="which of equal patches are kept: first or all (not stated)")
     missing: Literal["zero_image", "zero_feature"] = Field(
-        default="zero_image", description="what stands in for a missing modality (not stated)"
+        default="zero_image", description="what stands in for a missing sensor (not stated)"
     )
     drop_path: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the last block")
     background_weight: float = Field(default=1.0, ge=0, description="weight of BCC")
@@ -53,7 +53,7 @@ _PAPER = {
 }
 _COMMON = {
     "ties": Cited("first", "the suite's; no source says what happens to equal patches"),
-    "missing": Cited("zero_image", "the suite's; no source says what stands in for a missing modality"),
+    "missing": Cited("zero_image", "the suite's; no source says what stands in for a missing sensor"),
     "drop_path": Cited(0.1, "released code"),
     "background_weight": Cited(1.0, "released code"),
     "object_weight": Cited(1.0, "released code"),

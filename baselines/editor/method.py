@@ -34,7 +34,7 @@ class EDITOR(Method):
     """Shared trunk, token selection, hierarchical masked aggregation (docs/methods/editor.md).
 
     The selection looks at all modalities of a subset together, so it and the aggregation are repeated for every
-    subset; the trunk is not. No source says what stands in for a missing modality. Here it is an image of zeros
+    subset; the trunk is not. No source says what stands in for a missing sensor. Here it is an image of zeros
     after normalisation, mid-grey, from the same camera, which the whole network sees: its rollout takes part in the
     selection. With ``missing=zero_feature`` its tokens are zeros and it selects nothing.
 

@@ -62,6 +62,6 @@ def ablate(options: AblateOptions) -> int:
 
       mdreid-bench ablate --no-rows --sweep w1 --values 0,1,1.5,2
     """
-    from mdreid_bench.cli.ablate_session import carry_out
+    from mdreid_bench.cli.ablate_session import measure_study
 
-    return carry_out(options, Console())
+    return measure_study(options, Console())

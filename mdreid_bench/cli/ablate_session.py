@@ -60,7 +60,7 @@ class PlannedRow:
     runs: Sequence[Run]
 
 
-def carry_out(options: AblateOptions, console: Console) -> int:
+def measure_study(options: AblateOptions, console: Console) -> int:
     """Measure everything that is new, print the tables and the folder of the records; return the exit code.
 
     Everything that can be refused is refused before data are read.

@@ -101,7 +101,7 @@ def report(options: ReportOptions) -> int:
 
       mdreid-bench report --preset paper --seed 1 --seed 2 --seed 3
     """
-    return ReportSession(options, Console()).carry_out()
+    return ReportSession(options, Console()).report()
 
 
 class ReportSession:
@@ -117,7 +117,7 @@ class ReportSession:
         self.store = Store(options.results)
         self.bad = 0
 
-    def carry_out(self) -> int:
+    def report(self) -> int:
         """Show the tables, or write the files and show where they are; return 1 when a record had to be skipped.
 
         Raises:

@@ -51,6 +51,6 @@ def run(options: RunOptions) -> int:
       mdreid-bench run --dataset rgbnt201 --protocol ablation
       --method mdreid --set options.orthogonality_weight=0
     """
-    from mdreid_bench.cli.run_session import carry_out
+    from mdreid_bench.cli.run_session import measure
 
-    return carry_out(options, Console())
+    return measure(options, Console())

@@ -18,7 +18,7 @@ from mdreid_bench.runs.shard import Shard
 from mdreid_bench.weights.weights_file import recognise
 
 
-def carry_out(options: RunOptions, console: Console) -> int:
+def measure(options: RunOptions, console: Console) -> int:
     """Measure everything that is new, print the tables and the path of the records; return the exit code.
 
     Everything that can be refused is refused before data are read. A cell that fails does not keep the others from

@@ -49,7 +49,7 @@ def score(options: ScoreOptions) -> None:
 
       mdreid-bench score --run 3f9c --protocol all --rerank 20,6,0.3
     """
-    ScoreSession(options, Console()).carry_out()
+    ScoreSession(options, Console()).score()
 
 
 class ScoreSession:
@@ -70,7 +70,7 @@ class ScoreSession:
         self.gaps: list[Absent] = []
         self.done = 0
 
-    def carry_out(self) -> None:
+    def score(self) -> None:
         """Score, print the tables and the path of the record, or of all of them when there are several.
 
         What several processes are asked for is scored by one of them.

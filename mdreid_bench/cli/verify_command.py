@@ -41,6 +41,6 @@ def verify(options: VerifyOptions) -> int:
       mdreid-bench verify --data-root /data --dataset rgbnt201
       --weights MDReID_RGBNT201.pth
     """
-    from mdreid_bench.cli.verify_session import carry_out
+    from mdreid_bench.cli.verify_session import verify_weights
 
-    return carry_out(options, Console())
+    return verify_weights(options, Console())

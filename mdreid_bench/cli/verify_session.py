@@ -19,7 +19,7 @@ DEFAULT_SIMILARITY = "released"
 """The released code has no other comparison, so a released checkpoint is verified with it; see docs/fidelity.md."""
 
 
-def carry_out(options: VerifyOptions, console: Console) -> int:
+def verify_weights(options: VerifyOptions, console: Console) -> int:
     """Evaluate weights, compare them with the published figures and print the table; return the exit code.
 
     Raises:

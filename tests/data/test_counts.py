@@ -61,7 +61,7 @@ def opened(root: Path) -> tuple[DatasetIndex, list[str]]:
     return open_dataset("msvr310", root, told), told.messages
 
 
-def test_a_data_set_says_that_it_has_counts(radiometric: Path) -> None:
+def test_a_dataset_says_that_it_has_counts(radiometric: Path) -> None:
     index, said = opened(radiometric)
     number = len(list(radiometric.rglob("th/*.jpg")))
     assert index.image_rules == {"counts": number}

@@ -188,7 +188,7 @@ class Counted(Drawn):
     card = replace(MSVR310.card, cmc="identities")
 
 
-def test_a_data_set_may_count_identities_in_rank_k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_may_count_identities_in_rank_k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored, setting = store(tmp_path), Protocol(R, R)
     records = []
     for dataset in (Drawn(), Counted()):

@@ -28,7 +28,7 @@ def test_iteration_is_canonical() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "X", "RR", "RNTR", "R,N", "R N"])
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(UnknownNameError, match="modality subset") as caught:
+    with pytest.raises(UnknownNameError, match="subset of sensors") as caught:
         Modality.parse(text)
     assert caught.value.valid == ("R", "N", "T", "RN", "RT", "NT", "RNT")
 

@@ -41,7 +41,7 @@ def test_nearest_match_is_offered() -> None:
 
 
 def test_empty_side_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one modality"):
+    with pytest.raises(ValueError, match="at least one sensor"):
         Protocol(R, Modality(0))
 
 
@@ -57,7 +57,7 @@ def test_every_item_of_a_side_has_the_sensors_of_that_side() -> None:
     assert protocol.subsets("gallery", []).dtype == np.uint8
 
 
-def test_a_data_set_must_have_the_sensors_of_both_sides() -> None:
+def test_a_dataset_must_have_the_sensors_of_both_sides() -> None:
     assert Protocol(R, N | T).needs is RNT
     assert Protocol(T, T).needs is T
 

@@ -35,7 +35,7 @@ def test_matched_and_mismatched_split_all() -> None:
     assert not set(suite("matched")) & set(suite("mismatched"))
 
 
-def test_suites_follow_the_sensors_of_a_data_set() -> None:
+def test_suites_follow_the_sensors_of_a_dataset() -> None:
     assert [str(protocol) for protocol in suite("matched", R | T)] == ["R-to-R", "T-to-T", "RT-to-RT"]
     assert [str(protocol) for protocol in suite("missing", R | T)] == ["R-to-R", "T-to-T"]
     assert [len(suite(name, RNT | D)) for name in ("all", "matched", "missing")] == [225, 15, 14]

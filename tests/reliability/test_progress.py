@@ -81,7 +81,7 @@ def test_a_report_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixt
         stored = {"per_query": path.with_suffix(".npz").name, "per_query_digest": digest}
         put(tmp_path, [record.model_copy(update=stored)])
     given = ReportOptions(published=False, html=True, out=tmp_path / "out", results=tmp_path)
-    assert ReportSession(given, Console(Slow())).carry_out() == 0
+    assert ReportSession(given, Console(Slow())).report() == 0
     said = capsys.readouterr().err
     for task in ("reading ", "drawing heat maps and sweeps: ", "drawing CMC curves: "):
         lines = [line for line in said.splitlines() if line.startswith(task)]

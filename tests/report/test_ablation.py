@@ -150,7 +150,7 @@ def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() 
     assert table.rows[2][1] == Missing("failed: no memory")
 
 
-def test_the_settings_of_an_ablation_are_those_that_the_data_set_can_serve() -> None:
+def test_the_settings_of_an_ablation_are_those_that_the_dataset_can_serve() -> None:
     names = ("RT-to-RT", "R-to-T")
     weights: tuple[dict[str, float], ...] = ({}, {"discrepancy_weight": 0})
     records = [cell("pairs", "mdreid", 0, name, options=FULL | changed) for changed in weights for name in names]

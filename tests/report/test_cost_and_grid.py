@@ -138,12 +138,12 @@ def test_four_sensors_make_a_grid_of_fifteen_by_fifteen() -> None:
     assert len(grid.rows) == len(grid.columns) - 1 == 15
 
 
-def test_the_sensors_of_an_installed_data_set_are_those_that_it_declares() -> None:
+def test_the_sensors_of_an_installed_dataset_are_those_that_it_declares() -> None:
     assert only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).sensors == RNT
     assert only([cell("elsewhere", "mdreid", 0, name) for name in ("R-to-R", "mixed-0.5-s0")]).sensors == Modality.R
 
 
-def test_a_data_set_declares_sensors_that_no_record_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_declares_sensors_that_no_record_names(monkeypatch: pytest.MonkeyPatch) -> None:
     card = replace(registry.get("rgbnt201").card, title="Pairs", sensors=Modality.R | Modality.T)
     monkeypatch.setattr(registry, "get", lambda name: SimpleNamespace(card=card))
     group = only([cell("pairs", "mdreid", 0, "R-to-R")])
@@ -152,7 +152,7 @@ def test_a_data_set_declares_sensors_that_no_record_names(monkeypatch: pytest.Mo
     assert mean == Missing("not applicable: Pairs has no N")
 
 
-def test_a_protocol_that_a_data_set_cannot_serve_is_not_applicable() -> None:
+def test_a_protocol_that_a_dataset_cannot_serve_is_not_applicable() -> None:
     (variant,) = only([cell("rgbnt201", "mdreid", 0, "R-to-N")]).variants
     assert single("RD-to-D", "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
     assert average("", ("R-to-N", "D-to-D"), "mAP").measured(variant) == Missing("not applicable: RGBNT201 has no D")
@@ -181,7 +181,7 @@ def test_titles_follow_the_sensors(name: str, sensors: Modality | None, title: s
     assert section_title(name, sensors) == title
 
 
-def test_data_sets_with_other_sensors_share_a_section_under_a_title_that_fits_both() -> None:
+def test_datasets_with_other_sensors_share_a_section_under_a_title_that_fits_both() -> None:
     records = [*study(["mdreid"], suites=["all"]), *(cell("elsewhere", "mdreid", 0, name) for name in PAIRS)]
     contents = Contents(group_records(records), (), (), lambda record: Path("nowhere"))
     titles = {section.name: section.title for section in contents.sections(["missing", "all"])}

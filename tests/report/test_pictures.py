@@ -47,7 +47,7 @@ def test_a_figure_has_a_panel_for_each_protocol_with_values(tmp_path: Path) -> N
     assert [name for name in (*names, "RT-to-N") if name in shown] == list(names)
 
 
-def test_data_sets_with_other_sensors_have_curves_of_their_own_protocols() -> None:
+def test_datasets_with_other_sensors_have_curves_of_their_own_protocols() -> None:
     assert list(map(str, drawn_protocols(Modality.R | Modality.T))) == ["RT-to-RT", "R-to-T", "T-to-R"]
     assert drawn_protocols(Modality(0)) == ()
     assert drawn_protocols(RNT) == drawn_protocols(RNT | Modality.D)
