@@ -216,7 +216,7 @@ class Embedder:
             pixels = {m: x.to(self.device, non_blocking=True) for m, x in images.items()}
             on_device = {m: normalised(x, self.config.image) for m, x in pixels.items()}
             vectors = self.method.embed_all(on_device, cameras.to(self.device), subsets)
-            found = checked(self.method, vectors, subsets, names, self.width)
+            found = checked(type(self.method), vectors, subsets, names, self.width)
             self.width = found[subsets[0]].shape[1]
             return found
         except (RuntimeError, MemoryError) as error:
@@ -239,18 +239,26 @@ class Embedder:
 
 
 def derive(
-    source: EmbeddingFolder, target: EmbeddingFolder, sensors: Modality, convert: Callable[[Tensor], Tensor]
+    method: type[Method], source: EmbeddingFolder, target: EmbeddingFolder, convert: Callable[[Tensor], Tensor]
 ) -> None:
-    """Write embeddings that follow from others: ``convert`` makes vectors (n, E') of stored ones, (n, E).
+    """Write embeddings that follow from others: a method's ``convert`` makes vectors (n, E') of stored ones, (n, E).
 
     Raises:
-        DataError: when stored embeddings are damaged.
+        UsageError: when the method makes something else of them.
+        DataError: when stored embeddings are damaged, or what becomes of them is not finite.
     """
     items = source.read_items()
     with ExitStack() as stack:
-        for subset in subsets(sensors):
+        width = None
+        for subset in subsets(items.sensors):
             path = stack.enter_context(replacing(target.matrix(subset)))
-            stored = torch.from_numpy(np.array(source.load(subset, items)))
+            stored = source.load(subset, items)
+            there = np.isfinite(stored).all(axis=1)  # the others lack a sensor of the subset
+            made = {subset: convert(torch.from_numpy(stored[there]))}
+            vectors = checked(method, made, (subset,), items.items.names[there], width)[subset]
+            width = vectors.shape[1]
+            matrix = np.full((len(stored), width), np.nan, dtype=np.float32)
+            matrix[there] = vectors
             with path.open("wb") as file:
-                np.save(file, convert(stored).numpy(), allow_pickle=False)
+                np.save(file, matrix, allow_pickle=False)
     target.write_items(items)

@@ -17,7 +17,7 @@ _ALIKE = 1e-4
 
 
 def checked(
-    method: Method,
+    method: type[Method],
     vectors: Mapping[Modality, Any],
     subsets: Sequence[Modality],
     names: NDArray[np.str_],
@@ -73,12 +73,12 @@ def check_contract(method: Method, sensors: Modality, size: tuple[int, int]) -> 
     def embedded(images: Images, among: tuple[Modality, ...]) -> dict[Modality, NDArray[np.float32]]:
         names = np.array(["noise"] * len(next(iter(images.values()))))
         vectors = method.embed_all(images, torch.zeros(len(names), dtype=torch.int64), among)
-        return checked(method, vectors, among, names)
+        return checked(type(method), vectors, among, names)
 
     def compare(images: Images, among: tuple[Modality, ...], found: str, rule: str) -> None:
         for subset, vectors in embedded(images, among).items() if among else ():
             if np.abs(vectors[0] - alone[subset][0]).max() > _ALIKE * np.abs(alone[subset]).max():
-                raise _broken(method, subset, f"another vector {found}", rule)
+                raise _broken(type(method), subset, f"another vector {found}", rule)
 
     method.eval()
     try:
@@ -92,12 +92,12 @@ def check_contract(method: Method, sensors: Modality, size: tuple[int, int]) -> 
         method.train(training)
 
 
-def package_of(method: Method) -> str:
-    """Return the package that a method's class comes from."""
-    return type(method).__module__.partition(".")[0]
+def package_of(method: type[Method]) -> str:
+    """Return the package that a method comes from."""
+    return method.__module__.partition(".")[0]
 
 
-def _broken(method: Method, subset: Modality, found: str, rule: str) -> UsageError:
+def _broken(method: type[Method], subset: Modality, found: str, rule: str) -> UsageError:
     return UsageError(
         f"The method {method.card.name} of the package {package_of(method)} breaks its contract: for {subset} it "
         f"returned {found}, which {rule}."

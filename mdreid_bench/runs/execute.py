@@ -217,7 +217,7 @@ def _provide(run: Run, job: _Job) -> None:
             if ranks.leads:
                 options, known = run.config.options, run.facts.modalities
                 convert = partial(run.method.derive, options=options, sensors=known)
-                derive(run.source.embeddings, run.embeddings, run.index.sensors, convert)
+                derive(run.method, run.source.embeddings, run.embeddings, convert)
 
 
 def _with_weights(run: Run, job: _Job) -> Method:
@@ -225,7 +225,7 @@ def _with_weights(run: Run, job: _Job) -> Method:
     ranks, device, folder = job.means.ranks, job.means.device, run.training_folder
     with ranks.together():
         method = run.build()
-        if ranks.leads and package_of(method) not in OWN:
+        if ranks.leads and package_of(run.method) not in OWN:
             check_contract(method, run.facts.modalities, run.config.image_size)
     trains = _trains(run)
     if trains:

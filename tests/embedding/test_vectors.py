@@ -1,6 +1,7 @@
 """What a method returns is one finite vector of one length for each item, or it is refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 
 from baselines.random_scorer import RandomScorer
-from mdreid_bench.embedding.extract import Embedder
+from mdreid_bench.embedding.extract import Embedder, derive
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.embedding.vectors import check_contract
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Encoded, Images
 from mdreid_bench.progress import Silent
 from protocols.modality import RNT, Modality, N, R, T, subsets
+from tests.evaluation.stored import ITEMS, WIDTH, store
 from tests.support import images, small_config
 
 NAMES = np.array(["a", "b", "c", "d"])
@@ -147,3 +150,30 @@ def test_lengths_are_the_same_for_all_batches() -> None:
 
     with pytest.raises(UsageError, match="for R it returned vectors of 6 numbers"):
         embedded(growing, batch=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: x[1:], rf"random of the package baselines .* the shape \({ITEMS - 1}, {WIDTH}\)"),
+        (lambda x: x.flatten(), "the shape"),
+        (lambda x: x[:, : 1 + int(x.sum()) % 5], "must be as many as for other sensors"),
+        (lambda x: x.numpy(), "ndarray"),
+        (lambda x: x * np.inf, "is not finite"),
+    ],
+)
+def test_what_a_method_derives_is_checked_too(tmp_path: Path, change: Callable[[Tensor], Any], said: str) -> None:
+    source, target = store(tmp_path / "source").folder, EmbeddingFolder(tmp_path / "a-run" / "full" / "embeddings")
+    with pytest.raises((UsageError, DataError), match=said):
+        derive(RandomScorer, source, target, change)
+    assert not target.items_file.exists()
+    assert not target.matrix(R).exists()
+
+
+def test_items_without_a_sensor_stay_without_a_vector(tmp_path: Path) -> None:
+    stored, target = store(tmp_path / "source"), EmbeddingFolder(tmp_path / "a-run" / "full" / "embeddings")
+    table = stored.changed(lambda x: np.concatenate([x[:1] * np.nan, x[1:]]))
+    derive(RandomScorer, stored.folder, target, lambda x: 2 * x[:, :3])
+    found = target.load(R, target.read_items())
+    assert np.isnan(found[0]).all()
+    assert np.array_equal(found[1:], 2 * stored.folder.load(R, table)[1:, :3])
