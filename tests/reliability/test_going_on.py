@@ -28,6 +28,8 @@ SETTINGS = ("R-to-N", "N-to-R", "RNT-to-RNT")
 class FakeRun:
     """What carrying out a plan needs to know of a run."""
 
+    embedded = True
+
     def __init__(self, name: str) -> None:
         self.name = self.run_key = name
 
