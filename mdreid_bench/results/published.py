@@ -15,9 +15,9 @@ FIELDS = ("paper", "table", "dataset", "method", "protocol", "metric", "value", 
 SOURCES = "sources.csv"
 """The one file of the folder without figures: which document stands behind each source, and what of it was read."""
 AVERAGE = "average:"
-"""Before the name of a suite, in the column ``protocol``: the average over its protocols, as printed."""
-DERIVED = "mean:"
-"""Likewise, but worked out from the printed cells; not printed anywhere."""
+"""Before the name of a suite, in the column ``protocol``: the average over its protocols, as printed.
+
+A mean that was worked out from printed cells and is printed nowhere has ``mean:`` there instead."""
 
 _DISTRIBUTION = "mdreid-bench"
 _INSTALLED = "share/mdreid-bench/published"
