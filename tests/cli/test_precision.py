@@ -76,7 +76,7 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_done(
     ("arguments", "named"),
     [
         (("--precision", "fp8"), "evaluation.precision"),
-        (("--precision", ""), "evaluation.precision"),
+        (("--precision", ""), "--precision has no value"),
         (("--set", "evaluation.precision=half"), "evaluation.precision"),
         (("--set", "evaluation.compile=perhaps"), "evaluation.compile"),
         (("--set", "memory.micro_batch=0"), "memory.micro_batch"),

@@ -19,11 +19,9 @@ def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
     for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero"), tmp_path):
-        for read in (read_regular, content_hash):
+        for read in (read_regular, content_hash, read_npz):
             with pytest.raises(OSError, match="not a regular file"):
                 read(path)
-        with pytest.raises(DamagedArchiveError):
-            read_npz(path)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "absent")
 
