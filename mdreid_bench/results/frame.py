@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mdreid_bench.errors import DataError
-from mdreid_bench.results.store import Store
+from mdreid_bench.results.store import Store, load_record
 
 
 def read_records(results: str | os.PathLike[str] = "results") -> pd.DataFrame:
@@ -23,10 +22,6 @@ def read_records(results: str | os.PathLike[str] = "results") -> pd.DataFrame:
     Raises:
         DataError: when a record must not be believed; the sentence names it.
     """
-    rows, paths = [], []
-    for path, record in Store(Path(results)).records():
-        if isinstance(record, str):
-            raise DataError(f"The record {path} {record}; run the cell again, which replaces it.")
-        rows.append(record.model_dump(mode="json"))
-        paths.append(str(path))
-    return pd.json_normalize(rows).set_index(pd.Index(paths, name="path"))
+    paths = Store(Path(results)).paths()
+    rows = [load_record(path).model_dump(mode="json") for path in paths]
+    return pd.json_normalize(rows).set_index(pd.Index(map(str, paths), name="path"))
