@@ -30,11 +30,13 @@ def _expanded(value: str | None) -> str | None:
 
 
 class TrunkConfig(Section):
-    """The vision transformer that all methods start from."""
+    """The pretrained network that a method starts from."""
 
-    name: str = Field(description="open_clip model name, or mdreid-tiny")
+    name: str = Field(
+        description="open_clip model name or mdreid-tiny; for convolutional methods resnet50 or mdreid-resnet-tiny"
+    )
     pretrained: str | None = Field(
-        description="open_clip pretrained tag, a weights file, 'synthetic' (mdreid-tiny only) or null for none"
+        description="tag of open_clip or torchvision, a weights file, 'synthetic' (of the stand-ins) or null for none"
     )
     stride: Positive | None = Field(
         default=None,

@@ -40,14 +40,15 @@ def _offline_when_unreachable() -> Iterator[None]:
     from huggingface_hub import constants
 
     previous = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = previous or not _answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = previous or not answers(constants.ENDPOINT)
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = previous
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Tell whether a server answers soon."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
             return True

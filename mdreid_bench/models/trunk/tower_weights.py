@@ -17,6 +17,7 @@ from mdreid_bench.models.state_dict import Faults, check_numbers, entry_of, read
 from mdreid_bench.models.trunk.download import download, quiet_logging
 from mdreid_bench.models.trunk.hub_weights import from_hub, is_hub
 from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
+from mdreid_bench.models.trunk.resnet_weights import RESNETS, fetched
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.wording import listed
 from protocols.names import UnknownNameError
@@ -40,11 +41,12 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
     """
     import open_clip
 
-    with quiet_logging():
-        parts = {"vision_cfg": _vision_settings(config), "text_cfg": _SMALL_TEXT}
-        model = open_clip.create_model(config.name, load_weights=False, **parts)
-    visual: nn.Module = model.visual
-    if not hasattr(visual, "class_embedding"):
+    visual: nn.Module | None = None
+    if config.name not in RESNETS:
+        with quiet_logging():
+            parts = {"vision_cfg": _vision_settings(config), "text_cfg": _SMALL_TEXT}
+            visual = open_clip.create_model(config.name, load_weights=False, **parts).visual
+    if visual is None or not hasattr(visual, "class_embedding"):
         raise DataError(
             f"The trunk {config.name} is not a vision transformer with a class token; choose a ViT model."
         )
@@ -54,7 +56,7 @@ def visual_tower(config: TrunkConfig) -> nn.Module:
 
 
 def tower_bytes(config: TrunkConfig) -> int:
-    """Return how large the blocks of a visual tower are, as far as open_clip's description tells; 0 if it does not.
+    """Return how large the blocks of a trunk are, as far as open_clip's description tells; 0 if it does not.
 
     A block has 12 W^2 parameters but for its biases and norms.
 
@@ -62,6 +64,8 @@ def tower_bytes(config: TrunkConfig) -> int:
         UnknownNameError: for a model name that open_clip does not know.
         UsageError: when the model has fewer blocks than asked for.
     """
+    if config.name in RESNETS:
+        return RESNETS[config.name]
     settings = _vision_settings(config)
     width, layers = settings.get("width"), settings.get("layers")
     return 4 * 12 * width**2 * layers if isinstance(width, int) and isinstance(layers, int) else 0
@@ -94,7 +98,7 @@ def _settings(name: str) -> dict[str, Any]:
 
 
 def weights_file(config: TrunkConfig) -> Path:
-    """Return the local file that holds the weights, downloading an open_clip tag when it is not cached.
+    """Return the local file that holds the weights, downloading those of a tag when they are not cached.
 
     Raises:
         UnknownNameError: when ``pretrained`` is neither a file nor a tag of this model.
@@ -106,6 +110,8 @@ def weights_file(config: TrunkConfig) -> Path:
     local = local_weights(config)
     if local is not None:
         return local
+    if config.name in RESNETS:
+        return fetched(config)
     tag = config.pretrained or ""
     tags = open_clip.list_pretrained_tags_by_model(config.name)
     known = open_clip.get_pretrained_cfg(config.name, tag)
@@ -179,7 +185,7 @@ def note_on(config: TrunkConfig) -> str | None:
         DataError: when the file is unreadable.
     """
     path = local_weights(config)
-    if path is None or not entry_of(Path(config.pretrained or ""))[0].is_file():
+    if path is None or config.name in RESNETS or not entry_of(Path(config.pretrained or ""))[0].is_file():
         return None
     state, quick = _in_file(path)
     if quick is not None or "ln_pre.weight" not in state:
