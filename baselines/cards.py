@@ -29,7 +29,7 @@ def _borrowed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 SINGLE_CLASSIFIER_RECIPES: Recipes = {
     "paper": {"*": {"options": _SINGLE_OPTIONS}, **{name: _borrowed(s) for name, s in CLIP_SETTINGS.items()}},
-    "tiny": {"*": {"options": _SINGLE_OPTIONS}},
+    **{preset: {"*": {"options": _SINGLE_OPTIONS}} for preset in ("small", "tiny")},
 }
 
 

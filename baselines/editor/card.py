@@ -60,14 +60,14 @@ _COMMON = {
 }
 _KEEP = {"head_keep": Cited(2, _RELEASED), "frequency_keep": Cited(10, _RELEASED)}
 _QUARTER = "a quarter of the released value, as the preset's images have a quarter of the patches; at least 1"
-_TINY_KEEP = {"head_keep": Cited(1, _QUARTER), "frequency_keep": Cited(3, _QUARTER)}
+_QUARTER_KEEP = {"head_keep": Cited(1, _QUARTER), "frequency_keep": Cited(3, _QUARTER)}
 _JOINT, _SEPARATE = ({"options": {"supervision": Cited(kind, _RELEASED)}} for kind in ("joint", "separate"))
 _VEHICLES_310 = {"schedule": {"epochs": Cited(1000, _RELEASED), "warmup": Cited(100, _RELEASED)}}
 _BY_DATASET = {"rgbnt201": _JOINT, "rgbnt100": _SEPARATE, "msvr310": _SEPARATE}
 
 RECIPES: Recipes = {
     "paper": {"*": _PAPER | {"options": _COMMON | _KEEP}, **_BY_DATASET, "msvr310": _VEHICLES_310 | _SEPARATE},
-    "tiny": {"*": {"options": _COMMON | _TINY_KEEP}, **_BY_DATASET},
+    **{preset: {"*": {"options": _COMMON | _QUARTER_KEEP}, **_BY_DATASET} for preset in ("small", "tiny")},
 }
 
 CARD = MethodCard(

@@ -61,13 +61,16 @@ _VEHICLES_310 = {
 _COMMON = {"drop_path": Cited(0.1, "released code"), "reconstruction_weight": Cited(1.0, _STATED)}
 _JOINT = {"options": {"supervision": Cited("joint", "paper and released configuration: better for persons")}}
 _SEPARATE = {"options": {"supervision": Cited("separate", "paper and released configuration: better for vehicles")}}
-_TINY_SIZE = Cited([128, 64], "the paper's shape at the preset's scale, for vehicles too")
+_HALF_SIZE = Cited([128, 64], "the paper's shape at the preset's scale, for vehicles too")
 
 _BY_DATASET = {"rgbnt201": _JOINT, "rgbnt100": _SEPARATE, "msvr310": _SEPARATE}
 
 RECIPES: Recipes = {
     "paper": {"*": _PAPER | {"options": _COMMON}, **_BY_DATASET, "msvr310": _VEHICLES_310 | _SEPARATE},
-    "tiny": {"*": {"image": {"size": _TINY_SIZE}, "options": _COMMON}, **_BY_DATASET},
+    **{
+        preset: {"*": {"image": {"size": _HALF_SIZE}, "options": _COMMON}, **_BY_DATASET}
+        for preset in ("small", "tiny")
+    },
 }
 
 CARD = MethodCard(

@@ -61,6 +61,8 @@ class MethodCard:
         evaluation_options: names of options that change embeddings but not the trained weights.
         derived_from: values of some of these under which the embeddings hold all that other values need; see
             ``Method.derive``.
+        later_options: options that came when records had been stored already, with the values under which they change
+            nothing; then they are no part of the run key.
         unpaired: whether row i of each sensor in a training batch is some image of one identity; else it is one item
             that all sensors saw.
         adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
@@ -82,6 +84,7 @@ class MethodCard:
     recipes: Recipes = field(default_factory=dict)
     evaluation_options: frozenset[str] = frozenset()
     derived_from: Mapping[str, Any] = field(default_factory=dict)
+    later_options: Mapping[str, Any] = field(default_factory=dict)
     unpaired: bool = False
     adapts: bool = False
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product

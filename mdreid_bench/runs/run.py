@@ -79,6 +79,8 @@ class Run:
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": config.method, "version": self.method.card.version}
         tree = config.determining()
+        later = self.method.card.later_options.items()
+        tree["options"] = {name: v for name, v in tree["options"].items() if (name, v) not in later}
         if self.weights:
             # A released checkpoint leaves some options and the pixel statistics open.
             free = self.method.card.evaluation_options

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mdreid_bench.config import presets
 from mdreid_bench.config.resolve import Overrides, resolve
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.models import registry
@@ -48,10 +49,21 @@ def test_editor_keeps_the_papers_numbers_of_patches() -> None:
 
 @pytest.mark.parametrize("name", ["top-reid", "editor"])
 @pytest.mark.parametrize("dataset", SIZES)
-def test_tiny_recipes_keep_the_presets_optimiser(name: str, dataset: str) -> None:
-    tiny, reference = recipe(name, dataset, "tiny"), recipe("mdreid", dataset, "tiny")
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_recipes_for_small_trunks_keep_the_presets_optimiser(name: str, dataset: str, preset: str) -> None:
+    own, reference = recipe(name, dataset, preset), recipe("mdreid", dataset, preset)
     for section in ("optimizer", "schedule", "batch", "augment", "trunk"):
-        assert getattr(tiny, section) == getattr(reference, section)
+        assert getattr(own, section) == getattr(reference, section)
+
+
+def test_the_presets_differ_in_how_mdreid_reads_its_two_tokens() -> None:
+    keys = ("tie_shared_token", "shared_token_start", "token_rate")
+    read = {preset: [recipe("mdreid", "msvr310", preset).options[key] for key in keys] for preset in presets.names()}
+    assert read == {
+        "paper": [True, "class", "trunk"],
+        "small": [False, "random", "base"],
+        "tiny": [True, "class", "trunk"],
+    }
 
 
 def test_the_random_scorer_needs_no_weights() -> None:

@@ -54,6 +54,15 @@ def test_tied_token_is_one_parameter_and_untied_starts_equal() -> None:
     assert all(torch.allclose(found[s], wanted[s]) for s in subsets(RNT))
 
 
+def test_a_shared_token_with_a_start_of_its_own_is_as_long_as_the_class_token() -> None:
+    method = build("mdreid", {"options": {"tie_shared_token": False, "shared_token_start": "random"}})
+    assert isinstance(method, MDReID)
+    assert method.trunk.shared_token is not None
+    shared, specific = method.trunk.shared_token.detach(), method.trunk.class_token.detach()
+    assert float(shared.norm() / specific.norm()) == pytest.approx(1, abs=0.5)
+    assert float(torch.cosine_similarity(shared, specific, dim=0).abs()) < 0.5
+
+
 def test_camera_moves_the_specific_token_first() -> None:
     method = build("mdreid").eval()
     one, other = (method.encode(images(2), torch.tensor([c, c]))["R"] for c in (0, 1))
@@ -71,6 +80,15 @@ def test_rates_of_the_parameter_groups() -> None:
     assert rate["trunk.camera"] == 1e-3
     assert rate["shared_head.classifier.weight"] == 1e-3
     assert "shared_head.norm.bias" not in rate
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_tokens_can_have_the_base_rate(tied: bool) -> None:
+    method = build("mdreid", {"options": {"tie_shared_token": tied, "token_rate": "base"}})
+    names = {id(p): n.removeprefix("trunk.") for n, p in method.named_parameters()}
+    taken = {names[id(p)] for p in method.pretrained()}
+    assert not {"class_token", "shared_token", "position", "camera"} & taken
+    assert {"patch.weight", "projection"} <= taken
 
 
 def test_single_classifier_leaves_positions_in_the_trunk_group() -> None:

@@ -146,6 +146,19 @@ def test_evaluation_options_share_the_training(planted: DatasetIndex, folder: Pa
     assert paper.run_key != released.run_key
 
 
+def test_options_that_came_later_are_part_of_the_keys_where_they_change_something(
+    planted: DatasetIndex, folder: Path
+) -> None:
+    plain, explicit, other = (
+        _runs(planted, folder, given, methods=("mdreid",))[0]
+        for given in ((), ("options.token_rate=trunk",), ("options.token_rate=base",))
+    )
+    assert plain.run_key == explicit.run_key != other.run_key
+    before = plain.config.options.keys() - plain.method.card.later_options.keys()
+    without = plain.config.model_copy(update={"options": {name: plain.config.options[name] for name in before}})
+    assert replace(plain, config=without).run_key == plain.run_key
+
+
 def test_weights_are_evaluated_without_training(planted: DatasetIndex, folder: Path, tmp_path: Path) -> None:
     trained = _runs(planted, folder)[0]
     (wanted,) = _execute(trained, "RNT-to-RNT")

@@ -21,6 +21,12 @@ class MDReIDOptions(Options):
     discrepancy_weight: float = Field(default=5.25, ge=0, description="w2, weight of KDL; 0 switches it off")
     rol: Literal["released", "paper"] = Field(default="released", description="form of ROL")
     tie_shared_token: bool = Field(default=True, description="one parameter for both tokens, as released")
+    shared_token_start: Literal["class", "random"] = Field(
+        default="class", description="start of an untied shared token: the class token, or noise of the same spread"
+    )
+    token_rate: Literal["trunk", "base"] = Field(
+        default="trunk", description="learning rate of the tokens: optimizer.trunk_lr, or optimizer.lr"
+    )
     similarity: Similarity = Field(default="paper", description="paper: Eq. 6-10; released: normalised concatenation")
     components: Components = Field(default="both", description="vectors that are compared: both, specific or shared")
     identity_weight: float = Field(default=0.25, ge=0, description="weight of each identity loss (released code)")
@@ -65,13 +71,21 @@ _MDREID_OPTIONS = {
     "discrepancy_weight": Cited(5.25, "paper"),
     "rol": Cited("released", "released code; the paper's form is larger by a factor of about 36"),
     "tie_shared_token": Cited(True, "released code; the paper speaks of two tokens"),
+    "shared_token_start": Cited("class", "released code"),
+    "token_rate": Cited("trunk", "released code"),
     "similarity": Cited("paper", "paper, Eq. 6-10; the released code compares concatenations"),
     "components": Cited("both", "paper"),
     "identity_weight": Cited(0.25, "released code; the paper has no such factor"),
     "shared_weight": Cited(3.0, "released code; the paper has no such factor"),
 }
+_TWO_TOKENS = {
+    "tie_shared_token": Cited(False, "paper: two distinct, learnable tokens"),
+    "shared_token_start": Cited("random", "paper: distinct; equal tokens part too slowly for a short training"),
+    "token_rate": Cited("base", "paper: learnable, like all that is new; no rate is stated"),
+}
 MDREID_RECIPES: Recipes = {
     "paper": {"*": {"options": _MDREID_OPTIONS}, **CLIP_SETTINGS},
+    "small": {"*": {"options": _MDREID_OPTIONS | _TWO_TOKENS}},
     "tiny": {"*": {"options": _MDREID_OPTIONS}},
 }
 
@@ -86,6 +100,7 @@ CARD = MethodCard(
     options_model=MDReIDOptions,
     recipes=MDREID_RECIPES,
     evaluation_options=frozenset({"similarity", "components"}),
+    later_options={"shared_token_start": "class", "token_rate": "trunk"},
     derived_from={"components": "both"},
     comparison=released_pairing,
 )

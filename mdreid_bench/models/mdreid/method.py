@@ -42,7 +42,8 @@ class MDReID(Method):
     def build(cls, config: RunConfig, data: DataFacts) -> "MDReID":
         """Build from a configuration."""
         options = MDReIDOptions.model_validate(config.options)
-        trunk = Trunk.build(config, data.cameras, shared_token=True, tie_shared_token=options.tie_shared_token)
+        tied, apart = options.tie_shared_token, options.shared_token_start == "random"
+        trunk = Trunk.build(config, data.cameras, shared_token=True, tie_shared_token=tied, random_shared_token=apart)
         return cls(trunk, options, data)
 
     def backbones(self) -> tuple[Trunk]:
@@ -50,8 +51,11 @@ class MDReID(Method):
         return (self.trunk,)
 
     def pretrained(self) -> Iterable[nn.Parameter]:
-        """Leave out the position table, which has the base rate in the released code."""
-        return (parameter for parameter in super().pretrained() if parameter is not self.trunk.position)
+        """Leave out the position table, which has the base rate in the released code, and perhaps the tokens."""
+        based: list[nn.Parameter | None] = [self.trunk.position]
+        if self.options.token_rate == "base":
+            based += [self.trunk.class_token, self.trunk.shared_token]
+        return (parameter for parameter in super().pretrained() if not any(parameter is own for own in based))
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses")."""

@@ -88,6 +88,7 @@ class Trunk(Backbone):
         cameras: rows of the camera table.
         shared_token: whether a second leading token is used.
         tie_shared_token: let the shared token be the class token's parameter, as in the released code.
+        random_shared_token: let one that is not tied start from noise of the class token's spread.
         camera_scale: coefficient of the camera embedding.
 
     Attributes:
@@ -105,6 +106,7 @@ class Trunk(Backbone):
         *,
         shared_token: bool,
         tie_shared_token: bool = True,
+        random_shared_token: bool = False,
         camera_scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -115,7 +117,8 @@ class Trunk(Backbone):
         self.class_token = source.class_embedding
         self.shared_token: nn.Parameter | None = None
         if shared_token and not tie_shared_token:
-            self.shared_token = nn.Parameter(source.class_embedding.detach().clone())
+            start = source.class_embedding.detach().clone()
+            self.shared_token = nn.Parameter(torch.randn_like(start) * start.std() if random_shared_token else start)
         self.leading = 2 if shared_token else 1
         table = source.positional_embedding.detach()
         self.position = nn.Parameter(interpolate_positions(table, patch_grid(self.patch, image_size), self.leading))
@@ -125,14 +128,13 @@ class Trunk(Backbone):
         self.width, self.token_width = int(source.proj.shape[1]), table.shape[1]
 
     @classmethod
-    def build(cls, config: RunConfig, cameras: int, *, shared_token: bool, tie_shared_token: bool = True) -> "Trunk":
-        """Build the trunk that a configuration asks for.
+    def build(cls, config: RunConfig, cameras: int, **tokens: bool) -> "Trunk":
+        """Build the trunk that a configuration asks for; ``tokens`` are the last arguments of the class.
 
         Raises:
             UsageError: when the image size is not a multiple of the patch size.
         """
-        visual = tower_for(config)
-        return cls(visual, config.image_size, cameras, shared_token=shared_token, tie_shared_token=tie_shared_token)
+        return cls(tower_for(config), config.image_size, cameras, **tokens)
 
     def pretrained(self) -> Iterator[nn.Parameter]:
         """Yield all but the camera table, which no pretrained network has."""
