@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.console import Group
-from rich.measure import Measurement, measure_renderables
+from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -31,7 +31,6 @@ from mdreid_bench.wording import printable
 
 NARROWEST = 40
 """Columns of text below which words would be cut."""
-NARROWEST_COLUMN = 5
 _SPELT = {"±": "+-", "—": "-", "…": "..."}
 PIPE_WIDTH = 120
 """Columns of text assumed where there is no terminal to ask; tables take as many as they need."""
@@ -106,24 +105,19 @@ class Console:
     def table(self, table: Table) -> None:
         """Write a table to stdout and an empty line after it; nothing in it is cut short.
 
-        Where the output is piped, the lines are as long as the cells need; on a narrow terminal, cells wrap.
+        Where the output is piped, the lines are as long as the cells need; on a terminal, the table is fitted to it.
         """
-        drawn = render_rich(table)
-        room = self._room(drawn)
-        if not self._out.is_terminal:
-            self._out.width = max(self._out.width, room.maximum)
-        elif room.minimum > self._out.width:
-            drawn = render_rich(table, wrap_numbers=True)
-            self._out.width = max(self._out.width, NARROWEST_COLUMN * len(table.columns))
+        drawn = render_rich(table, max(self._out.width, NARROWEST) if self._out.is_terminal else None)
+        self._out.width = max(self._out.width, self._room(drawn))
         with writing():
             self._out.print(drawn)
             self._out.line()
 
-    def _room(self, drawn: Group) -> Measurement:
-        """Return the columns of text that a table needs when its prose wraps, and when nothing does."""
+    def _room(self, drawn: Group) -> int:
+        """Return the columns of text that a table needs when no cell wraps."""
         unbounded = self._out.options.update(max_width=10_000)
         grids = [part for part in drawn.renderables if isinstance(part, RichTable)]
-        return measure_renderables(self._out, unbounded, grids)
+        return measure_renderables(self._out, unbounded, grids).maximum
 
     @contextmanager
     def track(self, description: str, total: int) -> Iterator[Step]:

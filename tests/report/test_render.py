@@ -1,5 +1,6 @@
 """What the renderers draw; the Markdown ones against a golden file."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ GOLDEN = Path(__file__).parent / "golden"
 HOSTILE = "a|b *c* [bold]d[/bold] <img src=x> \x1b[31m\u202e$e_f$ `g`"
 
 
-def drawn(table: Table, width: int = 100, wrap: bool = False, color: bool = False) -> str:
+def drawn(table: Table, width: int = 100, color: bool = False) -> str:
     console = Console(width=width, force_terminal=color, color_system="standard" if color else None, markup=False)
     with console.capture() as capture:
-        console.print(render_rich(table, wrap))
+        console.print(render_rich(table, width))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -72,9 +73,50 @@ def test_a_group_heading_stands_once() -> None:
     assert text.count("mdreid") == 1
 
 
-@pytest.mark.parametrize("width", [30, 40])
-def test_numbers_wrap_rather_than_being_cut(width: int) -> None:
-    numbers = tuple(Number(40.0 + i, interval=(35.0, 45.0)) for i in range(3))
-    text = drawn(Table("t", tuple(Column(f"c{i}", numeric=True) for i in range(3)), (numbers,)), width, wrap=True)
-    assert "…" not in text
-    assert text.count("35.0") == 3
+WIDTHS = (40, 60, 80, 100, 120, 140, 160, 200)
+
+
+def numbers_in(text: str) -> list[str]:
+    """Return the numbers of the body of every part, after the label that begins each row."""
+    body = [line[10:] for line in text.splitlines() if line.startswith(("full", "without", "chance"))]
+    return sorted(number for line in body for number in re.findall(r"[0-9]+\.[0-9](?![0-9])", line))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_number_and_every_row_is_whole_at_every_width(width: int) -> None:
+    groups = ("mean of 6", "RNT-to-RNT", "RT-to-RT", "RT-to-NT", "RT-to-N", "R-to-N", "R-to-NT")
+    columns = tuple(Column(title, group, numeric=True) for group in groups for title in ("mAP", "Rank-1"))
+    values = [[Number(10.1 + 20 * row + i, spread=0.3) for i in range(len(columns))] for row in range(3)]
+    rows = zip(("full", "without ROL, in many words", "chance"), values, strict=True)
+    table = Table("t", (Column("configuration"), *columns), tuple((label, *cells) for label, cells in rows))
+    text = drawn(table, width)
+    assert numbers_in(text.replace(" ± 0.3", "")) == sorted(cell.text for row in values for cell in row)
+    assert all(len(line) <= width for line in text.splitlines())
+    parts = text.count("configuration") or text.count("configurati")
+    assert parts >= 1
+    assert text.count("full") == text.count("chance") == parts
+    assert text.count("± 0.3") in (0, 42)
+    assert ("Spread and interval are left out" in text) == (text.count("± 0.3") == 0)
+    assert (parts > 1) == (f"The table is in {parts} parts" in " ".join(text.split()))
+
+
+def test_a_column_of_text_is_narrowed_between_words_before_a_number_loses_anything() -> None:
+    number = Number(40.0, spread=1.0)
+    label = "single classifier (orthogonality_weight=0)"
+    text = drawn(Table("t", (Column("method"), Column("mAP", numeric=True)), ((label, number),)), 50)
+    assert "40.0 ± 1.0" in text
+    assert "left out" not in text
+    assert "(orthogonality_weight=0)" in text
+
+
+def test_where_a_group_has_no_room_its_columns_stand_apart() -> None:
+    columns = (Column("protocol"), *(Column(f"metric{i}", "method", numeric=True) for i in range(4)))
+    text = drawn(Table("t", columns, (("R-to-N", *(Number(10.0 + i) for i in range(4))),)), 24)
+    assert text.count("protocol") == 4
+    assert [f"{10 + i}.0" in text for i in range(4)] == [True] * 4
+
+
+@pytest.mark.parametrize("width", [20, 30])
+def test_text_without_room_is_broken_rather_than_cut(width: int) -> None:
+    text = drawn(Table("t", (Column("file"), Column("fault")), (("x" * 50, "y" * 50),)), width)
+    assert (text.count("x"), text.count("y")) == (50, 50)
