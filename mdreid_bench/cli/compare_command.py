@@ -15,6 +15,7 @@ from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
+from mdreid_bench.report.titles import dataset_title
 from mdreid_bench.report.variants import PERCENT, marked, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.form import Form
@@ -150,11 +151,11 @@ def _table(a: Side, b: Side, found: Sequence[Comparison]) -> Table:
     example = next(iter(a.by_protocol[first.protocol].values()))[1]
     marks = [f"A: {a.marked_names}.", f"B: {b.marked_names}."]
     if example.data_kind == "synthetic":
-        marks.append(f"SYNTHETIC data in the layout of {example.dataset}, not the published images.")
+        marks.append(f"SYNTHETIC data in the layout of {dataset_title(example.dataset)}, not the published images.")
     if example.average_precision == "trapezoid":
         marks.append("mAP from the trapezoid AP of the Market-1501 MATLAB code.")
     return Table(
-        title=f"{example.dataset}, A against B{remarks.data_mark(example)}",
+        title=f"{dataset_title(example.dataset)}, A against B{remarks.data_mark(example)}",
         caption=f"Values in %. {first.queries} queries of {first.identities} identities.",
         columns=(
             Column("protocol"),

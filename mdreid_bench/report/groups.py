@@ -8,6 +8,7 @@ from pathlib import Path
 from mdreid_bench.models.mdreid.ablation import is_ablated
 from mdreid_bench.report.origin import data_marks, missing
 from mdreid_bench.report.sensors import sensors_of
+from mdreid_bench.report.titles import dataset_title
 from mdreid_bench.report.variants import Variant, group_variants, marked
 from mdreid_bench.results.schema import Record
 from protocols.modality import Modality
@@ -55,7 +56,7 @@ class Group:
     @property
     def title(self) -> str:
         """Dataset and marks."""
-        return marked(self.dataset, self.marks)
+        return marked(dataset_title(self.dataset), self.marks)
 
     @property
     def note(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from mdreid_bench.data.images import described
 from mdreid_bench.report import origin
 from mdreid_bench.report.table import Cell, Number
+from mdreid_bench.report.titles import dataset_title
 from mdreid_bench.report.variants import Variant, flat, marked
 from mdreid_bench.results.schema import Record
 from mdreid_bench.wording import by_kind
@@ -22,9 +23,11 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
     record = variants[0].example
     sentences = [unit] if unit else []
     if record.data_kind == "synthetic":
-        sentences.append(f"SYNTHETIC data in the layout of {record.dataset}, not the published images.")
+        sentences.append(
+            f"SYNTHETIC data in the layout of {dataset_title(record.dataset)}, not the published images."
+        )
     else:
-        sentences.append(f"Real images of {record.dataset}.")
+        sentences.append(f"Real images of {dataset_title(record.dataset)}.")
     if record.limit is not None:
         sentences.append(f"At most {record.limit} test items (--limit {record.limit}).")
     if record.data_findings:

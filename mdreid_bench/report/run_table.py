@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.titles import dataset_title, method_title
 from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, group_variants
 from mdreid_bench.results.schema import Record
 
@@ -64,7 +65,7 @@ def _method_rows(variants: Sequence[Variant], gaps: Sequence[Absent]) -> list[_R
     """Return the methods with records, then those without."""
     known = {variant.method for variant in variants}
     absent = dict.fromkeys(gap.method for gap in gaps if gap.method not in known)
-    return [_Row(v.label, v.method, v) for v in variants] + [_Row(method, method) for method in absent]
+    return [_Row(v.label, v.method, v) for v in variants] + [_Row(method_title(m), m) for m in absent]
 
 
 def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) -> Table:
@@ -75,7 +76,7 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
     marked = zip(*(emphasise(column) for column in zip(*rows, strict=True)), strict=True)
     notes = remarks.footnotes(known, [protocol]) + remarks.interval_notes(rows)
     return Table(
-        title=f"{first.dataset} {protocol}{remarks.data_mark(first)}",
+        title=f"{dataset_title(first.dataset)} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),
         columns=(Column("method"), *(Column(title, numeric=True) for title in METRICS.values())),
         rows=(*marked, *([("chance", *_chance(known, protocol, METRICS))] if known else [])),
@@ -95,7 +96,7 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
         row: list[Cell] = [cell for cells in zip(*by_metric, strict=True) for cell in cells]
         rows.append((protocol, *row, *_chance(variants, protocol, MAIN_METRICS)))
     return Table(
-        title=f"{first.dataset}, {len(protocols)} protocols{remarks.data_mark(first)}",
+        title=f"{dataset_title(first.dataset)}, {len(protocols)} protocols{remarks.data_mark(first)}",
         caption=remarks.caption(variants),
         columns=(
             Column("protocol"),

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-from mdreid_bench.data import registry
-from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.errors import UsageError
+from mdreid_bench.report.titles import dataset_card
 from protocols.modality import Modality
 from protocols.names import UnknownNameError
 from protocols.suites import resolve
@@ -14,24 +12,17 @@ NOT_APPLICABLE = "not applicable"
 
 def sensors_of(dataset: str, protocols: Iterable[str]) -> Modality:
     """Return the sensors that a dataset declares; where it is not installed, those that its protocols name."""
-    card = _card(dataset)
+    card = dataset_card(dataset)
     return _named(protocols) if card is None else card.sensors
 
 
 def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
     """Say why a dataset cannot serve all of some protocols; None when it can, or when it is not installed."""
-    card = _card(dataset)
+    card = dataset_card(dataset)
     if card is None:
         return None
     lacking = _named(protocols) & ~card.sensors
     return f"{NOT_APPLICABLE}: {card.title} has no {' and no '.join(map(str, lacking))}" if lacking else None
-
-
-def _card(dataset: str) -> DatasetCard | None:
-    try:
-        return registry.get(dataset).card
-    except (UnknownNameError, UsageError):
-        return None
 
 
 def _named(protocols: Iterable[str]) -> Modality:

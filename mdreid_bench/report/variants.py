@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from mdreid_bench.config.tree import leaves
 from mdreid_bench.report.origin import USUAL_PRECISION, origin, seeds_in_words
 from mdreid_bench.report.table import Number
+from mdreid_bench.report.titles import method_title
 from mdreid_bench.results.schema import Record
 
 PERCENT = 100.0
@@ -20,7 +21,7 @@ class Variant:
     """One method in one configuration: all its seeds, which are averaged, on all its protocols.
 
     Attributes:
-        label: the method's name and, where one method comes in several variants, what sets this one apart.
+        label: the method's title and, where one method comes in several variants, what sets this one apart.
         records: protocol -> its records, one for each seed, in the order of the seeds.
         superseded: how many records were left out because a newer one has the same seed.
     """
@@ -133,7 +134,7 @@ def _label(record: Record, own: Mapping[str, str], facts: Mapping[tuple[str, ...
     """Name a variant by its method, the facts in which variants of that method differ, and its marks."""
     others = [rest for (method, *_), rest in facts.items() if method == record.method]
     differing = [f"{name} {value}" for name, value in own.items() if any(rest.get(name) != value for rest in others)]
-    return marked(record.method, [*differing, *record_marks(record)])
+    return marked(method_title(record.method), [*differing, *record_marks(record)])
 
 
 def record_marks(record: Record) -> list[str]:

@@ -99,7 +99,7 @@ def test_the_table_shows_the_mean_and_each_setting(place: Place) -> None:
         assert len(body(out, label)) == 2 + 2 * len(SETTINGS)
     assert "where the sensors of both sides are disjoint, they score chance" in out
     assert "One seed: differences" in out
-    assert "rgbnt201" in out
+    assert "RGBNT201" in out
     assert "synthetic" not in out
 
 
@@ -119,7 +119,7 @@ def test_several_seeds_give_mean_and_spread(place: Place, tmp_path: Path) -> Non
     code, out, err = place.call("ablate", *names, results=tmp_path)
     assert code == 0, err
     assert "Plan: 6 runs" in err
-    assert "msvr310" in out
+    assert "MSVR310" in out
     assert body(out, "both").count("±") == 2 + 2 * len(SETTINGS)
     assert "mean ± sample standard deviation over seeds 1, 2" in out
 

@@ -82,14 +82,14 @@ def test_latex_alone_draws_no_pictures(results: Path, tmp_path: Path) -> None:
 def test_without_a_form_the_tables_are_shown(results: Path) -> None:
     done = report(results, "--suite", "missing", "--dataset", "msvr310", "--no-published")
     assert done.exit_code == 0
-    assert "Missing modality: the same sensors on both sides, but not all three, msvr310 (synthetic)" in done.stdout
+    assert "Missing modality: the same sensors on both sides, but not all three, MSVR310 (synthetic)" in done.stdout
     assert "rgbnt201" not in done.stdout
     assert "published" not in done.stdout.replace("published images", "")
 
 
 def test_a_choice_of_methods(results: Path) -> None:
     done = report(results, "--suite", "paper-matched", "--method", "MDReID", "--dataset", "rgbnt201")
-    assert "mdreid" in done.stdout
+    assert "MDReID" in done.stdout
     assert "single-classifier" not in done.stdout
     assert "HTT" not in done.stdout
 
@@ -100,10 +100,10 @@ def test_a_choice_of_seeds_and_preset(tmp_path: Path) -> None:
     every = report(tmp_path, "--no-published")
     assert "seeds 1, 2, 3" in every.stdout
     one = report(tmp_path, "--no-published", "--seed", "1", "--seed", "1")
-    assert "mdreid: seed 1." in one.stdout
+    assert "MDReID: seed 1." in one.stdout
     assert "±" not in one.stdout
     paper = report(tmp_path, "--no-published", "--preset", "PAPER")
-    assert "mdreid: seed 3." in paper.stdout
+    assert "MDReID: seed 3." in paper.stdout
     nothing = report(tmp_path, "--preset", "paper", "--seed", "1")
     assert nothing.exit_code == 3
     assert "No record" in nothing.stderr
@@ -135,7 +135,7 @@ def test_any_suite_has_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch, resul
     known = {**SUITES, "mine": lambda sensors: (Protocol.parse("R-to-N"),)}
     for module in (protocols.suites, report_command):
         monkeypatch.setattr(module, "SUITES", known)
-    assert "Suite mine, rgbnt201" in report(results, "--suite", "mine").stdout
+    assert "Suite mine, RGBNT201" in report(results, "--suite", "mine").stdout
     assert report(results, "--suite", "mine", "--latex", "--html", "--out", str(tmp_path)).exit_code == 0
     assert (tmp_path / "mine.tex").exists()
 
@@ -191,7 +191,7 @@ def test_a_run_folder_that_cannot_be_read_is_named_and_the_rest_is_reported(
     assert done.exit_code == 1
     assert f"Warning: {closed} cannot be read (Permission denied); it is skipped." in done.stderr
     assert "single-classifier" not in done.stdout
-    assert "mdreid" in done.stdout
+    assert "MDReID" in done.stdout
 
 
 def test_re_ranked_records_are_files_and_tables_of_their_own(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_re_ranked_records_are_files_and_tables_of_their_own(tmp_path: Path) -> 
     done = report(tmp_path, "--no-published")
     assert done.exit_code == 0
     titles = [line for line in done.stdout.splitlines() if line.startswith("Matched: all three sensors")]
-    assert [title.partition("rgbnt201 ")[2] for title in titles] == [
+    assert [title.partition("RGBNT201 ")[2] for title in titles] == [
         "(synthetic)",
         "(synthetic, re-ranked k1=20, k2=6, lambda=0.3)",
     ]

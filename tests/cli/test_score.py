@@ -104,7 +104,7 @@ def test_the_grid_of_several_runs_is_one_table(copied: Trained) -> None:
     runs = [part for method in METHODS for part in ("--run", copied.folder(method).name)]
     done = copied.call("score", *runs, "--protocol", "all", "--protocol", "mixed", "--mix", "0.3", "--mix-seed", "2")
     assert done.returncode == 0, done.stderr
-    assert "msvr310, 50 protocols" in done.stdout
+    assert "MSVR310, 50 protocols" in done.stdout
     assert done.stdout.splitlines()[-1] == str(copied.results / "runs")
     for method in METHODS:
         assert len(list((copied.folder(method) / "full").glob("*.json"))) == 50

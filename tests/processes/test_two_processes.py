@@ -159,7 +159,7 @@ def test_launched_processes_equal_one(place: Place, launcher: tuple[str, ...]) -
     done = _launch(place, (*launcher, str(free_port())), results, *TWO, *SGD)
     assert done.returncode == 0, done.stderr
     _assert_same(results, wanted)
-    assert done.stdout.count("msvr310 R-to-NT\n") == 1
+    assert done.stdout.count("MSVR310 R-to-NT\n") == 1
     assert done.stdout.splitlines()[-1] == str(results / "runs")
     assert done.stderr.count("Plan: 2 runs, 4 cells (4 new, 0 cached), on cpu.") == 1
     assert done.stderr.count("Cells: 0 reused, 4 done, 0 skipped, 0 failed.") == 1
@@ -176,7 +176,7 @@ def test_the_work_is_shared_and_one_process_writes(place: Place) -> None:
     assert len(leader.drawn) == len(follower.drawn) == len(alone.drawn) / 2
     assert leader.written
     assert follower.written == []
-    assert ended.stdout[0].count("msvr310 R-to-NT\n") == 1
+    assert ended.stdout[0].count("MSVR310 R-to-NT\n") == 1
     assert (ended.stdout[1], ended.stderr[1]) == ("", "")
 
 

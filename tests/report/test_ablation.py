@@ -97,7 +97,7 @@ def test_without_ablated_records_there_is_no_ablation() -> None:
 def test_a_row_measured_in_two_ways_becomes_two() -> None:
     twice = study(["single-classifier"], suites=["ablation"], preset="paper", config_key="e" * 64, data_kind="real")
     mean, _ = build([*ablation(data_kind="real"), *twice])
-    names = [f"single classifier: single-classifier (preset {preset})" for preset in ("tiny", "paper")]
+    names = [f"single classifier: Single classifier (preset {preset})" for preset in ("tiny", "paper")]
     assert [row[0] for row in mean.rows][:2] == names
 
 
@@ -144,7 +144,7 @@ def test_the_table_of_ablate_never_averages_embeddings_of_different_precision() 
     rows = [MeasuredRow("MDL", records, ()), MeasuredRow("MDL + ROL", (), [Gap(0, "R-to-N", "failed: no memory")])]
     table = study_table("Ablation", resolve(["R-to-N"]), rows)
     assert table is not None
-    names = ["MDL: mdreid", "MDL: mdreid (embeddings in bf16)", "MDL + ROL", "chance"]
+    names = ["MDL: MDReID", "MDL: MDReID (embeddings in bf16)", "MDL + ROL", "chance"]
     assert [row[0] for row in table.rows] == names
     assert [value.spread for row in table.rows[:2] for value in row[1:] if isinstance(value, Number)] == [None] * 8
     assert table.rows[2][1] == Missing("failed: no memory")

@@ -221,7 +221,7 @@ def test_the_42_mismatched_protocols_are_rows_with_their_provenance() -> None:
 def test_settings_that_stand_nowhere_else_have_tables_of_their_own() -> None:
     records = [cell("rgbnt201", "mdreid", 0, name) for name in ("mixed-0.5-s0", "N-to-T", "RNT-to-RNT")]
     titles = [table.title for table in sections(records)["other"]]
-    assert titles == ["N-to-T, rgbnt201 (synthetic)", "mixed-0.5-s0, rgbnt201 (synthetic)"]
+    assert titles == ["N-to-T, RGBNT201 (synthetic)", "mixed-0.5-s0, RGBNT201 (synthetic)"]
 
 
 def test_what_the_grid_shows_is_not_shown_again() -> None:
@@ -233,7 +233,7 @@ def test_a_seed_that_is_in_no_grid_stands_among_the_other_settings() -> None:
     records = [*study(["mdreid"], suites=["all"], seeds=(1, 2, 3)), cell("rgbnt201", "mdreid", 1111, "T-to-NT")]
     found = sections(records)
     (grid,) = found["grid"]
-    assert grid.title.startswith("Heat map of mdreid, seeds 1, 2, 3 (mAP)")
+    assert grid.title.startswith("Heat map of MDReID, seeds 1, 2, 3 (mAP)")
     (alone,) = found["other"]
     assert alone.title.startswith("T-to-NT")
-    assert "mdreid: mean ± sample standard deviation over seeds 1, 2, 3, 1111." in alone.footnotes
+    assert "MDReID: mean ± sample standard deviation over seeds 1, 2, 3, 1111." in alone.footnotes

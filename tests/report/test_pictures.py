@@ -64,8 +64,8 @@ def test_lost_values_are_named_and_the_rest_is_drawn(tmp_path: Path) -> None:
     assert figure is not None
     lost = [note for note in figure.notes if "is not drawn" in note]
     assert [note.partition(str(tmp_path))[0] for note in lost] == [
-        "editor, R-to-N is not drawn: There are no per-query values at ",
-        "top-reid, R-to-N is not drawn: The per-query values ",
+        "EDITOR, R-to-N is not drawn: There are no per-query values at ",
+        "TOP-ReID, R-to-N is not drawn: The per-query values ",
     ]
     assert "are not those of the record beside them" in lost[1]
 

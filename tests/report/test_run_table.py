@@ -26,7 +26,7 @@ def test_no_records_no_tables() -> None:
 def test_one_row_for_each_method_then_chance() -> None:
     (table,) = run_tables([make_record(), make_record(**OTHER, metrics=metrics(0.3, 0.6))])
     assert [column.title for column in table.columns] == ["method", "mAP", "Rank-1", "Rank-5", "Rank-10"]
-    assert [row[0] for row in table.rows] == ["mdreid", "single-classifier", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "Single classifier", "chance"]
     assert [number(cell).text for cell in table.rows[0][1:]] == ["40.0", "50.0", "75.0", "87.5"]
     assert number(table.rows[0][1]).emphasis is Emphasis.BEST
     assert number(table.rows[1][1]).emphasis is Emphasis.SECOND
@@ -47,19 +47,19 @@ def test_seeds_are_averaged_with_their_sample_standard_deviation() -> None:
     assert cell.value == pytest.approx(30.0)
     assert cell.spread == pytest.approx(26.457513)  # squares of -20, -10, 30 sum to 1400; sqrt(1400 / 2)
     assert cell.interval is None
-    assert table.footnotes == ("mdreid: mean ± sample standard deviation over seeds 0, 1, 2.",)
+    assert table.footnotes == ("MDReID: mean ± sample standard deviation over seeds 0, 1, 2.",)
 
 
 def test_synthetic_data_and_a_limit_are_said_in_title_and_caption() -> None:
     (table,) = run_tables([make_record(limit=200)])
-    assert table.title == "msvr310 R-to-NT (synthetic data, limit 200)"
+    assert table.title == "MSVR310 R-to-NT (synthetic data, limit 200)"
     assert "SYNTHETIC" in table.caption
     assert "--limit 200" in table.caption
 
 
 def test_real_data_carry_no_mark() -> None:
     (table,) = run_tables([make_record(data_kind="real")])
-    assert table.title == "msvr310 R-to-NT"
+    assert table.title == "MSVR310 R-to-NT"
     assert "SYNTHETIC" not in table.caption
 
 
@@ -72,8 +72,8 @@ def test_the_caption_counts_queries_left_out() -> None:
 def test_a_set_up_that_differs_between_methods_is_noted_for_each() -> None:
     (table,) = run_tables([make_record(), make_record(**OTHER, trunk="ViT-B-16/openai")])
     assert "trunk" not in table.caption
-    assert "mdreid: preset tiny, trunk mdreid-tiny/synthetic." in table.footnotes
-    assert "single-classifier: preset tiny, trunk ViT-B-16/openai." in table.footnotes
+    assert "MDReID: preset tiny, trunk mdreid-tiny/synthetic." in table.footnotes
+    assert "Single classifier: preset tiny, trunk ViT-B-16/openai." in table.footnotes
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_trapezoid_average_precision_is_said() -> None:
 
 def test_re_ranking_is_said_in_title_and_caption_and_never_averaged() -> None:
     plain, reranked = run_tables([make_record(), make_record(seed=1, rerank="20-6-1e-05")])
-    assert plain.title == "msvr310 R-to-NT (synthetic data)"
-    assert reranked.title == "msvr310 R-to-NT (synthetic data, re-ranked k1=20, k2=6, lambda=1e-05)"
+    assert plain.title == "MSVR310 R-to-NT (synthetic data)"
+    assert reranked.title == "MSVR310 R-to-NT (synthetic data, re-ranked k1=20, k2=6, lambda=1e-05)"
     assert "re-ranked k1=20, k2=6, lambda=1e-05" in reranked.caption
     assert number(reranked.rows[0][1]).spread is None
 
@@ -106,37 +106,37 @@ def test_re_ranking_is_said_in_title_and_caption_and_never_averaged() -> None:
 def test_variants_of_a_method_are_rows_of_their_own_named_by_what_differs() -> None:
     released = make_record(config_key="e" * 64, options={"rol": "released"})
     (table,) = run_tables([make_record(), released])
-    assert [row[0] for row in table.rows] == ["mdreid (rol paper)", "mdreid (rol released)", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID (rol paper)", "MDReID (rol released)", "chance"]
 
 
 def test_nested_settings_that_differ_are_named_by_their_dotted_key() -> None:
     short = make_record(config_key="e" * 64, config_overrides={"schedule": {"epochs": 2}})
     (table,) = run_tables([make_record(), short])
-    assert [row[0] for row in table.rows][:2] == ["mdreid", "mdreid (schedule.epochs 2)"]
+    assert [row[0] for row in table.rows][:2] == ["MDReID", "MDReID (schedule.epochs 2)"]
 
 
 def test_variants_without_a_known_difference_are_told_apart_by_their_key() -> None:
     (table,) = run_tables([make_record(), make_record(config_key="e" * 64)])
-    assert [row[0] for row in table.rows][:2] == ["mdreid #cccccccc", "mdreid #eeeeeeee"]
+    assert [row[0] for row in table.rows][:2] == ["MDReID #cccccccc", "MDReID #eeeeeeee"]
 
 
 def test_incidental_arguments_do_not_split_a_method() -> None:
     (table,) = run_tables([make_record(), make_record(seed=1, config_overrides={"device": "cpu"})])
-    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "chance"]
 
 
 def test_selection_on_test_data_is_marked_in_the_row() -> None:
     (table,) = run_tables([make_record(selection="best-test")])
-    assert table.rows[0][0] == "mdreid (epoch chosen on test data)"
+    assert table.rows[0][0] == "MDReID (epoch chosen on test data)"
 
 
 def test_embeddings_of_another_precision_are_never_averaged_silently() -> None:
     records = [make_record(), make_record(seed=1, metrics=metrics(0.2), precision="bf16")]
     (table,) = run_tables(records)
-    assert [row[0] for row in table.rows] == ["mdreid", "mdreid (embeddings in bf16)", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "MDReID (embeddings in bf16)", "chance"]
     assert [number(row[1]).spread for row in table.rows] == [None, None, None]
     assert [number(row[1]).text for row in table.rows[:2]] == ["40.0", "20.0"]
-    note = "mdreid (embeddings in bf16): preset tiny, trunk mdreid-tiny/synthetic, embeddings in bf16."
+    note = "MDReID (embeddings in bf16): preset tiny, trunk mdreid-tiny/synthetic, embeddings in bf16."
     assert note in table.footnotes
     (alone,) = run_tables(records[1:])
     assert "trunk mdreid-tiny/synthetic, embeddings in bf16." in alone.caption
@@ -151,16 +151,16 @@ def test_of_two_records_of_one_seed_the_newer_counts_and_the_other_is_noted() ->
     for order in (records, records[::-1]):
         (table,) = run_tables(order)
         assert number(table.rows[0][1]).text == "60.0"
-        assert "mdreid: 1 older records of the same seeds left out." in table.footnotes
+        assert "MDReID: 1 older records of the same seeds left out." in table.footnotes
 
 
 def test_a_cell_without_a_record_is_a_dash_with_its_reason() -> None:
     records = [make_record(), make_record(protocol="N-to-N"), make_record(**OTHER)]
     gaps = [Absent("msvr310", "top-reid", "R-to-NT", "failed: no weights")]
     first, second = run_tables(records, gaps)
-    assert first.rows[2] == ("top-reid", *[Missing("failed: no weights")] * 4)
-    assert second.rows[1] == ("single-classifier", *[Missing("not run")] * 4)
-    assert second.rows[2] == ("top-reid", *[Missing("not run")] * 4)
+    assert first.rows[2] == ("TOP-ReID", *[Missing("failed: no weights")] * 4)
+    assert second.rows[1] == ("Single classifier", *[Missing("not run")] * 4)
+    assert second.rows[2] == ("TOP-ReID", *[Missing("not run")] * 4)
 
 
 def test_what_is_not_applicable_says_why_once() -> None:
@@ -180,7 +180,7 @@ def test_many_protocols_make_one_table_with_a_row_for_each() -> None:
     (table,) = run_tables(records)
     assert [row[0] for row in table.rows] == protocols
     assert [column.heading for column in table.columns][1:] == [
-        f"{method} {metric}" for method in ("mdreid", "single-classifier", "chance") for metric in ("mAP", "Rank-1")
+        f"{method} {metric}" for method in ("MDReID", "Single classifier", "chance") for metric in ("mAP", "Rank-1")
     ]
     assert table.rows[0][3:5] == (Missing("not run"),) * 2
     values = [number(cell) for cell in table.rows[1][1:]]
@@ -199,13 +199,13 @@ def test_seeds_that_ran_under_different_protocols_are_rows_of_their_own() -> Non
     records = [make_record(protocol=protocol) for protocol in protocols]
     records += [make_record(protocol=protocol, seed=1) for protocol in protocols[:2]]
     (table,) = run_tables(records)
-    assert table.footnotes == ("mdreid, seed 0: seed 0.", "mdreid, seed 1: seed 1.")
-    assert [column.group for column in table.columns[1::2]] == ["mdreid, seed 0", "mdreid, seed 1", "chance"]
+    assert table.footnotes == ("MDReID, seed 0: seed 0.", "MDReID, seed 1: seed 1.")
+    assert [column.group for column in table.columns[1::2]] == ["MDReID, seed 0", "MDReID, seed 1", "chance"]
     assert [number(cell).spread for cell in table.rows[0][1:]] == [None] * 6
     assert table.rows[2][3:5] == (Missing("not run"),) * 2
     matched, other = run_tables([*records[:1], *records[2:3], make_record(seed=1, protocol=protocols[0])])
-    assert matched.footnotes == ("mdreid: mean ± sample standard deviation over seeds 0, 1.",)
-    assert "mdreid: seed 0." in other.footnotes
+    assert matched.footnotes == ("MDReID: mean ± sample standard deviation over seeds 0, 1.",)
+    assert "MDReID: seed 0." in other.footnotes
 
 
 def test_what_no_seed_changes_has_no_spread_but_an_interval() -> None:
@@ -214,6 +214,6 @@ def test_what_no_seed_changes_has_no_spread_but_an_interval() -> None:
     cell = number(table.rows[0][1])
     assert cell.spread is None
     assert cell.interval == pytest.approx((35.0, 45.0))
-    assert "clip-zero-shot: not trained, the same with seeds 1, 2." in table.footnotes
+    assert "CLIP zero-shot: not trained, the same with seeds 1, 2." in table.footnotes
     drawn = [make_record(**untrained, seed=seed, metrics=metrics(0.1 * seed)) for seed in (1, 2)]
     assert number(run_tables(drawn)[0].rows[0][1]).spread == pytest.approx(7.0710678)

@@ -47,7 +47,7 @@ def rows(table: Table, label: str) -> list[dict[str, Cell]]:
 
 def test_real_measurements_stand_beside_the_published_ones_with_their_difference() -> None:
     (table,) = build(only(study(data_kind="real")), "paper-matched")
-    (row,) = rows(table, "mdreid")
+    (row,) = rows(table, "MDReID")
     assert number(row["mAP published"]).text == "82.1"
     difference = number(row["mAP difference"])
     assert difference.value == pytest.approx(number(row["mAP ours"]).value - 82.1)
@@ -56,7 +56,7 @@ def test_real_measurements_stand_beside_the_published_ones_with_their_difference
 
 def test_synthetic_measurements_are_marked_and_have_no_difference() -> None:
     (table,) = build(only(study()), "paper-matched")
-    (row,) = rows(table, "mdreid")
+    (row,) = rows(table, "MDReID")
     assert row["mAP difference"] == Missing(SYNTHETIC)
     number(row["mAP ours (synthetic)"])
     assert "synthetic" in table.title
@@ -65,16 +65,16 @@ def test_synthetic_measurements_are_marked_and_have_no_difference() -> None:
 
 def test_a_part_of_the_test_set_has_no_difference() -> None:
     (table,) = build(only(study(data_kind="real", limit=50)), "paper-matched")
-    (row,) = rows(table, "mdreid")
+    (row,) = rows(table, "MDReID")
     assert row["mAP difference"] == Missing(LIMITED)
     number(row["mAP ours (limit 50)"])
 
 
 def test_re_ranked_records_have_tables_of_their_own_without_a_difference() -> None:
     plain, reranked = group_records([*study(data_kind="real", rerank="20-6-0.3"), *study(data_kind="real")])
-    assert [group.title for group in (plain, reranked)] == ["rgbnt201", f"rgbnt201 ({WORDS})"]
+    assert [group.title for group in (plain, reranked)] == ["RGBNT201", f"RGBNT201 ({WORDS})"]
     (table,) = build(reranked, "paper-matched")
-    (row,) = rows(table, "mdreid")
+    (row,) = rows(table, "MDReID")
     assert row["mAP difference"] == Missing(RERANKED)
     assert WORDS in number(row[f"mAP ours ({WORDS})"]).origin
     for text in (table.title, table.caption, render_markdown(table), render_csv([table]), render_html_table(table)):
@@ -101,13 +101,13 @@ def test_baselines_on_which_papers_disagree_have_a_row_for_each_source() -> None
 
 def test_a_choice_of_methods_leaves_out_those_of_the_paper_alone() -> None:
     (table,) = build(only(study(["mdreid"])), "paper-matched", methods=["mdreid"])
-    assert {row[0] for row in table.rows} == {"mdreid", "chance"}
+    assert {row[0] for row in table.rows} == {"MDReID", "chance"}
 
 
 def test_without_published_figures_all_metrics_share_one_table() -> None:
     (table,) = build(only(study()), "paper-mismatched", published=False)
     assert len(table.columns) == 1 + 2 * 5
-    assert [row[0] for row in table.rows] == ["mdreid", "single-classifier", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "Single classifier", "chance"]
 
 
 def test_where_nothing_is_published_there_are_no_columns_for_it() -> None:
@@ -117,7 +117,7 @@ def test_where_nothing_is_published_there_are_no_columns_for_it() -> None:
 
 def test_the_papers_wrong_average_is_shown_with_the_mean_of_its_columns() -> None:
     table, _ = build(only(study(data_kind="real")), "paper-mismatched")
-    (row,) = rows(table, "mdreid")
+    (row,) = rows(table, "MDReID")
     printed = number(row["mean of 4 mAP published"])
     assert printed.text == "21.6"
     assert "25.38" in printed.note  # (53.1 + 16.7 + 16.6 + 15.1) / 4 = 25.375
@@ -148,7 +148,7 @@ def test_no_mean_is_a_mixture_of_seeds() -> None:
     demo = cell("rgbnt201", "mdreid", 1111, "R-to-NT")
     (table,) = build(only([*records, demo]), "paper-mismatched", published=False)
     (alone,) = build(only(records), "paper-mismatched", published=False)
-    assert [row[0] for row in table.rows] == ["mdreid, seeds 1, 2, 3", "mdreid, seed 1111", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID, seeds 1, 2, 3", "MDReID, seed 1111", "chance"]
     values = [[number(value).value for value in found.rows[0][1:]] for found in (table, alone)]
     assert values[0] == values[1]
     titles = [column.heading for column in table.columns]
@@ -158,7 +158,7 @@ def test_no_mean_is_a_mixture_of_seeds() -> None:
 def test_two_versions_of_the_data_are_rows_of_their_own_with_a_chance_each() -> None:
     records = [*study(["mdreid"]), *study(["mdreid"], test_fingerprint="e" * 12)]
     (table,) = build(only(records), "paper-matched", published=False)
-    expected = [f"{row} (test data {letter * 10})" for row in ("mdreid", "chance") for letter in "be"]
+    expected = [f"{row} (test data {letter * 10})" for row in ("MDReID", "chance") for letter in "be"]
     assert [row[0] for row in table.rows] == expected
     assert "2 versions of the test data" in table.caption
     assert "never averaged" in table.caption
@@ -177,13 +177,13 @@ def test_records_alike_but_for_their_images_are_never_averaged() -> None:
 def test_real_and_synthetic_records_are_groups_apart_and_real_ones_come_first() -> None:
     records = [*study(), *study(data_kind="real"), *study(limit=5), *study(datasets=["msvr310"], data_kind="real")]
     titles = [group.title for group in group_records(records)]
-    assert titles == ["rgbnt201", "msvr310", "rgbnt201 (synthetic)", "rgbnt201 (synthetic, limit 5)"]
+    assert titles == ["RGBNT201", "MSVR310", "RGBNT201 (synthetic)", "RGBNT201 (synthetic, limit 5)"]
 
 
 def test_ablated_variants_are_left_out_and_that_is_said() -> None:
     ablated = study(["mdreid"], options=FULL | {"discrepancy_weight": 0})
     (table,) = build(only([*study(["mdreid"]), *ablated]), "paper-matched", published=False)
-    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "chance"]
     assert "22 records of ablated variants are left out here; see the ablation." in table.footnotes
 
 
@@ -191,7 +191,7 @@ def test_ablated_variants_are_shown_where_there_is_nothing_else() -> None:
     (table,) = build(
         only(study(["mdreid"], options=FULL | {"discrepancy_weight": 0})), "paper-matched", published=False
     )
-    assert [row[0] for row in table.rows] == ["mdreid", "chance"]
+    assert [row[0] for row in table.rows] == ["MDReID", "chance"]
 
 
 def test_the_notes_tell_the_whole_provenance() -> None:
@@ -227,5 +227,5 @@ def test_a_machine_is_named_with_the_threads_that_were_used() -> None:
 
 def test_an_epoch_chosen_on_test_data_is_said_in_row_and_note() -> None:
     (table,) = build(only(study(["mdreid"], selection="best-test")), "paper-matched", published=False)
-    assert table.rows[0][0] == "mdreid (epoch chosen on test data)"
+    assert table.rows[0][0] == "MDReID (epoch chosen on test data)"
     assert any("EPOCH CHOSEN ON TEST DATA" in note for note in table.footnotes)

@@ -36,7 +36,7 @@ def fit(table: Table, room: int | None) -> list[Fitted]:
         return [Fitted(table, _shared(table, room))]
     plain = _without_spread(table)
     if plain != table:
-        note = f"Spread and interval are left out for want of room; {_total(_least(table))} columns of text show them."
+        note = f"Spread and interval are left out for want of room; a width of {_total(_least(table))} shows them."
         plain = replace(plain, footnotes=(*plain.footnotes, note))
     parts = _parts(plain, room) if _total(_least(plain)) > room else [plain]
     return [Fitted(part, _shared(part, room)) for part in parts]
@@ -106,7 +106,8 @@ def _shared(table: Table, room: int) -> tuple[int, ...]:
 
 def _without_spread(table: Table) -> Table:
     rows = tuple(
-        tuple(replace(c, interval=None, spread=None) if isinstance(c, Number) else c for c in row) for row in table.rows
+        tuple(replace(c, interval=None, spread=None) if isinstance(c, Number) else c for c in row)
+        for row in table.rows
     )
     return replace(table, rows=rows)
 
