@@ -32,8 +32,7 @@ def _grid(part: Fitted) -> RichTable:
     table, markers = part.table, part.table.marks()
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column, heading, width in zip(table.columns, headings(table), part.widths, strict=True):
-        justify = "right" if column.numeric else "left"
-        grid.add_column(Text(heading), justify=justify, width=width, overflow="fold")
+        grid.add_column(Text(heading), justify="right" if column.numeric else "left", width=width, overflow="fold")
     for index, row in enumerate(table.rows):
         if index in table.rules:
             grid.add_section()
