@@ -136,6 +136,13 @@ class Dataset(ABC):
         """
         return lambda match: self.roles[match["role"]]
 
+    def named(self, folder: Path, split: str | None) -> Mapping[str, str]:
+        """Return the images that lists of names ask for, each with its list; one that is not there is a fault.
+
+        Arguments and errors are those of :meth:`assignment`.
+        """
+        return {}
+
     def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
         """Return what is compared under a protocol; figures are means over the trials.
 
@@ -155,6 +162,10 @@ class Dataset(ABC):
             UsageError: unless a dataset says otherwise, because it has no synthetic copy.
         """
         raise UsageError(f"There is no generator for {self.card.title}; pass real images with --data-root.")
+
+    def lists(self, scale: Scale) -> Mapping[str, str]:
+        """Return what else a synthetic copy consists of: the text of each list of names by its path."""
+        return {}
 
     def scan(self, paths: Iterable[str], assignment: Assignment | None = None) -> Scan:
         """Turn image paths (POSIX, relative to the folder of the dataset) into items; collect all faults."""

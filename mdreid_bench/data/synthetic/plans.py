@@ -1,8 +1,10 @@
 """The items of the synthetic datasets of this package: what each consists of, before any image is drawn."""
 
+import random
 from collections import Counter
 
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale, marked, spaced, spread
+from protocols.modality import Modality
 
 Visit = tuple[int, int, int]
 """(identity, camera 1-4, number of items)."""
@@ -128,3 +130,41 @@ def _msvr310_scenes(number: int, count: int) -> list[int]:
     """Return different scenes out of 0-30; every third identity starts in scene 0, as if it were the common one."""
     scenes = [1 + (7 * number + 10 * step) % 30 for step in range(count)]
     return [0 if number % 3 == 0 else scenes[0], *scenes[1:]]
+
+
+def regdb(scale: Scale) -> list[PlannedFrame]:
+    """Return the tiny set, 64 persons with five images of each sensor, or the published 412 with ten."""
+    persons, images = _regdb_size(scale)
+    return [
+        PlannedFrame(person, camera, (person,), 0, (path,), sensors=sensor)
+        for person in range(1, persons + 1)
+        for camera, (folder, sensor) in enumerate((("Visible", Modality.R), ("Thermal", Modality.T)))
+        for path in _regdb_paths(folder, person, images)
+    ]
+
+
+def regdb_lists(scale: Scale) -> dict[str, str]:
+    """Return the forty lists of the ten splits; each trains on another half of the persons."""
+    persons, images = _regdb_size(scale)
+    result = {}
+    for split in range(1, 11):
+        order = random.Random(split).sample(range(1, persons + 1), persons)
+        for use, chosen in (("train", order[::2]), ("test", order[1::2])):
+            for folder in ("Visible", "Thermal"):
+                lines = [
+                    f"{path} {label}\n"
+                    for label, person in enumerate(sorted(chosen))
+                    for path in _regdb_paths(folder, person, images)
+                ]
+                result[f"idx/{use}_{folder.lower()}_{split}.txt"] = "".join(lines)
+    return result
+
+
+def _regdb_size(scale: Scale) -> tuple[int, int]:
+    """Return the number of persons, and of images by each sensor."""
+    return (64, 5) if scale == "tiny" else (412, 10)
+
+
+def _regdb_paths(folder: str, person: int, images: int) -> list[str]:
+    looks = f"{('male', 'female')[person % 2]}_{('back', 'front')[person // 2 % 2]}_{folder[0].lower()}"
+    return [f"{folder}/{person}/{looks}_{images * person + frame:05d}_{person}.bmp" for frame in range(images)]
