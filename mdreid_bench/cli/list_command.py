@@ -14,7 +14,7 @@ from protocols.names import UnknownNameError
 from protocols.protocol import protocols_of
 from protocols.suites import SUITES, suite
 
-Value = str | int | bool | list[str]
+Value = str | int | bool | list[str] | None
 Entry = dict[str, Value]
 MANY = 8
 """Above this length, a list in a table cell shows its beginning and end; JSON has all of it."""
@@ -65,12 +65,14 @@ def _table(kind: str, entries: Sequence[Entry]) -> Table:
 
 
 def _numeric(key: str, entries: Sequence[Entry]) -> bool:
-    return all(isinstance(entry[key], int) and not isinstance(entry[key], bool) for entry in entries)
+    return all(isinstance(entry[key], int | None) and not isinstance(entry[key], bool) for entry in entries)
 
 
 def _shown(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "—"
     if not isinstance(value, list):
         return str(value)
     if len(value) > MANY:

@@ -10,7 +10,7 @@ from protocols.ranking import CMC
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Published numbers of items and identities.
+    """Published numbers of items and identities; None where none is published.
 
     Attributes:
         train_images: training items.
@@ -21,11 +21,11 @@ class SplitCounts:
         gallery_identities: identities among them.
     """
 
-    train_images: int
+    train_images: int | None
     train_identities: int
-    query_images: int
+    query_images: int | None
     query_identities: int
-    gallery_images: int
+    gallery_images: int | None
     gallery_identities: int
 
 
@@ -49,6 +49,7 @@ class DatasetCard:
         complete: whether every item must have images of all of them; one that lacks any is then a fault.
         default_protocols: what is run when no protocol is named; all sensors on both sides unless said otherwise.
         cmc: whether Rank-k counts gallery items, or every identity once.
+        folders: other names of its folder.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DatasetCard:
     complete: bool = True
     default_protocols: tuple[str, ...] = ()
     cmc: CMC = "items"
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.default_protocols:

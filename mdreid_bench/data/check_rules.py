@@ -115,7 +115,7 @@ def size_findings(dataset: Dataset, scan: Scan, facts: Facts) -> list[Finding]:
 
 def overlap_findings(items: Sequence[Item]) -> list[Finding]:
     """Report each identity that is both trained on and tested with, at its first file for training."""
-    test = {item.identity for item in items if item.roles & ~Role.TRAIN}
+    test = {item.identity for item in items if Role.TRAIN not in item.roles}
     first: dict[int, Item] = {}
     for item in items:
         if Role.TRAIN in item.roles and item.identity in test:
@@ -219,12 +219,12 @@ def count_findings(dataset: Dataset, items: Sequence[Item], *, compare: bool) ->
             result += [
                 Finding(Kind.COUNT, folder, f"{found} {what} instead of {right}", stops=False)
                 for what, found, right in pairs
-                if found != right
+                if right not in (None, found)
             ]
     return list(dict.fromkeys(result))
 
 
-def _published(card: DatasetCard, role: Role) -> tuple[int, int]:
+def _published(card: DatasetCard, role: Role) -> tuple[int | None, int]:
     counts = card.counts
     if role is Role.TRAIN:
         return counts.train_images, counts.train_identities

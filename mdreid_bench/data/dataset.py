@@ -59,7 +59,8 @@ class Dataset(ABC):
         roles: folders that hold the images, relative to the folder of the dataset, and what each is used for.
         sensors: sensor by the text of the group ``sensor`` of the grammar; empty where one file holds all sensors.
         grammar: the path of an image relative to the folder of the dataset, with the groups ``file`` (the name of the
-            item, unique within its role), ``role`` (a key of ``roles``) and, where there are ``sensors``, ``sensor``.
+            item, unique within its role unless ``named`` says more), ``role`` (a key of ``roles``) and, where there
+            are ``sensors``, ``sensor``.
         form: the name of an image in plain words, for messages.
         strip_size: (width, height) of a strip that holds the sensors side by side in canonical order, or None for one
             file a sensor.
@@ -122,6 +123,10 @@ class Dataset(ABC):
         """
         return self._beside(match, "*") if self.sensors else match[0]
 
+    def named(self, match: re.Match[str]) -> str:
+        """Return the name of an item, unique within its role: here the text of ``file``."""
+        return match["file"]
+
     def assignment(self, folder: Path, split: str | None) -> Assignment:
         """Return what tells the role of an image: here its folder.
 
@@ -135,13 +140,6 @@ class Dataset(ABC):
             DataError: when a list cannot be read.
         """
         return lambda match: self.roles[match["role"]]
-
-    def named(self, folder: Path, split: str | None) -> Mapping[str, str]:
-        """Return the images that lists of names ask for, each with its list; one that is not there is a fault.
-
-        Arguments and errors are those of :meth:`assignment`.
-        """
-        return {}
 
     def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
         """Return what is compared under a protocol; figures are means over the trials.
@@ -162,10 +160,6 @@ class Dataset(ABC):
             UsageError: unless a dataset says otherwise, because it has no synthetic copy.
         """
         raise UsageError(f"There is no generator for {self.card.title}; pass real images with --data-root.")
-
-    def lists(self, scale: Scale) -> Mapping[str, str]:
-        """Return what else a synthetic copy consists of: the text of each list of names by its path."""
-        return {}
 
     def scan(self, paths: Iterable[str], assignment: Assignment | None = None) -> Scan:
         """Turn image paths (POSIX, relative to the folder of the dataset) into items; collect all faults."""
@@ -188,7 +182,7 @@ class Dataset(ABC):
                 misnamed.append(Fault(path, str(error)))
                 continue
             key, sensors = self.item(match), self._sensors(match)
-            if images.get(key, {}).keys() & sensors or owners.setdefault((role, match["file"]), key) != key:
+            if images.get(key, {}).keys() & sensors or owners.setdefault((role, self.named(match)), key) != key:
                 misnamed.append(Fault(path, "another image has this name and sensor"))
                 continue
             named.setdefault(key, (match, labels, role))
@@ -198,7 +192,7 @@ class Dataset(ABC):
             own = {sensor: images[key][sensor] for sensor in self.card.sensors if sensor in images[key]}
             if self.card.complete and len(own) < len(self.card.sensors):
                 missing[place] = tuple(self._beside(match, part) for part, m in self.sensors.items() if m not in own)
-            items.append(Item(_name(match, next(iter(own.values()))), *labels, role, own))
+            items.append(Item(self._name(match, next(iter(own.values()))), *labels, role, own))
         return Scan(tuple(items), tuple(misnamed), missing)
 
     def _match(self, path: str) -> re.Match[str] | None:
@@ -208,6 +202,12 @@ class Dataset(ABC):
         matches = (self.grammar.fullmatch(tried) for tried in (path, *(stem + other for other in others)))
         return next(filter(None, matches), None)
 
+    def _name(self, match: re.Match[str], path: str) -> str:
+        """Return the name of an item with the suffix of its file."""
+        name = self.named(match)
+        stem, suffix = splitext(name)
+        return stem + splitext(path)[1] if suffix == splitext(match[0])[1] else name
+
     def _sensors(self, match: re.Match[str]) -> set[Modality]:
         """Return the sensors whose images the file holds."""
         return {self.sensors[match["sensor"]]} if self.sensors else set(self.card.sensors)
@@ -216,9 +216,3 @@ class Dataset(ABC):
     def _beside(match: re.Match[str], sensor: str) -> str:
         """Return the path with the text of the sensor replaced."""
         return match[0][: match.start("sensor")] + sensor + match[0][match.end("sensor") :]
-
-
-def _name(match: re.Match[str], path: str) -> str:
-    """Return the text of ``file``, which names an item, with the suffix of its file."""
-    stem, suffix = splitext(match["file"])
-    return stem + splitext(path)[1] if suffix == splitext(match[0])[1] else match["file"]

@@ -43,6 +43,9 @@ def test_published_numbers() -> None:
     assert counts["rgbnt201"] == SplitCounts(3951, 171, 836, 30, 836, 30)
     assert counts["rgbnt100"] == SplitCounts(8675, 50, 1715, 50, 8575, 50)
     assert counts["msvr310"] == SplitCounts(1032, 155, 591, 52, 1055, 155)
+    assert counts["wmveid863"] == SplitCounts(3482, 603, 959, 210, 1226, 260)
+    assert counts["market1501-mm"] == SplitCounts(12936, 751, 3368, 750, 15913, 751)
+    assert counts["rgbnt201-141-60"] == SplitCounts(None, 141, None, 60, None, 60)
 
 
 def test_full_rgbnt201_has_the_published_cameras() -> None:
@@ -95,13 +98,20 @@ def test_msvr310_queries_are_the_identities_seen_in_several_scenes(scale: str) -
         ("rgbnt100", ["rgbir/bounding_box_test/0502_c0008_000.jpg"] * 3, (502, 7, 0)),
         ("msvr310", [f"query3/0019/{s}/0019_s012_v0_000.jpg" for s in ("vis", "ni", "th")], (19, 0, 12)),
         ("msvr310", [f"bounding_box_test/0002/{s}/0002_s002_v7_000.jpg" for s in ("vis", "ni", "th")], (2, 7, 2)),
+        ("market1501-mm", [f"train/{s}/0002_c1s1_000451_03.jpg" for s in ("RGB", "NI", "TI")], (2, 0, 1)),
+        ("market1501-mm", [f"gallery/{s}/0000_c6s3_000451_03.jpg" for s in ("RGB", "NI", "TI")], (0, 5, 3)),
+        ("wmveid863", [f"query/0019/{s}/v7_n1_s012_0003.jpg" for s in ("vis", "ni", "th")], (19, 7, 1)),
     ],
 )
 def test_labels_come_from_the_name(dataset: str, paths: list[str], labels: tuple[int, int, int]) -> None:
     (item,) = registry.get(dataset).scan(dict.fromkeys(paths)).items
     assert (item.identity, item.camera, item.scene) == labels
     assert list(item.images.values()) == paths
-    assert item.name == paths[0].rsplit("/", 1)[1]
+    assert (
+        item.name == paths[0].split("/", 1)[1].replace("vis/", "")
+        if dataset == "wmveid863"
+        else paths[0].rsplit("/", 1)[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +130,11 @@ def test_labels_come_from_the_name(dataset: str, paths: list[str], labels: tuple
         ("msvr310", "query3/0019/vis/0020_s012_v0_000.jpg", "folder of another identity"),
         ("msvr310", "query3/0019/vis/0019_s012_v8_000.jpg", "outside the form"),
         ("msvr310", "query3/0019/0019_s012_v0_000.jpg", "outside the form"),
+        ("market1501-mm", "train/RGB/0002_c7s1_000451_03.jpg", "outside the form"),
+        ("market1501-mm", "train/RGB/-2_c1s1_000451_03.jpg", "outside the form"),
+        ("wmveid863", "train/0001/vis/v8_n0_s001_000.jpg", "outside the form"),
+        ("wmveid863", "train/0001/vis/v0_s001_000.jpg", "outside the form"),
+        ("wmveid863", "train/0001/vis/v0_n0_000.jpg", "outside the form"),
     ],
 )
 def test_wrong_names_are_faults(dataset: str, path: str, what: str) -> None:

@@ -13,7 +13,7 @@ from mdreid_bench.data.dataset import Fault, Scan
 from mdreid_bench.data.synthetic.plan import PlannedFrame
 from mdreid_bench.progress import Reporter, Silent, Step
 
-DATASETS = ("msvr310", "rgbnt100", "rgbnt201")
+DATASETS = ("market1501-mm", "msvr310", "rgbnt100", "rgbnt201", "wmveid863")
 
 
 class Recorder(Silent):
