@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot
-from mdreid_bench.cli.values import ALL, chosen
+from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, Splits
+from mdreid_bench.cli.values import ALL, chosen, splits_of
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import Reading, kinds, read_dataset
 from mdreid_bench.data.location import given_root, resolve_data_root
@@ -17,6 +17,7 @@ from mdreid_bench.wording import by_kind, counted, printable
 def check(
     dataset: Annotated[str, argument("DATASET", "A dataset, or 'all'.")],
     data_root: DataRoot = None,
+    splits: Splits = [],  # noqa: B006 - typer copies it
     allow_incomplete: AllowIncomplete = False,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +29,8 @@ def check(
     images, and counts other than the published ones. Exits with 0 when there
     is none, else with 3. 'run', 'ablate' and 'verify' ask the same rules:
     some faults stop them, the others stand in their records. With 'all',
-    every dataset has its table, and --json gives a list.
+    every dataset has its table, as has every split that is named, and
+    --json gives a list.
 
     Examples:
 
@@ -41,20 +43,21 @@ def check(
     names = chosen([dataset], registry.names(), "dataset", lambda: registry.usable(console.warn, needed))
     trees: list[dict[str, Any]] = []
     errors: list[DataError] = []
-    for name in names:
-        try:
-            location = resolve_data_root(data_root, name, console)
-            console.message(f"Data: {location.reason}")
-            reading = read_dataset(name, location.root, console, incomplete=allow_incomplete, anew=True)
-            trees.append(_tree(reading))
-            if not as_json:
-                _show(reading, console)
-            _refuse(reading)
-        except DataError as error:
-            errors.append(error)
-    every = dataset.casefold() == ALL
-    if as_json and (trees or every):
-        console.json(trees if every else trees[0])
+    for name, asked in splits_of(names, splits).items():
+        for split in asked:
+            try:
+                location = resolve_data_root(data_root, name, console)
+                console.message(f"Data: {location.reason}")
+                reading = read_dataset(name, location.root, console, split, incomplete=allow_incomplete, anew=True)
+                trees.append(_tree(reading))
+                if not as_json:
+                    _show(reading, console)
+                _refuse(reading)
+            except DataError as error:
+                errors.append(error)
+    several = dataset.casefold() == ALL or bool(splits)
+    if as_json and (trees or several):
+        console.json(trees if several else trees[0])
     for earlier in errors[:-1]:
         console.error(str(earlier))
     if errors:
@@ -62,7 +65,7 @@ def check(
 
 
 def _show(reading: Reading, console: Console) -> None:
-    title = reading.dataset.card.title
+    title = _title(reading)
     if reading.findings:
         console.table(_table(reading))
     else:
@@ -74,16 +77,20 @@ def _refuse(reading: Reading) -> None:
     if found := kinds(reading.findings):
         stopping = sum(finding.count for finding in reading.findings if finding.stops)
         raise DataError(
-            f"{reading.dataset.card.title} in {reading.folder} has {counted(sum(found.values()), 'fault')} "
+            f"{_title(reading)} in {reading.folder} has {counted(sum(found.values()), 'fault')} "
             f"({by_kind(found)}), of which {stopping or 'none'} would stop a run; repair the files and check again."
         )
+
+
+def _title(reading: Reading) -> str:
+    return reading.dataset.card.title + ("" if reading.split is None else f" (split {reading.split})")
 
 
 def _table(reading: Reading) -> Table:
     mark = " (synthetic)" if reading.marker else ""
     files = f"{len(reading.paths)} files were read in {reading.folder}"
     return Table(
-        title=f"{reading.dataset.card.title}{mark}: what is wrong",
+        title=f"{_title(reading)}{mark}: what is wrong",
         columns=(Column("kind"), Column("run"), Column("file", wide=True), Column("fault", wide=True)),
         rows=tuple(
             (str(f.kind), "stops" if f.stops else "noted", printable(f.path), printable(f.what))
@@ -96,6 +103,7 @@ def _table(reading: Reading) -> Table:
 def _tree(reading: Reading) -> dict[str, Any]:
     return {
         "dataset": reading.dataset.card.name,
+        **({} if reading.split is None else {"split": reading.split}),
         "folder": str(reading.folder),
         "synthetic": reading.marker is not None,
         "files": len(reading.paths),

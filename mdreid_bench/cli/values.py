@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mdreid_bench.config.schema import LARGEST_SEED
 from mdreid_bench.config.tree import Tree, read_yaml
+from mdreid_bench.data import registry
 from mdreid_bench.errors import UsageError
 from protocols.mixed import MixedAvailability
 from protocols.modality import Modality
@@ -93,6 +94,25 @@ def chosen_one(name: str, valid: Sequence[str], kind: str, shown: Sequence[str] 
         if one.casefold() == name.casefold():
             return one
     raise UnknownNameError(kind, name, shown or valid)
+
+
+def splits_of(datasets: Sequence[str], asked: Sequence[str]) -> dict[str, list[str | None]]:
+    """Return the splits that are asked for of each dataset; None for the first, or the only one.
+
+    Raises:
+        UnknownNameError: for a split that a dataset does not have.
+        UsageError: when splits are asked for and no dataset has any.
+    """
+    known = {name: registry.get(name) for name in datasets}
+    if asked and not any(dataset.splits for dataset in known.values()):
+        named = ", ".join(dataset.card.title for dataset in known.values())
+        raise UsageError(f"--split chooses between ways to divide a dataset, and {named} has one; leave it out.")
+    return {
+        name: [*chosen(asked, dataset.splits, f"split of {dataset.card.title}")]
+        if asked and dataset.splits
+        else [None]
+        for name, dataset in known.items()
+    }
 
 
 def with_mix(protocols: Iterable[str], mix: float | None, mix_seed: int | None) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import TrainingOptions
-from mdreid_bench.cli.values import chosen
+from mdreid_bench.cli.values import chosen, splits_of
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
@@ -50,10 +50,7 @@ class Workspace:
         )
         self.cards = [datasets.get(name).card for name in self.dataset_names]
         self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
-        self.splits = {name: self._splits(name) for name in self.dataset_names}
-        if options.splits and not any(any(found) for found in self.splits.values()):
-            named = ", ".join(card.title for card in self.cards)
-            raise UsageError(f"--split chooses between ways to divide a dataset, and {named} has one; leave it out.")
+        self.splits = splits_of(self.dataset_names, options.splits)
         self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)
         self.store = Store(options.results)
@@ -91,13 +88,6 @@ class Workspace:
             self.console.message("Stopping at the first failure, as --fail-fast asks for.")
         self.console.message(outcomes.summary)
         return outcomes
-
-    def _splits(self, name: str) -> list[str | None]:
-        """Return the splits of a dataset that are asked for; None for the first, or the only one."""
-        dataset = datasets.get(name)
-        if not self.options.splits or not dataset.splits:
-            return [None]
-        return [*chosen(self.options.splits, dataset.splits, f"split of {dataset.card.title}")]
 
     @cached_property
     def indexes(self) -> list[DatasetIndex]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from posixpath import splitext
 
 from mdreid_bench.data import registry
 from mdreid_bench.data.check_rules import (
@@ -41,7 +42,9 @@ class Reading:
         scan: the items that their names tell of.
         facts: of the readable images, by path.
         unreadable: the other ones.
+        absent: images that lists name and that are not there.
         incomplete: whether items may lack images that the dataset says they have.
+        split: how it is divided, where there are several ways; else None.
     """
 
     dataset: Dataset
@@ -51,7 +54,9 @@ class Reading:
     scan: Scan
     facts: Facts
     unreadable: tuple[Fault, ...]
+    absent: tuple[Fault, ...]
     incomplete: bool
+    split: str | None = None
 
     @property
     def complete_items(self) -> int:
@@ -61,7 +66,8 @@ class Reading:
     @cached_property
     def damage(self) -> str | None:
         """How generated images differ from what was drawn, in a few words; None where they do not."""
-        return self.marker.damage(self.folder, self.paths) if self.marker else None
+        marker = self.marker
+        return marker.damage(self.folder, (*self.paths, *self.dataset.lists(marker.scale))) if marker else None
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -75,6 +81,7 @@ class Reading:
         found = [
             *name_findings(scan),
             *lone_or_missing(scan, allowed=self.incomplete),
+            *(Finding(Kind.MISSING, fault.path, fault.what, not self.incomplete) for fault in self.absent),
             *(Finding(Kind.IMAGE, fault.path, fault.what) for fault in self.unreadable),
             *size_findings(dataset, scan, self.facts),
             *overlap_findings(items),
@@ -117,11 +124,17 @@ def read_dataset(
     folder = dataset_folder(dataset, root)
     marker, paths = read_marker(folder), image_paths(dataset, folder)
     scan = dataset.scan(paths, dataset.assignment(folder, split))
-    named = {path for item in scan.items for path in item.images.values()}
-    facts, unreadable = inspect_files(folder, sorted(named), reporter, anew=anew)
+    wanted = {path for item in scan.items for path in item.images.values()}
+    facts, unreadable = inspect_files(folder, sorted(wanted), reporter, anew=anew)
     for sentence in described(rules_of(facts.values())):
         reporter.message(f"{dataset.card.title} has {sentence}.")
-    return Reading(dataset, folder, marker, paths, scan, facts, unreadable, incomplete)
+    there = {splitext(path)[0] for path in paths}
+    absent = tuple(
+        Fault(path, f"file is missing, which {file} names")
+        for path, file in dataset.named(folder, split).items()
+        if splitext(path)[0] not in there
+    )
+    return Reading(dataset, folder, marker, paths, scan, facts, unreadable, absent, incomplete, split)
 
 
 def kinds(found: Iterable[Finding]) -> dict[str, int]:

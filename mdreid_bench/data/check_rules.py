@@ -115,7 +115,7 @@ def size_findings(dataset: Dataset, scan: Scan, facts: Facts) -> list[Finding]:
 
 def overlap_findings(items: Sequence[Item]) -> list[Finding]:
     """Report each identity that is both trained on and tested with, at its first file for training."""
-    test = {item.identity for item in items if Role.TRAIN not in item.roles}
+    test = {item.identity for item in items if item.roles & ~Role.TRAIN}
     first: dict[int, Item] = {}
     for item in items:
         if Role.TRAIN in item.roles and item.identity in test:

@@ -59,8 +59,8 @@ class Dataset(ABC):
         roles: folders that hold the images, relative to the folder of the dataset, and what each is used for.
         sensors: sensor by the text of the group ``sensor`` of the grammar; empty where one file holds all sensors.
         grammar: the path of an image relative to the folder of the dataset, with the groups ``file`` (the name of the
-            item, unique within its role unless ``named`` says more), ``role`` (a key of ``roles``) and, where there
-            are ``sensors``, ``sensor``.
+            item, unique within its role unless ``item_name`` says more), ``role`` (a key of ``roles``) and, where
+            there are ``sensors``, ``sensor``.
         form: the name of an image in plain words, for messages.
         strip_size: (width, height) of a strip that holds the sensors side by side in canonical order, or None for one
             file a sensor.
@@ -123,7 +123,7 @@ class Dataset(ABC):
         """
         return self._beside(match, "*") if self.sensors else match[0]
 
-    def named(self, match: re.Match[str]) -> str:
+    def item_name(self, match: re.Match[str]) -> str:
         """Return the name of an item, unique within its role: here the text of ``file``."""
         return match["file"]
 
@@ -140,6 +140,13 @@ class Dataset(ABC):
             DataError: when a list cannot be read.
         """
         return lambda match: self.roles[match["role"]]
+
+    def named(self, folder: Path, split: str | None) -> Mapping[str, str]:
+        """Return the images that lists of names ask for, each with its list; one that is not there is a fault.
+
+        Arguments and errors are those of :meth:`assignment`.
+        """
+        return {}
 
     def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
         """Return what is compared under a protocol; figures are means over the trials.
@@ -160,6 +167,10 @@ class Dataset(ABC):
             UsageError: unless a dataset says otherwise, because it has no synthetic copy.
         """
         raise UsageError(f"There is no generator for {self.card.title}; pass real images with --data-root.")
+
+    def lists(self, scale: Scale) -> Mapping[str, str]:
+        """Return what else a synthetic copy consists of: the text of each list of names by its path."""
+        return {}
 
     def scan(self, paths: Iterable[str], assignment: Assignment | None = None) -> Scan:
         """Turn image paths (POSIX, relative to the folder of the dataset) into items; collect all faults."""
@@ -182,7 +193,7 @@ class Dataset(ABC):
                 misnamed.append(Fault(path, str(error)))
                 continue
             key, sensors = self.item(match), self._sensors(match)
-            if images.get(key, {}).keys() & sensors or owners.setdefault((role, self.named(match)), key) != key:
+            if images.get(key, {}).keys() & sensors or owners.setdefault((role, self.item_name(match)), key) != key:
                 misnamed.append(Fault(path, "another image has this name and sensor"))
                 continue
             named.setdefault(key, (match, labels, role))
@@ -204,7 +215,7 @@ class Dataset(ABC):
 
     def _name(self, match: re.Match[str], path: str) -> str:
         """Return the name of an item with the suffix of its file."""
-        name = self.named(match)
+        name = self.item_name(match)
         stem, suffix = splitext(name)
         return stem + splitext(path)[1] if suffix == splitext(match[0])[1] else name
 

@@ -10,6 +10,7 @@ import platformdirs
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.images import SUFFIXES
 from mdreid_bench.errors import DataError
+from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.wording import listed, printable
 
 _MAX_DEPTH = 6
@@ -56,6 +57,23 @@ def _content(root: Path) -> str:
     if not entries:
         return "an empty folder"
     return listed(entries, _SHOWN)
+
+
+def read_lines(file: Path) -> list[tuple[int, str]]:
+    """Return the lines of a list of names that are not empty, each with its number, without blanks at its ends.
+
+    Raises:
+        DataError: when there is no such list, or it cannot be read as text.
+    """
+    try:
+        text = read_regular(file).decode()
+    except FileNotFoundError:
+        raise DataError(f"There is no list {file}; restore it.") from None
+    except OSError as error:
+        raise DataError(f"The list {file} cannot be read ({error.strerror}); restore it.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"The list {file} is no text; restore it.") from None
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
 def image_paths(dataset: Dataset, folder: Path) -> list[str]:

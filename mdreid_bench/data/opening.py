@@ -56,7 +56,7 @@ def open_dataset(
         train_fingerprint=fingerprint(train, facts, sensors),
         test_fingerprint=fingerprint(test, facts, sensors),
         facts=facts,
-        split=dataset.split(split),
+        split=reading.split,
         findings=kinds(reading.findings),
     )
 

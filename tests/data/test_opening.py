@@ -217,8 +217,8 @@ def test_workers_notice_an_image_that_changes_after_opening(tmp_path: Path) -> N
         list(feeder(rows))
 
 
-def test_registry_lists_the_datasets_of_this_package() -> None:
-    assert set(registry.names()) == {*DATASETS, "rgbnt201-141-60"}
+def test_registry_lists_all_datasets() -> None:
+    assert set(registry.names()) == {*DATASETS, "regdb", "rgbnt201-141-60"}
     for name, card in registry.cards().items():
         assert card.name == name
         assert card.layout.startswith((card.title, *card.folders))

@@ -7,7 +7,7 @@ from typing import ClassVar
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Assignment, Dataset
 from mdreid_bench.data.items import Role
-from mdreid_bench.data.synthetic import plans
+from mdreid_bench.data.synthetic import adaptation_plans
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from protocols.exclusion import Exclusion
 from protocols.modality import Modality
@@ -67,4 +67,4 @@ class Market1501MM(Dataset):
 
     def plan(self, scale: Scale) -> list[PlannedFrame]:
         """Return what synthetic Market1501-MM consists of."""
-        return plans.market1501_mm(scale)
+        return adaptation_plans.market1501_mm(scale)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Assignment, Dataset, Fault, Scan
 from mdreid_bench.data.items import Role
-from mdreid_bench.data.synthetic import plans
+from mdreid_bench.data.synthetic import adaptation_plans
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
 from mdreid_bench.wording import counted
 from protocols.exclusion import Exclusion
@@ -59,7 +59,7 @@ class WMVeID863(Dataset):
         "between underscores"
     )
 
-    def named(self, match: re.Match[str]) -> str:
+    def item_name(self, match: re.Match[str]) -> str:
         """Return identity and name: other identities have the same names."""
         return f"{match['identity']}/{match['file']}"
 
@@ -78,7 +78,7 @@ class WMVeID863(Dataset):
 
     def plan(self, scale: Scale) -> list[PlannedFrame]:
         """Return what synthetic WMVeID863 consists of."""
-        return plans.wmveid863(scale)
+        return adaptation_plans.wmveid863(scale)
 
     def _named_alike(self, paths: Iterable[str]) -> tuple[dict[str, str], list[Fault]]:
         """Return each path with the one that it would have if all images of an item were named as that of RGB."""

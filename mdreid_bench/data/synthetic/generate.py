@@ -90,9 +90,12 @@ def _make(
     with temporary_beside(folder, folder=True) as temporary:
         for parent in {Path(path).parent for frame in frames for path in (*frame.paths, *frame.copy)}:
             (temporary / parent).mkdir(parents=True, exist_ok=True)
+        for path, text in known.lists(marker.scale).items():
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_text(text)
         with reporter.track(f"Drawing synthetic {folder.name} ({marker.scale})", len(frames)) as step:
             _write_all(temporary, known.card.kind, marker, frames, workers, step)
-        write_marker(temporary, marker.listed(temporary, image_paths(known, temporary)))
+        write_marker(temporary, marker.listed(temporary, _files(known, temporary, marker)))
         if damaged:
             shutil.rmtree(folder)
         try:
@@ -114,7 +117,7 @@ def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
     if found is None or not marker.same_making(found):
         raise UsageError(f"{folder} already holds another dataset; choose another folder, or move it away.")
     try:
-        damage = found.damage(folder, image_paths(known, folder))
+        damage = found.damage(folder, _files(known, folder, marker))
     except DataError as error:
         damage = str(error)
     if repair:
@@ -122,6 +125,11 @@ def _holds(known: Dataset, folder: Path, marker: Marker, repair: bool) -> bool:
     if damage:
         raise UsageError(f"{folder} is not as it was drawn ({damage}); choose another folder, or move it away.")
     return True
+
+
+def _files(known: Dataset, folder: Path, marker: Marker) -> list[str]:
+    """Return the images that are there, and the lists that should be."""
+    return [*image_paths(known, folder), *known.lists(marker.scale)]
 
 
 def _write_all(

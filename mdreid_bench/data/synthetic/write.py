@@ -1,4 +1,4 @@
-"""Draws planned items and writes them as JPEG files."""
+"""Draws planned items and writes them as files: JPEG, unless their names say BMP."""
 
 import io
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: Planne
     if len(frame.paths) == 1:
         pictures = [np.concatenate(pictures, axis=1)]
     for number, picture in enumerate(pictures):
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
+        buffer, file_format = io.BytesIO(), "BMP" if frame.paths[number].endswith(".bmp") else "JPEG"
+        Image.fromarray(picture).save(buffer, file_format, quality=_QUALITY)
         for paths in (frame.paths, frame.copy):
             if paths:
                 (folder / paths[number]).write_bytes(buffer.getvalue())
