@@ -88,14 +88,16 @@ def measure_study(options: AblateOptions, console: Console) -> int:
     ]
     runs = {run.run_key: run for _, rows in planned for row in rows for run in row.runs}
     plan = [(run, plan_cells(run, workspace.settings(run.index.card))) for run in runs.values()]
+    labels = _labels([row for _, rows in planned for row in rows])
     if options.dry_run:
-        console.table(plan_table(plan, _labels([row for _, rows in planned for row in rows])))
+        console.table(plan_table(plan, labels))
         return 0
-    outcomes = workspace.carry_out(plan)
-    for study, rows in planned:
-        table = _table(study, rows, workspace.settings(rows[0].runs[0].index.card), outcomes)
-        if table is not None:
-            console.table(table)
+    outcomes = workspace.carry_out(plan, labels=labels)
+    drawn = [_table(study, rows, workspace.settings(rows[0].runs[0].index.card), outcomes) for study, rows in planned]
+    tables = [table for table in drawn if table is not None]
+    for table in tables:
+        console.table(table)
+    workspace.conclude(tables, outcomes)
     if outcomes.last is not None:
         console.result(store.runs)
     return outcomes.exit_code

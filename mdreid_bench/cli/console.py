@@ -3,7 +3,6 @@
 import codecs
 import io
 import json
-import math
 import os
 import shutil
 import sys
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column as RichColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mdreid_bench.cli.sparse import LINE_SECONDS, SparseTask
+from mdreid_bench.cli.sparse import RunsAhead, SparseTask
 from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.processes.launch import launched
 from mdreid_bench.progress import Step
@@ -69,7 +69,9 @@ class Console:
             if not console.is_terminal:
                 console.width = max(console.width, PIPE_WIDTH)
         self._clock = clock
-        self._progress: Progress | None = None
+        self._progress: _Bars | None = None
+        self._runs: RunsAhead | None = None
+        self._tasks: list[SparseTask] = []
 
     def message(self, text: str) -> None:
         """Show one line of plain text on stderr."""
@@ -123,19 +125,42 @@ class Console:
     def track(self, description: str, total: int) -> Iterator[Step]:
         """Show a task of ``total`` units while the block runs."""
         bars = self._err.is_terminal
-        lines = SparseTask(description, total, self._line, self._clock, every=math.inf if bars else LINE_SECONDS)
-        if bars:
-            with self._bar(description, total, lines) as step:
-                yield step
-        else:
-            yield lines.step
+        lines = SparseTask(description, total, self._line, self._clock, running=not bars)
+        self._tasks.append(lines)
+        try:
+            if bars:
+                with self._bar(description, total, lines) as step:
+                    yield step
+            else:
+                yield lines.step
+        finally:
+            self._tasks.remove(lines)
         lines.close()
+
+    @contextmanager
+    def runs(self, total: int) -> Iterator[Callable[[str], None]]:
+        """Show which of ``total`` runs is at work while the block runs; the yielded function begins the next one."""
+        ahead = self._runs = RunsAhead(total, self._clock)
+
+        def begin(label: str) -> None:
+            ahead.begin(label)
+            if not self._err.is_terminal:
+                self._line(f"{ahead.headline()}.")
+
+        try:
+            yield begin
+        finally:
+            self._runs = None
+
+    def _headline(self) -> str:
+        """Return what stands above the bars, if anything."""
+        return printable(self._runs.headline(self._tasks[-1] if self._tasks else None)) if self._runs else ""
 
     @contextmanager
     def _bar(self, description: str, total: int, lines: SparseTask) -> Iterator[Step]:
         """Draw a bar below those of the tasks around this one; ``lines`` learns of every step too."""
         outermost = self._progress is None
-        progress = self._progress = self._progress or _bars(self._err)
+        progress = self._progress = self._progress or _Bars(self._err, self._headline)
         progress.start()
         task = progress.add_task(printable(description), total=total, note="")
 
@@ -202,13 +227,28 @@ def release_streams() -> None:
             continue
 
 
-def _bars(console: RichConsole) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=console,
-        transient=True,
-    )
+class _Bars(Progress):
+    """Bars with a line above them; what a task says of itself has the room that bar, count and time leave."""
+
+    def __init__(self, console: RichConsole, headline: Callable[[], str]) -> None:
+        self._headline = headline
+        super().__init__(
+            TextColumn("{task.description}", markup=False, table_column=RichColumn(no_wrap=True)),
+            BarColumn(bar_width=max(8, min(40, console.width // 8))),
+            MofNCompleteColumn(table_column=RichColumn(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=RichColumn(no_wrap=True)),
+            TextColumn(
+                "{task.fields[note]}",
+                markup=False,
+                table_column=RichColumn(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield the line, then the bars."""
+        if line := self._headline():
+            yield Text(line)
+        yield from super().get_renderables()

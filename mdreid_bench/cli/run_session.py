@@ -52,8 +52,10 @@ def measure(options: RunOptions, console: Console) -> int:
     outcomes = workspace.carry_out(plan, options.memory_budget)
     order = {str(setting): place for place, setting in enumerate(workspace.all_settings)}
     records = sorted(outcomes.records, key=lambda record: order[record.protocol])
-    for table in run_tables(records, _absent(outcomes)):
+    tables = run_tables(records, _absent(outcomes))
+    for table in tables:
         console.table(table)
+    workspace.conclude(tables, outcomes)
     if outcomes.last is not None:
         # Of several records, the folder of all of them.
         console.result(outcomes.last if outcomes.cells == 1 else workspace.store.runs)

@@ -1,8 +1,10 @@
 """Progress as plain lines, for logs and pipes, and for what stays on a terminal when a bar is gone."""
 
+import statistics
 from collections.abc import Callable
 
-LINE_SECONDS = 5.0
+LINE_SECONDS, LATEST_SECONDS, SHARE = 5.0, 30.0, 0.1
+"""A running task writes a line when a tenth more is done, 5 s after the last at the soonest, 30 s at the latest."""
 QUIET_SECONDS = 2.0
 """A task that ends sooner prints nothing at all."""
 
@@ -12,7 +14,7 @@ class SparseTask:
 
     Args:
         clock: seconds from any origin.
-        every: least seconds between two lines while the task runs.
+        running: whether there are lines while the task runs, beside the last one.
     """
 
     def __init__(
@@ -21,11 +23,11 @@ class SparseTask:
         total: int,
         write: Callable[[str], None],
         clock: Callable[[], float],
-        every: float = LINE_SECONDS,
+        running: bool = True,
     ) -> None:
         self._description, self._total, self._write, self._clock = description, total, write, clock
-        self._every = every
-        self._done, self._note = 0, ""
+        self._running = running
+        self._done, self._shown, self._note = 0, 0, ""
         self._start = self._last = clock()
 
     def step(self, count: int = 1, note: str = "") -> None:
@@ -33,11 +35,15 @@ class SparseTask:
         self._done += count
         self._note = note or self._note
         now = self._clock()
-        if now - self._last >= self._every and self._done < self._total:
-            self._last = now
-            elapsed = now - self._start
-            left = elapsed * (self._total - self._done) / max(self._done, 1)
-            self._line(f"{duration(left)} left")
+        waited, gained = now - self._last, self._done - self._shown
+        due = waited >= LATEST_SECONDS or (waited >= LINE_SECONDS and gained >= SHARE * self._total)
+        if self._running and due and self._done < self._total:
+            self._last, self._shown = now, self._done
+            self._line(f"{duration(self.whole(now) - (now - self._start))} left")
+
+    def whole(self, now: float) -> float:
+        """Return the seconds that the task takes in all, as far as can be told at a time; infinite at its start."""
+        return (now - self._start) * self._total / self._done if self._done else float("inf")
 
     def close(self) -> None:
         """Write the last line, with the time that the task took, unless it took hardly any."""
@@ -48,6 +54,38 @@ class SparseTask:
     def _line(self, timing: str) -> None:
         parts = [f"{self._description}: {self._done}/{self._total}", timing, self._note]
         self._write(", ".join(part for part in parts if part))
+
+
+class RunsAhead:
+    """Which run of a plan is at work, and how long the whole plan takes, as far as the runs so far can tell.
+
+    Args:
+        total: runs that have something to measure.
+        clock: seconds from any origin.
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float]) -> None:
+        self._total, self._clock = total, clock
+        self._took: list[float] = []
+        self._start: float | None = None
+        self._label = ""
+
+    def begin(self, label: str) -> None:
+        """Go on to the next run, which ends the one before."""
+        now = self._clock()
+        if self._start is not None:
+            self._took.append(now - self._start)
+        self._start, self._label = now, label
+
+    def headline(self, task: SparseTask | None = None) -> str:
+        """Return one line on the run at work; in the first one, its running task tells the time left."""
+        if self._start is None:
+            return ""
+        now, number = self._clock(), len(self._took) + 1
+        each = statistics.fmean(self._took) if self._took else task.whole(now) if task else float("inf")
+        left = max(each - (now - self._start), 0.0) + each * (self._total - number)
+        told = f"; about {duration(left)} left for all" if left < float("inf") else ""
+        return f"Run {number} of {self._total}: {self._label}{told}"
 
 
 def duration(seconds: float) -> str:

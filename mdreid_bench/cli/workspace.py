@@ -1,11 +1,12 @@
 """What commands that train have in common before they plan: device, data, preset."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import TrainingOptions
+from mdreid_bench.cli.options import DEFAULT_RESULTS, TrainingOptions
 from mdreid_bench.cli.values import chosen, splits_of
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
@@ -15,11 +16,14 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import UsageError
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
+from mdreid_bench.report.conclusion import conclusion
+from mdreid_bench.report.table import Table
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line
 from mdreid_bench.runs.plan import Plan
 from mdreid_bench.runs.preflight import notes
+from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.weights_file import recognise
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
@@ -65,8 +69,15 @@ class Workspace:
         """Return what is measured on a dataset; suites are made of its sensors."""
         return resolve(self.protocols or card.default_protocols, card.sensors)
 
-    def carry_out(self, plan: Plan, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> Outcomes:
+    def carry_out(
+        self,
+        plan: Plan,
+        memory_budget: int = DEFAULT_MEMORY_BUDGET,
+        labels: Mapping[str, str] | None = None,
+    ) -> Outcomes:
         """Measure everything that is new; say what is to be done, what fails, and what came of it.
+
+        Labels, by run key, say what a run is called in the command's tables.
 
         Of several processes that share the work, the first one alone has outcomes.
 
@@ -75,19 +86,37 @@ class Workspace:
             DataError: likewise, when weights of the trunk are not to be had.
         """
         given, found = self.options, list[Outcome]()
-        means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks)
         for note in notes(plan):
             self.console.message(note)
         self.console.message(plan_line(plan, self.device.type))
-        for outcome in execute(plan, means, keep_going=given.keep_going):
-            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
-                self.console.error(f"{outcome.where}: {outcome.error}")
-            found.append(outcome)
+        ahead = sum(any(cell.state == "new" for cell in cells) for _, cells in plan)
+        with self.console.runs(ahead) as begin:
+
+            def announce(run: Run) -> None:
+                begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
+
+            means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks, announce)
+            for outcome in execute(plan, means, keep_going=given.keep_going):
+                if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                    self.console.error(f"{outcome.where}: {outcome.error}")
+                found.append(outcome)
         outcomes = Outcomes(plan, found)
         if any(outcome.error for outcome in found) and not given.keep_going:
             self.console.message("Stopping at the first failure, as --fail-fast asks for.")
         self.console.message(outcomes.summary)
         return outcomes
+
+    def conclude(self, tables: Sequence[Table], outcomes: Outcomes) -> None:
+        """Say in one sentence what was found, and what may be done next."""
+        if not (found := conclusion(tables)):
+            return
+        self.console.message(found)
+        place = [] if self.store.root == DEFAULT_RESULTS else ["--results", str(self.store.root)]
+        measured = [outcome.cell.run for outcome in outcomes.by_cell if outcome.record is not None]
+        apart = {(run.config.method, str(run.config.options)): run.id.folder_name for run in reversed(measured)}
+        commands = [["mdreid-bench", "report", *place]]
+        commands += [["mdreid-bench", "compare", *[*apart.values()][:-3:-1], *place]] if len(apart) > 1 else []
+        self.console.message(f"Next: {' or '.join(map(shlex.join, commands))}")
 
     @cached_property
     def indexes(self) -> list[DatasetIndex]:

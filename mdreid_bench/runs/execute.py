@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,13 +39,14 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 @dataclass(frozen=True)
 class Means:
-    """What a plan is carried out with; the memory budget is bytes for scores."""
+    """What a plan is carried out with; ``begin`` is told of each run with something to measure, the budget is bytes."""
 
     device: torch.device
     reporter: Reporter
     memory_budget: int = DEFAULT_MEMORY_BUDGET
     on_nan: OnNan = "stop"
     ranks: Ranks = ALONE
+    begin: Callable[[Run], None] = lambda run: None
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
     job = _Job(means, RunLog(path, reporter))
     with ranks.together():
         facts = describe(run) if ranks.leads else None
+    if ranks.leads:
+        means.begin(run)
     job.log.note(f"{run.name}: {len(new)} cells to measure on {means.device.type}, run key {run.run_key}")
     with job.log.failures():
         _provide(run, job)
@@ -158,7 +161,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         items = run.embeddings.read_items()
         run.embeddings.check_training(items, facts.training)
     scorer = CellScorer(facts, run.scope, new[0].form, means.memory_budget, device_name(means.device), job.seconds)
-    with job.log.track(f"scoring {run.name}", len(new)) as step:
+    with job.log.track(f"scoring {run.title}", len(new)) as step:
         taken = []
         for cell in new:
             with job.log.failures(), attempt(cell.lock) as held:

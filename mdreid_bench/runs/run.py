@@ -44,6 +44,12 @@ class Run:
         return f"{self.config.method} on {self.config.dataset}{split}, seed {self.config.seed}"
 
     @property
+    def title(self) -> str:
+        """The same with the titles of method and dataset."""
+        split = "" if self.index.split is None else f", split {self.index.split}"
+        return f"{self.method.card.title} on {self.index.card.title}{split}, seed {self.config.seed}"
+
+    @property
     def facts(self) -> DataFacts:
         """What the method must know of the training data; of those behind the weights, where they are given."""
         if self.weights:

@@ -1,13 +1,14 @@
 """What is printed where: results to stdout, all else to stderr, plain when there is no terminal."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mdreid_bench.cli.console import PIPE_WIDTH, Console
-from mdreid_bench.cli.sparse import duration
+from mdreid_bench.cli.sparse import RunsAhead, SparseTask, duration
 from mdreid_bench.cli.values import chosen
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Column, Number, Table
@@ -146,6 +147,77 @@ def test_a_terminal_gets_bars_and_keeps_a_line_of_each_longer_task(
     kept = [line for line in lines if line in ("between", "inner: 2/3, took 1 min 10 s, id [1.0]")]
     assert len(kept) == 2
     assert shown.endswith("outer: 1/2, took 1 min 11 s\n")
+
+
+def test_a_pipe_gets_a_line_every_tenth_or_half_a_minute(capsys: Captured) -> None:
+    times = clock(0, *range(1, 101), 100)
+    with Console(lambda: next(times)).track("train", 1000) as step:
+        for number in range(100):
+            step(20 if number < 50 else 0)
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    # a fiftieth a second, until nothing more is done after 50 s
+    assert lines == [*(f"train: {count}/1000" for count in range(100, 1000, 100)), "train: 1000/1000"]
+
+
+def test_a_slow_task_writes_every_half_minute(capsys: Captured) -> None:
+    times = clock(0, *range(10, 100, 10), 90)
+    with Console(lambda: next(times)).track("train", 1000) as step:
+        for _ in range(9):
+            step()
+    starts = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert starts == ["train: 3/1000", "train: 6/1000", "train: 9/1000", "train: 9/1000"]
+
+
+def test_each_run_is_announced_with_the_time_left_for_all(capsys: Captured) -> None:
+    times = clock(0, 0, 60, 60, 180, 180)
+    console = Console(lambda: next(times))
+    with console.runs(3) as begin:
+        for label in ("MDReID on MSVR310, seed 1", "MDReID on MSVR310, seed 2", "MDReID on MSVR310, seed 3"):
+            begin(label)
+    assert capsys.readouterr().err.splitlines() == [
+        "Run 1 of 3: MDReID on MSVR310, seed 1.",
+        "Run 2 of 3: MDReID on MSVR310, seed 2; about 2 min 00 s left for all.",
+        "Run 3 of 3: MDReID on MSVR310, seed 3; about 1 min 30 s left for all.",
+    ]
+
+
+def test_in_the_first_run_its_task_tells_the_time_left_for_all() -> None:
+    times = clock(0, 0, 10, 10)
+    ahead = RunsAhead(4, lambda: 10.0)
+    ahead.begin("x")
+    task = SparseTask("train", 100, lambda line: None, lambda: next(times))
+    assert ahead.headline(task) == "Run 1 of 4: x"
+    task.step(20)  # in 0 s, which promises nothing
+    task.step(30)  # half of it in 10 s, so 20 s for each of four runs, of which none of the first is over
+    assert ahead.headline(task) == "Run 1 of 4: x; about 1 min 20 s left for all"
+
+
+LOSSES = "identity 3.2101, triplet 0.3122, orthogonality 0.6667, discrepancy 5.2511, rate 1e-03"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 140, 160, 200])
+def test_bar_count_and_time_stay_however_long_the_losses_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, width: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    console = Console()
+    with console.runs(12) as begin:
+        begin("MDL + ROL + KDL, MDReID on RGBNT201, seed 3")
+        with console.track("training mdreid on rgbnt201", 1234) as step:
+            step(617, note=LOSSES)
+            assert console._progress is not None
+            console._progress.refresh()
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    drawn = [line for part in plain.split("\r") for line in part.splitlines()]
+    headlines = [line for line in drawn if line.startswith("Run 1 of 12: MDL + ROL + KDL, MDReID")]
+    bars = [line for line in drawn if line.startswith("training mdreid on rgbnt201") and "617/1234" in line]
+    assert headlines
+    assert bars
+    assert all("━" * 3 in line and re.search(r"-:--|\d\d:\d\d", line) for line in bars)
+    assert all(len(line) <= width for line in bars)
+    assert any(LOSSES in line for line in bars) == (width >= 160)
 
 
 @pytest.mark.parametrize(
