@@ -39,7 +39,7 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 @dataclass(frozen=True)
 class Means:
-    """What a plan is carried out with; ``begin`` is told of each run with something to measure, the budget is bytes."""
+    """What a plan is carried out with: bytes for scores, and ``begin``, told of each run that measures something."""
 
     device: torch.device
     reporter: Reporter
