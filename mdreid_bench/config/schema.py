@@ -19,6 +19,16 @@ EpochChoice = Literal["last-epoch", "best-test"]
 """Which epoch of a training is kept: the last one, or the one with the best mAP on the test data."""
 
 
+_LATER = (
+    ("image", "counts"),
+    ("trunk", "stride"),
+    ("augment", "erase_fill"),
+    ("augment", "channels"),
+    ("schedule", "milestones"),
+)
+"""Settings that there were not always; where they are not used, run keys are as before."""
+
+
 class Section(BaseModel):
     """Base of every part of the configuration: frozen, unknown keys are errors, no NaN or infinity."""
 
@@ -83,6 +93,12 @@ class AugmentConfig(Section):
     erase_area: tuple[Fraction, Fraction] = Field(default=(0.02, 1 / 3), description="share of the image erased")
     erase_aspect: tuple[float, float] = Field(default=(0.3, 3.33), description="aspect ratio range of the box")
     sync: bool = Field(default=False, description="same flip, crop and box for all images of an item")
+    erase_fill: tuple[float, float, float] | None = Field(
+        default=None, description="values of the channels in an erased box, on the normalised scale; null for noise"
+    )
+    channels: bool = Field(
+        default=False, description="put one channel of an RGB image in the place of all three, or take it grey"
+    )
 
 
 class BatchConfig(Section):
@@ -104,7 +120,10 @@ class BatchConfig(Section):
 class OptimizerConfig(Section):
     """Optimiser and learning rates (docs/methods/training.md, "Optimiser groups")."""
 
-    name: Literal["adam", "sgd"] = Field(default="adam", description="Adam with L2 decay, or SGD without Nesterov")
+    name: Literal["adam", "adamw", "sgd"] = Field(
+        default="adam",
+        description="Adam with L2 decay, AdamW (decay outside the gradient) or SGD without Nesterov",
+    )
     lr: Annotated[float, Field(gt=0)] = Field(default=3.5e-4, description="base learning rate")
     trunk_lr: Annotated[float, Field(ge=0)] | None = Field(
         default=5e-6, description="learning rate of the pretrained trunk; null takes the base rate"
@@ -112,8 +131,8 @@ class OptimizerConfig(Section):
     bias_factor: Annotated[float, Field(gt=0)] = Field(
         default=2.0, description="factor on the base rate for biases outside the trunk"
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(default=1e-4, description="L2 decay, biases included")
-    momentum: Fraction = Field(default=0.9, description="momentum of SGD; unused by Adam")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=1e-4, description="decay, of biases too")
+    momentum: Fraction = Field(default=0.9, description="momentum of SGD; unused by Adam and AdamW")
 
 
 class ScheduleConfig(Section):
@@ -131,6 +150,9 @@ class ScheduleConfig(Section):
     )
     noise: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.67, description="bound of the multiplicative noise on all rates; 0 switches it off"
+    )
+    milestones: tuple[Positive, ...] | None = Field(
+        default=None, description="epochs from which on all rates are a tenth of those before; null takes the cosine"
     )
 
 
@@ -216,10 +238,9 @@ class RunConfig(Section):
         """Return the part that determines the trained weights, for the run key."""
         tree = self.model_dump(mode="json", exclude={"evaluation", "data", "memory", "preset"})
         tree["image"].pop("scale")
-        if self.image.counts is None:
-            del tree["image"]["counts"]
         if self.init is None:
             del tree["init"]
-        if self.trunk.stride is None:
-            del tree["trunk"]["stride"]
+        for section, name in _LATER:
+            if not tree[section][name]:
+                del tree[section][name]
         return tree

@@ -45,17 +45,24 @@ def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
 
 
 class Box(NamedTuple):
-    """A part of a normalised image that noise takes the place of: its corner, and the noise, (3, h, w) float32."""
+    """A part of a normalised image that something else, most often noise, takes the place of.
+
+    Its corner, and what takes its place, (3, h, w) float32.
+    """
 
     top: int
     left: int
     noise: NDArray[np.float32]
 
 
+GREY = (0.2989, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of an image (ITU-R BT.601)."""
+
+
 class TrainTransform:
     """Flip, pad and crop, and a box to erase once the image is normalised, from an explicit random generator.
 
-    See docs/methods/training.md, "Image transforms".
+    Channels of RGB images may be exchanged in the end. See docs/methods/training.md, "Image transforms".
 
     Args:
         augment: probabilities and ranges.
@@ -75,8 +82,12 @@ class TrainTransform:
             pixels: (H, W, 3) uint8 by modality.
             seed: what the draws depend on, for example (seed, epoch, position in the epoch).
         """
-        streams = {m: (0 if self.augment.sync else m.value) for m in pixels}
-        found = {m: self(pixels[m], np.random.default_rng((*seed, streams[m]))) for m in pixels}
+        found = {}
+        for m, image in pixels.items():
+            rng = np.random.default_rng((*seed, 0 if self.augment.sync else m.value))
+            found[m] = self(image, rng)
+            if self.augment.channels and m == Modality.R:
+                found[m] = exchange_channels(*found[m], rng)
         return {m: image for m, (image, _) in found.items()}, {m: box for m, (_, box) in found.items() if box}
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Box | None]:
@@ -95,7 +106,7 @@ class TrainTransform:
         return padded[top : top + pixels.shape[0], left : left + pixels.shape[1]]
 
     def _box(self, pixels: Pixels, rng: np.random.Generator) -> Box | None:
-        """Draw a box of N(0, 1) noise; after ten boxes that do not fit the image stays as it is."""
+        """Draw a box and its noise or fill; after ten boxes that do not fit the image stays as it is."""
         height, width, _ = pixels.shape
         low, high = np.log(self.augment.erase_aspect)
         for _ in range(10):
@@ -104,5 +115,25 @@ class TrainTransform:
             h, w = round(float(np.sqrt(area * aspect))), round(float(np.sqrt(area / aspect)))
             if 0 < h < height and 0 < w < width:
                 top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-                return Box(top, left, rng.standard_normal((3, h, w), dtype=np.float32))
+                if self.augment.erase_fill is None:
+                    return Box(top, left, rng.standard_normal((3, h, w), dtype=np.float32))
+                values = np.array(self.augment.erase_fill, dtype=np.float32)[:, None, None]
+                return Box(top, left, np.broadcast_to(values, (3, h, w)))
         return None
+
+
+def exchange_channels(pixels: Pixels, box: Box | None, rng: np.random.Generator) -> tuple[Pixels, Box | None]:
+    """Put one of the channels in the place of all, with equal chance, or take the brightness or nothing.
+
+    Ye et al. 2021, "Channel Augmented Joint Learning for Visible-Infrared Recognition": of four equal chances, three
+    are the channels, and half of the fourth is the grey image. What is erased is treated like the pixels.
+    """
+    choice = int(rng.integers(4))
+    if choice == 3 and rng.random() >= 0.5:
+        return pixels, box
+    shares = np.array(GREY if choice == 3 else np.eye(3)[choice], dtype=np.float32)
+    shares /= shares.sum()
+    one = np.rint(pixels @ shares).astype(np.uint8)
+    if box is not None:
+        box = box._replace(noise=np.broadcast_to(np.tensordot(shares, box.noise, 1), box.noise.shape))
+    return np.repeat(one[:, :, None], 3, axis=2), box

@@ -1,13 +1,13 @@
 """Optimiser with a learning rate for each kind of parameter, and its schedule.
 
-Warm-up, cosine, and the multiplicative noise of the released code.
+Warm-up, cosine or steps, and the multiplicative noise of the released code.
 """
 
 import math
 from typing import Any
 
 import torch
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from mdreid_bench.config.schema import RunConfig, ScheduleConfig
 from mdreid_bench.models.method import Method
@@ -16,10 +16,10 @@ _NOISE_SEED = 42
 
 
 def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
-    """Return Adam or SGD over three groups: trunk, base, and biases outside the trunk.
+    """Return Adam, AdamW or SGD over three groups: trunk, base, and biases outside the trunk.
 
-    They are those of docs/methods/training.md, "Optimiser groups". Weight decay is the L2 form and applies to every
-    parameter. Each group remembers its target rate.
+    They are those of docs/methods/training.md, "Optimiser groups". Weight decay applies to every parameter, in the L2
+    form but for AdamW. Each group remembers its target rate.
     """
     section = config.optimizer
     trunk_lr = section.lr if section.trunk_lr is None else section.trunk_lr
@@ -35,6 +35,8 @@ def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
     ]
     if section.name == "adam":
         return Adam(groups, lr=section.lr, weight_decay=section.weight_decay)
+    if section.name == "adamw":
+        return AdamW(groups, lr=section.lr, weight_decay=section.weight_decay)
     return SGD(groups, lr=section.lr, momentum=section.momentum, weight_decay=section.weight_decay)
 
 
@@ -48,7 +50,8 @@ def learning_rate(target: float, base: float, epoch: int, config: ScheduleConfig
     """Return the rate of a parameter group in one epoch (docs/methods/training.md, "Learning-rate schedule").
 
     Warm-up rises (or, for a small target, falls) linearly from ``warmup_factor * base`` to ``target``; the cosine
-    runs over all epochs, not shifted by the warm-up, down to ``floor_factor * base``.
+    runs over all epochs, not shifted by the warm-up, down to ``floor_factor * base``. With milestones there is no
+    cosine, but a tenth of the rate from each of these epochs on.
 
     Args:
         target: rate of the group at its height.
@@ -58,6 +61,8 @@ def learning_rate(target: float, base: float, epoch: int, config: ScheduleConfig
     if epoch < config.warmup:
         start = config.warmup_factor * base
         rate = start + epoch * (target - start) / config.warmup
+    elif config.milestones is not None:
+        rate = target * 0.1 ** sum(epoch >= milestone for milestone in config.milestones)
     elif epoch >= config.epochs:
         rate = config.floor_factor * base
     else:

@@ -63,6 +63,34 @@ def test_erasing_replaces_one_box_of_allowed_size(seed: int) -> None:
     assert 0.02 * 1200 * 0.7 <= height * width <= 1200 / 3 * 1.3
 
 
+def test_an_erased_box_may_have_values_of_its_own() -> None:
+    config = AugmentConfig(flip=0, pad=0, erase=1.0, erase_fill=(3.0, 4.0, 5.0))
+    found = _augmented(config, np.full((40, 30, 3), 7, dtype=np.uint8), 3)
+    box = torch.stack([plane == value for plane, value in zip(found, (3, 4, 5), strict=True)])
+    assert box[0].any()
+    assert torch.equal(box[0], box[1])
+    assert torch.equal(box[0], box[2])
+    assert torch.equal(found[:, ~box[0]], torch.full_like(found[:, ~box[0]], 7 / 127.5 - 1))
+
+
+def test_channels_of_visible_images_are_exchanged_and_of_no_others() -> None:
+    transform = TrainTransform(AugmentConfig(flip=0, pad=0, erase=1.0, channels=True, erase_fill=(1.0, 2.0, 3.0)))
+    grey = np.rint(PIXELS @ np.array([0.2989, 0.587, 0.114]) / 0.9999)
+    kinds = {**{str(c): np.repeat(PIXELS[:, :, c : c + 1], 3, 2) for c in range(3)}, "kept": PIXELS}
+    kinds["grey"] = np.repeat(grey[:, :, None], 3, 2).astype(np.uint8)
+    fills = {"0": (1, 1, 1), "1": (2, 2, 2), "2": (3, 3, 3), "kept": (1, 2, 3), "grey": (1.815, 1.815, 1.815)}
+    counts = dict.fromkeys(kinds, 0)
+    for n in range(400):
+        images, boxes = transform.each({R: PIXELS, Modality.N: PIXELS}, (0, 0, n))
+        assert np.array_equal(images[Modality.N], PIXELS)
+        (kind,) = (name for name, wanted in kinds.items() if np.array_equal(images[R], wanted))
+        counts[kind] += 1
+        if R in boxes:
+            assert boxes[R].noise[:, 0, 0].tolist() == pytest.approx(fills[kind], abs=2e-3)
+    assert all(70 <= counts[c] <= 130 for c in "012")
+    assert all(30 <= counts[name] <= 70 for name in ("kept", "grey"))
+
+
 def test_draws_depend_on_the_seed_alone() -> None:
     transform = TrainTransform(AugmentConfig(pad=2))
     pixels = dict.fromkeys(tuple(RNT), PIXELS)

@@ -34,3 +34,9 @@ def test_without_noise_by_hand() -> None:
     config = ScheduleConfig(epochs=4, warmup=2, warmup_factor=0.1, floor_factor=0.0, noise=0.0)
     rates = [learning_rate(1.0, 1.0, t, config) for t in (1, 2, 3, 4)]
     assert rates == pytest.approx([0.55, 0.5, 0.5 * (1 - 2**-0.5), 0.0])
+
+
+def test_milestones_after_the_warm_up_by_hand() -> None:
+    config = ScheduleConfig(epochs=9, warmup=2, warmup_factor=0, noise=0.0, milestones=(4, 7))
+    rates = [learning_rate(2.0, 2.0, t, config) for t in range(1, 10)]
+    assert rates == pytest.approx([1, 2, 2, 0.2, 0.2, 0.2, 0.02, 0.02, 0.02])
