@@ -2,36 +2,46 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+OLDEST := 3.11
 MEASURED := .benchmarks/latest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help python setup demo test lint bench clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED) ## Make .venv and install the project and its development tools
+setup: $(VENV)/.installed-dev ## Make .venv and install the project and its development tools
 
-$(INSTALLED): pyproject.toml
+# pip finds out only after it has fetched half a gigabyte that there is no torch for an older Python.
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(OLDEST)".split("."))))' || { \
+		echo "mdreid-bench needs Python $(OLDEST) or newer, and '$(PYTHON)' is not; name another interpreter:" \
+		"make PYTHON=python$(OLDEST) $(or $(MAKECMDGOALS),setup)" >&2; exit 2; }
+
+# What is installed beside the package: nothing for the demonstration, the extra "test", or "dev" with the linters too.
+$(VENV)/.installed: EXTRA =
+$(VENV)/.installed-test: EXTRA = [test]
+$(VENV)/.installed-dev: EXTRA = [dev]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev: pyproject.toml | python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --editable ".$(EXTRA)"
 	@touch $@
 
-demo: setup ## Train and evaluate all methods on embedded synthetic MSVR310, RGB queries against NIR + thermal
+demo: $(VENV)/.installed ## Train and evaluate all methods on embedded synthetic MSVR310, RGB queries against NIR + thermal
 	$(BIN)/mdreid-bench run --dataset msvr310 --protocol R-to-NT
 
-test: setup ## Run the tests
+test: $(VENV)/.installed-test ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: setup ## Check style, format and types
+lint: $(VENV)/.installed-dev ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # The default options skip benchmarks, so they are replaced here. The report is made even when a requirement is missed.
-bench: setup ## Measure speed, print the ratios, write docs/performance.md; MDREID_BENCH_FULL=1 for full sizes
+bench: $(VENV)/.installed-test ## Measure speed, print the ratios, write docs/performance.md; MDREID_BENCH_FULL=1 for full sizes
 	@mkdir -p .benchmarks && rm -f $(MEASURED)
 	@status=0; \
 	$(BIN)/python -m pytest -o addopts= -o tmp_path_retention_policy=none -p no:cacheprovider \

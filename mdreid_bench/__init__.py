@@ -9,14 +9,17 @@ stored records are read as a data frame of pandas::
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from mdreid_bench.results.frame import read_records
     from mdreid_bench.weights.load_method import load_method, read_images
 
-__all__ = ["load_method", "read_images", "read_records"]
+__all__ = ["__version__", "load_method", "read_images", "read_records"]
 
 OTHER_SYSTEM = (
     "mdreid-bench needs a POSIX system such as Linux or macOS; on Windows use WSL, its subsystem for Linux."
@@ -30,6 +33,8 @@ def is_supported() -> bool:
 
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used."""
+    if name == "__version__":
+        return version("mdreid-bench")
     if name in __all__:
         if not is_supported():
             raise ImportError(OTHER_SYSTEM)

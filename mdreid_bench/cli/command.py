@@ -40,7 +40,9 @@ def load(name: str) -> Any:
     """
     stem = name.replace("-", "_")
     module = import_module(f"mdreid_bench.cli.{stem}_command")
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app = typer.Typer(
+        add_completion=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]}
+    )
     app.command(name)(with_options(getattr(module, stem, None) or getattr(module, f"{stem}_")))
     return get_command(app)
 
