@@ -17,6 +17,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.report.conclusion import conclusion
+from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.execute import Means, execute
@@ -107,7 +108,9 @@ class Workspace:
         return outcomes
 
     def conclude(self, tables: Sequence[Table], outcomes: Outcomes) -> None:
-        """Say in one sentence what was found, and what may be done next."""
+        """Show how far parts are kept apart, say in one sentence what was found, and what may be done next."""
+        for table in decoupling_tables(outcomes.records, lambda record: self.store.folder(record).path, ideal=False):
+            self.console.table(table)
         if not (found := conclusion(tables)):
             return
         self.console.message(found)

@@ -106,6 +106,19 @@ class EpochAhead:
     unlabelled: TrainingSet | None
 
 
+@dataclass(frozen=True)
+class Decoupling:
+    """Parts of an item that a method keeps apart, and how alike it wants them.
+
+    Attributes:
+        names: of the P parts, such as ``"specific R"``.
+        ideal: (P, P), the cosines between them that are striven for, in the same order.
+    """
+
+    names: tuple[str, ...]
+    ideal: NDArray[np.float32]
+
+
 class Method(nn.Module, ABC):
     """A re-identification method: one vector for each item, compared as ``card.comparison`` says.
 
@@ -218,6 +231,18 @@ class Method(nn.Module, ABC):
             encoded: result of ``encode``.
             available: the sensors that may be looked at; a subset of those that were encoded.
         """
+
+    def decoupling(self) -> Decoupling | None:
+        """Say which parts of an item the method keeps apart; None for none. Their similarity is then watched."""
+        return None
+
+    def parts(self, encoded: Encoded) -> Tensor:
+        """Return the parts that ``decoupling`` names of items that all sensors saw, (B, P, D).
+
+        Raises:
+            UsageError: for a method that names none.
+        """
+        raise UsageError(f"{self.card.name} keeps no parts of an item apart.")
 
     @classmethod
     def derive(cls, embeddings: Tensor, options: Mapping[str, Any], sensors: Modality) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.figures.cmc import CurveFigure
 from mdreid_bench.report.figures.drawing import save_files
-from mdreid_bench.report.figures.tables import heat_map, sweep_curve
+from mdreid_bench.report.figures.tables import heat_map, matrices, sweep_curve
 from mdreid_bench.report.render.csv import render_csv
 from mdreid_bench.report.render.html import render_html
 from mdreid_bench.report.render.latex import render_latex
@@ -54,8 +54,8 @@ def write_report(
     if "markdown" in formats:
         texts["report.md"] = _markdown(sections, pictures)
     if "html" in formats:
-        # Heat maps are shaded tables on the page; sweeps stand there as pictures.
-        swept = {table.title for section in sections for table in section.tables if table.curve}
+        # Heat maps are shaded tables on the page; sweeps and matrices stand there as pictures.
+        swept = {table.title for section in sections for table in section.tables if table.curve or table.matrices}
         svgs = {title: pictures[title][0].read_text(encoding="utf-8") for title in swept}
         texts["report.html"] = render_html(sections, curves(), svgs, synthetic)
     for name, text in texts.items():
@@ -64,12 +64,13 @@ def write_report(
 
 
 def _pictures(folder: Path, sections: Sequence[Section], reporter: Reporter) -> dict[str, list[Path]]:
-    """Draw the heat maps and the sweeps: title of the table -> SVG and PNG."""
+    """Draw heat maps, sweeps and matrices: title of the table -> SVG and PNG."""
     drawn: dict[str, list[Path]] = {}
-    tables = [t for section in sections for t in section.tables if t.shaded or t.curve]
-    with reporter.track("drawing heat maps and sweeps", len(tables)) as step:
+    tables = [t for section in sections for t in section.tables if t.shaded or t.curve or t.matrices]
+    with reporter.track("drawing heat maps, sweeps and matrices", len(tables)) as step:
         for table in tables:
-            drawing = heat_map(table) if table.shaded else sweep_curve(table)
+            draw = heat_map if table.shaded else matrices if table.matrices else sweep_curve
+            drawing = draw(table)
             drawn[table.title] = save_files(drawing, folder / _stem(table.title))
             step()
     return drawn

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from mdreid_bench.report import remarks
 from mdreid_bench.report.ablation import ablation_tables
 from mdreid_bench.report.cost import cost_table
+from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
 from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.paper_tables import protocol_tables
@@ -27,7 +28,7 @@ class Section:
     """Tables that belong together.
 
     Attributes:
-        name: of a suite, ``grid``, ``cost`` or ``other``; stem of the files.
+        name: of a suite, ``grid``, ``decoupling``, ``cost`` or ``other``; stem of the files.
         tables: at least one.
         sensors: of the datasets; None when they have different ones.
     """
@@ -59,10 +60,14 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or (*PAPER_SUITES, "cost", "other")
+        names = suites or (*PAPER_SUITES, "decoupling", "cost", "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
+        if name == "decoupling":
+            records = (record for group in self.groups for record in group.records)
+            whole = tuple(decoupling_tables(records, self.folder))
+            return Section(name, whole) if whole else None
         built = [(group.sensors, tables) for group in self.groups if (tables := self._tables(name, group))]
         sensors = {found for found, _ in built}
         shown = tuple(table for _, tables in built for table in tables)
@@ -109,6 +114,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "mismatched": f"The{mismatched} mismatched protocols",
         "ablation": "Ablation",
         "grid": f"All{pairs} protocols",
+        "decoupling": "Decoupling: how alike the parts of an item are that a method keeps apart",
         "cost": "Cost",
         "other": "Other settings",
     }

@@ -102,6 +102,7 @@ class Table:
     Attributes:
         rules: indices of the rows that a line sets off from the row above.
         shaded: the numbers are percentages to be shaded by their value, as a heat map.
+        matrices: each group of columns is a square of cosines times 100, to be drawn beside the others.
         curve: where the table is drawn as a curve too, the place of each of its first rows on the axis.
     """
 
@@ -112,6 +113,7 @@ class Table:
     footnotes: tuple[str, ...] = ()
     rules: frozenset[int] = field(default_factory=frozenset)
     shaded: bool = False
+    matrices: bool = False
     curve: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

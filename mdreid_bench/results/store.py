@@ -7,6 +7,7 @@
         run.json              what it takes to score again, or to build the method, without the dataset
         run.log               what was said and done, when, and by which process
         cost.json             what one item costs: {"parameters": int, "multiply_adds": int}
+        decoupling.json       how alike the parts of an item are, before and after training
         full/ or limit-200/
             <cell>.json       the record
             <cell>.npz        the per-query values
@@ -88,6 +89,7 @@ class RunFolder:
         self.facts = path / "run.json"
         self.log = path / "run.log"
         self.cost = path / "cost.json"
+        self.decoupling = path / "decoupling.json"
 
     def scope(self, limit: int | None) -> Scope:
         """Return the evaluations with at most ``limit`` test items, or with all of them."""

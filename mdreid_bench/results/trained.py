@@ -7,6 +7,7 @@
         state.safetensors     the last complete epoch, while it is not
         best.safetensors      the best epoch so far, while it is not, with --select best-test
         log.jsonl             one line per epoch: losses by name, learning rates, seconds
+        decoupling.json       how alike the parts of an item were before the first epoch
         trouble.json          the batch at which training stopped because a loss or gradient was not finite
         .lock                 who trains, while somebody does
 """
@@ -23,6 +24,7 @@ class TrainingFolder:
         self.state = path / "state.safetensors"
         self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
+        self.decoupling = path / "decoupling.json"
         self.trouble = path / "trouble.json"
         self.lock = path / ".lock"
         self.unfinished = self.state, self.best, self.trouble

@@ -25,6 +25,7 @@ from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
+from mdreid_bench.runs.decoupling import copy_of_source, watch_end, watch_start
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.outcome import UNFIT, Outcome
 from mdreid_bench.runs.plan import Cell, Plan
@@ -207,7 +208,8 @@ def _provide(run: Run, job: _Job) -> None:
                     counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
                     write_sealed(run.store.folder(run.id).cost, counts)
                     threads = _trained_with(run)
-                    trained = content_hash(run.training_folder.weights) if _trains(run) else ""
+                    trained = content_hash(run.training_folder.weights) if run.trains else ""
+                    watch_end(run, method, job.means.device, job.log)
             with job.phase("extract"):
                 where = (run.embeddings, job.means.device, job.log, ranks)
                 extract(method, run.index, run.config, *where, threads, trained)
@@ -221,6 +223,7 @@ def _provide(run: Run, job: _Job) -> None:
                 options, known = run.config.options, run.facts.modalities
                 convert = partial(run.method.derive, options=options, sensors=known)
                 derive(run.method, run.source.embeddings, run.embeddings, convert)
+                copy_of_source(run)
 
 
 def _with_weights(run: Run, job: _Job) -> Method:
@@ -230,30 +233,28 @@ def _with_weights(run: Run, job: _Job) -> Method:
         method = run.build()
         if ranks.leads and package_of(run.method) not in OWN:
             check_contract(method, run.facts.modalities, run.config.image_size)
-    trains = _trains(run)
-    if trains:
+    if run.trains:
         with job.alone_at(folder.lock, f"the training of {run.name}"):
             if not ranks.agree(folder.weights.exists()):
                 precision = ranks.agree(pick_precision(run.config.precision, device, method.token_width))
                 config = run.config.model_copy(update={"precision": precision})
+                with ranks.together():
+                    if run.config.init is not None:
+                        job.log.message(weights_file.start(Path(run.config.init), method, run.config))
+                    if ranks.leads:
+                        watch_start(run, method, device, job.log)
                 with job.phase("train"):
                     with ranks.together():
-                        if run.config.init is not None:
-                            job.log.message(weights_file.start(Path(run.config.init), method, run.config))
                         on_nan, stage = job.means.on_nan, run.stage
                         trainer = Trainer(method, run.index, config, folder, device, job.log, on_nan, ranks, stage)
                     trainer.run()
     with ranks.together():
         if ranks.leads and run.weights:
             weights_file.load(run.weights, method, run.config)
-        elif ranks.leads and trains:
+        elif ranks.leads and run.trains:
             checkpoint.load_weights(folder.weights, method)
     ranks.share_weights(method)
     return method
-
-
-def _trains(run: Run) -> bool:
-    return run.method.card.trains and not run.weights
 
 
 def _trained_with(run: Run) -> int | None:

@@ -125,6 +125,7 @@ def _add_weights(plan: MergePlan, origin: Path, destination: Path) -> None:
     if theirs.log.is_file():
         _check_log(theirs.log)
         plan.add(theirs.log, ours.log)
+    _add_beside(plan, theirs.decoupling, ours.decoupling, "tables of decoupling")
     plan.add(theirs.weights, ours.weights)
 
 
@@ -172,12 +173,19 @@ def _add_run(plan: MergePlan, origin: Path, destination: Path) -> None:
         read_config(theirs.config, facts)
         plan.add(theirs.config, ours.config)
         plan.add(theirs.facts, ours.facts)
-    if theirs.cost.exists():
-        try:
-            read_sealed(theirs.cost)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{theirs.cost} must not be believed ({error}); only tables of cost need it.") from None
-        plan.add(theirs.cost, ours.cost)
+    _add_beside(plan, theirs.cost, ours.cost, "tables of cost")
+    _add_beside(plan, theirs.decoupling, ours.decoupling, "tables of decoupling")
+
+
+def _add_beside(plan: MergePlan, theirs: Path, ours: Path, use: str) -> None:
+    """Plan to copy a small file beside others, if it is there."""
+    if not theirs.exists():
+        return
+    try:
+        read_sealed(theirs)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{theirs} must not be believed ({error}); only {use} need it.") from None
+    plan.add(theirs, ours)
 
 
 def _add_embeddings(plan: MergePlan, origin: Path, destination: Path) -> None:

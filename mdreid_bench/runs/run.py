@@ -130,9 +130,14 @@ class Run:
         return TrainingFolder(self.store.root / "trained" / name)
 
     @property
+    def trains(self) -> bool:
+        """Whether its weights come of a training, and are not given."""
+        return self.method.card.trains and not self.weights
+
+    @property
     def must_train(self) -> bool:
         """Whether weights have to be trained because none are given or stored."""
-        return self.method.card.trains and not self.weights and not self.training_folder.weights.exists()
+        return self.trains and not self.training_folder.weights.exists()
 
     @property
     def id(self) -> RunId:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mdreid_bench.embedding.vectors import check_contract
-from mdreid_bench.errors import DataError
+from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
@@ -37,6 +37,20 @@ def test_every_subset_embeds_to_one_width(method: Method) -> None:
     vectors = method.embed_all(images(3), CAMERAS[:3], subsets(RNT))
     assert len({v.shape for v in vectors.values()}) == 1
     assert all(v.dtype == torch.float32 and torch.isfinite(v).all() for v in vectors.values())
+
+
+def test_parts_that_are_kept_apart_are_a_vector_each(method: Method) -> None:
+    declared, encoded = method.decoupling(), method.encode(images(3), CAMERAS[:3])
+    if declared is None:
+        with pytest.raises(UsageError, match="keeps no parts"):
+            method.parts(encoded)
+        return
+    count = len(declared.names)
+    assert method.parts(encoded).shape[:2] == (3, count)
+    assert len(set(declared.names)) == count
+    assert declared.ideal.shape == (count, count)
+    assert (declared.ideal == declared.ideal.T).all()
+    assert (declared.ideal.diagonal() == 1).all()
 
 
 @pytest.mark.parametrize("available", subsets(RNT), ids=str)

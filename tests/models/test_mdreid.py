@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from mdreid_bench.errors import UsageError
+from mdreid_bench.losses.orthogonality import ideal_similarity
 from mdreid_bench.models.mdreid.card import MDReIDOptions
 from mdreid_bench.models.mdreid.method import MDReID
+from mdreid_bench.models.method import DataFacts
 from mdreid_bench.training.optimiser import build_optimizer
-from protocols.modality import RNT, subsets
+from protocols.modality import RNT, Modality, subsets
 from tests.support import build, images, small_config, training_batch
 
 CAMERAS = torch.tensor([0, 1])
@@ -61,6 +63,17 @@ def test_a_shared_token_with_a_start_of_its_own_is_as_long_as_the_class_token() 
     shared, specific = method.trunk.shared_token.detach(), method.trunk.class_token.detach()
     assert float(shared.norm() / specific.norm()) == pytest.approx(1, abs=0.5)
     assert float(torch.cosine_similarity(shared, specific, dim=0).abs()) < 0.5
+
+
+@pytest.mark.parametrize("sensors", [RNT, Modality.R | Modality.T], ids=str)
+def test_parts_follow_the_sensors_and_the_ideal_is_that_of_rol(sensors: Modality) -> None:
+    method = MDReID.build(small_config("mdreid"), DataFacts(5, 3, sensors)).eval()
+    encoded = method.encode({m: x for m, x in images(2).items() if m in sensors}, CAMERAS)
+    declared = method.decoupling()
+    assert declared.names == tuple(f"{kind} {m}" for kind in ("specific", "shared") for m in sensors)
+    assert torch.equal(torch.from_numpy(declared.ideal), ideal_similarity(len(sensors)))
+    wanted = [encoded[name[-1]][:, name.startswith("shared") * 1] for name in declared.names]
+    assert torch.equal(method.parts(encoded), torch.stack(wanted, dim=1))
 
 
 def test_camera_moves_the_specific_token_first() -> None:

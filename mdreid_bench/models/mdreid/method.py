@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
-from mdreid_bench.losses.orthogonality import orthogonality_paper, orthogonality_released
+from mdreid_bench.losses.orthogonality import ideal_similarity, orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
-from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.method import Cameras, DataFacts, Decoupling, Encoded, Images, Method
 from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
@@ -64,8 +64,9 @@ class MDReID(Method):
         shared = torch.cat([tokens[m][:, 1] for m in self.sensors], dim=1)
         terms = self._specific_terms(specific, identity) | self._shared_terms(shared, identity)
         if self.options.orthogonality_weight:
-            vectors = torch.cat([torch.stack([tokens[m][:, k] for m in self.sensors], 1) for k in (0, 1)], dim=1)
-            terms["orthogonality"] = self.options.orthogonality_weight * _ROL[self.options.rol](vectors)
+            terms["orthogonality"] = self.options.orthogonality_weight * _ROL[self.options.rol](
+                self.parts(represented)
+            )
         if self.options.discrepancy_weight:
             loss = knowledge_discrepancy(torch.cat(specific, dim=1), shared, identity)
             terms["discrepancy"] = self.options.discrepancy_weight * loss
@@ -84,6 +85,16 @@ class MDReID(Method):
             "shared_identity": weight * self.options.identity_weight * classified,
             "shared_triplet": weight * soft_margin_triplet(shared, identity),
         }
+
+    def decoupling(self) -> Decoupling:
+        """Name the specific vectors of all sensors and then the shared ones, with ROL's matrix A."""
+        names = tuple(f"{kind} {m}" for kind in ("specific", "shared") for m in self.sensors)
+        return Decoupling(names, ideal_similarity(len(self.sensors)).numpy())
+
+    def parts(self, encoded: Encoded) -> Tensor:
+        """Return the specific vectors and then the shared ones, (B, 2M, D) for M sensors."""
+        tokens = [encoded[str(m)] for m in self.sensors]
+        return torch.cat([torch.stack([both[:, k] for both in tokens], 1) for k in (0, 1)], dim=1)
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:
         """Return the same as ``represent``."""

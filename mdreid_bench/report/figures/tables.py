@@ -1,4 +1,4 @@
-"""Tables as pictures: the grid of a method as a heat map, the sweep of a weight as a curve."""
+"""Tables as pictures: the grid of a method as a heat map, the sweep of a weight as a curve, matrices side by side."""
 
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,26 @@ def heat_map(table: Table) -> "Figure":
     axis.set(xlabel=table.columns[1].group, ylabel=table.columns[0].title)
     axis.set_title(table.title, fontsize=8, wrap=True)
     drawing.colorbar(image, shrink=0.8, label="%")
+    return drawing
+
+
+def matrices(table: Table) -> "Figure":
+    """Draw each group of columns of :attr:`Table.matrices` as a square, from -1 (red) over 0 (white) to 1 (blue)."""
+    groups, count = [name for name, _ in table.column_groups() if name], len(table.rows)
+    values = np.array([[cell.value / 100 for cell in row if isinstance(cell, Number)] for row in table.rows])
+    drawing = figure((0.42 * count * len(groups) + 1.8, 0.42 * count + 0.9))
+    axes = drawing.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for place, (axis, name) in enumerate(zip(axes, groups, strict=True)):
+        square = values[:, place * count : (place + 1) * count]
+        image = axis.imshow(square, cmap="RdBu", vmin=-1, vmax=1)
+        for (y, x), value in np.ndenumerate(square):
+            dark = abs(value) > _DARK / 100
+            axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6, color="white" if dark else "black")
+        axis.set_xticks(range(count), [str(number + 1) for number in range(count)])
+        axis.set_yticks(range(count), [str(row[0]) for row in table.rows])
+        axis.set_title(name, fontsize=8)
+    drawing.colorbar(image, ax=list(axes), shrink=0.8, label="cosine")
+    drawing.suptitle(table.title, fontsize=8)
     return drawing
 
 
