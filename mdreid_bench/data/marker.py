@@ -12,7 +12,7 @@ from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.files import read_regular
 
 MARKER = "SYNTHETIC.json"
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same seed would give other images."""
 
 

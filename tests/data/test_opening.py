@@ -33,7 +33,7 @@ def test_opens_the_real_layout_from_both_roots(dataset: str, tmp_path: Path) -> 
     index = open_dataset(dataset, tmp_path, Silent())
     assert index.root == folder
     assert not index.synthetic
-    assert index.train.identities == index.test.identities == 2
+    assert (index.train.identities, index.test.identities) == (4, 2)
     for items in (index.train, index.test):
         assert items.names.tolist() == sorted(set(items.names.tolist()))
         assert set(items.sensors.tolist()) == {RNT.value}

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,54 @@ def test_identities_differ_by_many_pixels(kind: Kind) -> None:
         assert 0.2 < (first > 0).mean() < 0.8
         for second in maps[:i]:
             assert (first != second).sum() > 0.2 * ((first > 0) | (second > 0)).sum()
+
+
+def seen_from(subject: IdentityLatent, azimuth: float) -> NDArray[np.uint8]:
+    """The part map of a frame without turn, swing and shift, from a camera that looks straight at the object."""
+    plain = {"squeeze": 1.0, "scale": 1.0, "shear": 0.0, "shift": (0.0, 0.0), "occluder": None}
+    camera = replace(draw_camera(subject.kind, stream("test", 0)), azimuth=azimuth, **plain)  # type: ignore[arg-type]
+
+    class Still(np.random.Generator):
+        def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+            return np.full(size or (), (low + high) / 2) if size else (low + high) / 2
+
+    return part_map(subject, camera, Still(np.random.PCG64(0)), *IMAGE_SIZE[subject.kind])
+
+
+def test_a_vehicle_is_mirrored_from_the_other_side_and_shows_the_end_that_a_camera_stands_near() -> None:
+    for subject in (identity("vehicle", i) for i in range(8)):
+        right, left = seen_from(subject, 0.25), seen_from(subject, 0.75)
+        assert (right != left[:, ::-1]).mean() < 0.02
+        assert (right != left).mean() > 0.02
+        ends = {azimuth: (seen_from(subject, azimuth) == Part.END).any(axis=0) for azimuth in (0.05, 0.25, 0.45)}
+        flank = np.isin(right, (Part.BODY, Part.BODY_PATTERN, Part.CABIN, Part.WINDOW))
+        assert ends[0.25].sum() <= 6 < min(ends[0.05].sum(), ends[0.45].sum())
+        middle = flank.any(axis=0).nonzero()[0].mean()
+        assert ends[0.05].nonzero()[0].mean() > middle > ends[0.45].nonzero()[0].mean()
+
+
+def test_a_person_is_narrower_from_the_side_and_shows_hair_for_a_face_and_a_whole_backpack_from_behind() -> None:
+    subjects = [identity("person", i) for i in range(20)]
+    for subject in subjects:
+        bare = replace(subject, shapes=tuple(shape for shape in subject.shapes if shape.apart == (0.0, 0.0)))
+        torso = [np.isin(seen_from(bare, a), (Part.TORSO, Part.TORSO_PATTERN)).any(axis=0).sum() for a in (0.0, 0.25)]
+        assert torso[1] < 0.75 * torso[0]
+        front, back = seen_from(subject, 0.0), seen_from(subject, 0.5)
+        head = slice(0, front.shape[0] // 6)
+        assert (back[head] == Part.HAIR).sum() > (front[head] == Part.HAIR).sum()
+        assert (back[head] == Part.SKIN).sum() < (front[head] == Part.SKIN).sum()
+    packed = [s for s in subjects if any(shape.apart == (0.0, -0.1) for shape in s.shapes)]
+    assert packed
+    for subject in packed:
+        bag = [np.isin(seen_from(subject, a), (Part.BAG, Part.BAG_PATTERN)).sum() for a in (0.0, 0.5)]
+        assert bag[1] > 1.5 * bag[0]
+
+
+def test_few_cameras_of_a_dataset_stand_around_the_object() -> None:
+    for kind in KINDS:
+        turns = np.array([draw_camera(kind, stream("test", 0, n), n).azimuth for n in range(4)])
+        gaps = np.abs(turns[:, None] - turns[None])
+        assert (np.minimum(gaps, 1 - gaps) + np.eye(4) > 0.13).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -49,12 +49,12 @@ def faults(scan: Scan) -> tuple[Fault, ...]:
 
 
 def small_plan(dataset: str) -> list[PlannedFrame]:
-    """The tiny plan reduced to two training and two test identities."""
+    """The tiny plan reduced to four training and two test identities."""
     frames = registry.get(dataset).plan("tiny")
     chosen = []
     for train in (True, False):
         part = [frame for frame in frames if ("train" in frame.paths[0]) == train]
-        labels = sorted({frame.identity for frame in part})[:2]
+        labels = sorted({frame.identity for frame in part})[: 4 if train else 2]
         chosen += [frame for frame in part if frame.identity in labels]
     return chosen
 

@@ -12,6 +12,7 @@ from mdreid_bench.data.synthetic.shapes import rectangle
 from mdreid_bench.data.synthetic.vehicle import vehicle_shapes
 
 Rng = np.random.Generator
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def stream(namespace: str, seed: int, *words: str | int) -> Rng:
@@ -32,12 +33,19 @@ def draw_identity(kind: Kind, rng: Rng) -> IdentityLatent:
     return IdentityLatent(kind, shapes, draw_materials(kind, rng))
 
 
-def draw_camera(kind: Kind, rng: Rng) -> CameraModel:
-    """Draw viewpoint, background, sensor gains and noise of a camera."""
+def draw_camera(kind: Kind, rng: Rng, number: int | None = None) -> CameraModel:
+    """Draw viewpoint, background, sensor gains and noise of a camera.
+
+    Args:
+        number: of one of several cameras, which then stand around the object in steps of the golden ratio, so that
+            any few of them see it from different sides; None draws where this one stands.
+    """
+    azimuth = rng.uniform() if number is None else (number * _GOLDEN) % 1.0
     noise = rng.uniform(2, 6), rng.uniform(2, 5), rng.uniform(1, 4)
     gains = rng.uniform(0.85, 1.15, 5)
     return CameraModel(
         kind=kind,
+        azimuth=azimuth,
         background=int(rng.integers(2**62)),
         squeeze=rng.uniform(0.78, 1.02),
         scale=rng.uniform(0.86, 1.02),

@@ -40,7 +40,8 @@ class Part(enum.IntEnum):
     LAMP = 17
     CARGO = 18
     CARGO_PATTERN = 19
-    OCCLUDER = 20
+    END = 20
+    OCCLUDER = 21
 
 
 PATTERNED: dict[Kind, dict[Part, Part]] = {
@@ -57,19 +58,24 @@ CLIPPED_TO = PATTERNED["person"] | PATTERNED["vehicle"]
 
 @dataclass(frozen=True)
 class Shape:
-    """A filled polygon in canonical coordinates.
+    """A filled polygon in canonical coordinates, as seen straight from the front or, of a vehicle, from the side.
 
     Attributes:
         part: the surface it belongs to.
         points: (K, 2) x and y.
         limb: 0 for rigid shapes; shapes with the same other number swing together from frame to frame.
         pivot: y about which a limb swings.
+        apart: (x, z) of what stands apart from a person's body, z towards where the person looks: it moves around the
+            body when that turns, and is seen before or behind it.
+        depth: of a vehicle's end, how far from the near flank each point lies; empty for what lies in the flank.
     """
 
     part: Part
     points: Points
     limb: int = 0
     pivot: float = 0.0
+    apart: tuple[float, float] = (0.0, 0.0)
+    depth: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,9 @@ class CameraModel:
 
     Attributes:
         kind: what it photographs.
+        azimuth: where it stands around the object, in turns: persons are seen from the front at 0, from behind at a
+            half; vehicles point to the right below a half, to the left from there on, and show more of their front
+            near 0, of their rear near a half.
         background: seed of the place behind the object.
         squeeze: horizontal foreshortening of the object, 1 for none.
         scale: size of the object relative to the image.
@@ -103,6 +112,7 @@ class CameraModel:
     """
 
     kind: Kind
+    azimuth: float
     background: int
     squeeze: float
     scale: float

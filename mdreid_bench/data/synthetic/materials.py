@@ -25,6 +25,8 @@ _PALETTE = np.array(
     dtype=np.float32,
 )
 _LUMINANCE = np.array((0.299, 0.587, 0.114), dtype=np.float32)
+_SHADE = np.array((0.75, 0.75, 0.75, 0.75, 1.1), dtype=np.float32)
+"""How the front and rear of a vehicle look beside its flank: less light falls there, and the engine warms them."""
 CONTRAST = 0.22
 """Least difference in each sensor between a pattern and the surface that carries it, of a range of 1."""
 
@@ -74,6 +76,7 @@ def draw_materials(kind: Kind, rng: Rng) -> NDArray[np.float32]:
             table[part] = _surface(part, rng)
     for pattern, base in PATTERNED[kind].items():
         table[base], table[pattern] = _pair(base, pattern, rng)
+    table[Part.END] = np.clip(table[Part.BODY] * _SHADE, 0.03, 1.0)
     tone = rng.uniform(0.35, 0.85)
     table[Part.SKIN] = _surface(Part.SKIN, rng, np.array((tone, 0.76 * tone, 0.62 * tone), dtype=np.float32))
     dark = np.full(3, rng.uniform(0.06, 0.2), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Draws the geometry of a person: head, garment, arms, legs, bag, and the patterns on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,15 +88,16 @@ def _arms(build: _Build, rng: Rng) -> list[Shape]:
     """Bare, short-sleeved or long-sleeved arms, held close or away from the body."""
     sleeve, width, away = int(rng.integers(3)), rng.uniform(0.035, 0.055), rng.uniform(0.005, 0.06)
     shoulder_y = build.neck + 0.05
-    shapes = []
+    shapes: list[Shape] = []
     for limb, side in ((_LEFT_ARM, -1), (_RIGHT_ARM, 1)):
         start = (side * (build.shoulder - 0.01), shoulder_y - 0.01)
         end = (side * (build.shoulder + away), build.waist + 0.05)
-        shapes.append(Shape(Part.SKIN, band(start, end, width), limb, shoulder_y))
+        arm = [Shape(Part.SKIN, band(start, end, width), limb, shoulder_y)]
         if sleeve:
             reach = 0.45 if sleeve == 1 else 0.9
             cuff = (start[0] + reach * (end[0] - start[0]), start[1] + reach * (end[1] - start[1]))
-            shapes.append(Shape(Part.SLEEVE, band(start, cuff, width + 0.01), limb, shoulder_y))
+            arm.append(Shape(Part.SLEEVE, band(start, cuff, width + 0.01), limb, shoulder_y))
+        shapes += _apart(arm, side * build.shoulder, 0.0)
     return shapes
 
 
@@ -116,7 +117,9 @@ def _head(build: _Build, rng: Rng) -> list[Shape]:
         cap.append(rectangle(-2.1 * radius, centre - 0.5 * radius, 2.1 * radius, centre - 0.1 * radius))
     elif style == 3:
         cap = [rectangle(-1.05 * radius, _TOP - 0.03, 1.05 * radius, centre - 0.2 * radius)]
+    nape = Shape(Part.HAIR, ellipse(0, centre, 0.78 * radius, 0.8 * radius), apart=(0.0, -0.045))
     return [
+        nape,
         *(Shape(Part.HAIR, points) for points in hair),
         Shape(Part.SKIN, rectangle(-0.4 * radius, centre, 0.4 * radius, build.neck + 0.01)),
         *(Shape(Part.SKIN, points) for points in face),
@@ -124,36 +127,35 @@ def _head(build: _Build, rng: Rng) -> list[Shape]:
     ]
 
 
-def _bag(build: _Build, rng: Rng) -> tuple[list[Shape], list[Shape]]:
-    """Return what a bag puts behind and in front of the body: none, backpack, shoulder bag, hand bag or case."""
+def _bag(build: _Build, rng: Rng) -> list[Shape]:
+    """Draw a bag: none, backpack, shoulder bag, hand bag or case."""
     style, side = int(rng.integers(5)), 1 if rng.random() < 0.5 else -1
     if style == 0:
-        return [], []
+        return []
     if style == 1:
         reach = build.shoulder + rng.uniform(0.04, 0.07)
-        pack = rectangle(-reach, build.neck + 0.02, reach, build.neck + rng.uniform(0.22, 0.32))
-        straps = [
-            rectangle(
-                s * 0.7 * build.shoulder - 0.014, build.neck, s * 0.7 * build.shoulder + 0.014, build.neck + 0.22
-            )
-            for s in (-1, 1)
-        ]
-        return [Shape(Part.BAG, pack)], [Shape(Part.BAG, strap) for strap in straps]
+        box = Box(-reach, build.neck + 0.02, reach, build.neck + rng.uniform(0.22, 0.32))
+        pack = [Shape(Part.BAG, box.part(0, 0, 1, 1)), *draw_pattern(Part.BAG_PATTERN, box, rng)]
+        middles = (-0.7 * build.shoulder, 0.7 * build.shoulder)
+        straps = [rectangle(x - 0.014, build.neck, x + 0.014, build.neck + 0.22) for x in middles]
+        return _apart(pack, 0.0, -0.1) + _apart([Shape(Part.BAG, strap) for strap in straps], 0.0, 0.06)
     width, height = rng.uniform(0.045, 0.075), rng.uniform(0.06, 0.10)
     x = side * (build.hip + (0.03 if style == 2 else 0.065))
     y = {2: build.waist + 0.03, 3: build.waist + 0.14, 4: 0.34}[style]
     box = Box(x - width, y - height, x + width, y + height)
-    front = [Shape(Part.BAG, box.part(0, 0, 1, 1))]
-    if style == 2:
-        front.insert(0, Shape(Part.BAG, band((-side * build.shoulder, build.neck + 0.03), (x, y), 0.026)))
+    bag = [Shape(Part.BAG, box.part(0, 0, 1, 1)), *draw_pattern(Part.BAG_PATTERN, box, rng)]
     if style == 4:
-        front.append(Shape(Part.BAG, band((x, y - height), (x, build.waist + 0.05), 0.02)))
-    return [], front + draw_pattern(Part.BAG_PATTERN, box, rng)
+        bag.insert(0, Shape(Part.BAG, band((x, y - height), (x, build.waist + 0.05), 0.02)))
+    strap = [Shape(Part.BAG, band((-side * build.shoulder, build.neck + 0.03), (x, y), 0.026))] if style == 2 else []
+    return strap + _apart(bag, x, 0.0)
+
+
+def _apart(shapes: list[Shape], x: float, z: float) -> list[Shape]:
+    return [replace(shape, apart=(x, z)) for shape in shapes]
 
 
 def person_shapes(rng: Rng) -> tuple[Shape, ...]:
     """Draw the polygons of one person in drawing order."""
     build = _draw_build(rng)
     legs, torso, arms, head = _legs(build, rng), _torso(build, rng), _arms(build, rng), _head(build, rng)
-    behind, front = _bag(build, rng)
-    return (*behind, *legs, *torso, *arms, *head, *front)
+    return (*legs, *torso, *arms, *head, *_bag(build, rng))

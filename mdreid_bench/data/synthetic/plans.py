@@ -8,14 +8,16 @@ from protocols.modality import Modality
 
 Visit = tuple[int, int, int]
 """(identity, camera 1-4, number of items)."""
+_MANY, _FEW = 96, 24
+"""Identities of the tiny sets that train and that are asked for; see docs/methods/datasets.md, "Synthetic copies"."""
 
 
 def rgbnt201(scale: Scale) -> list[PlannedFrame]:
     """Return the tiny set or one with the published counts."""
     if scale == "tiny":
         pairs = [(a, b) for a in range(1, 5) for b in range(a + 1, 5)]
-        train = [(i, camera, 4) for i in range(40) for camera in pairs[i % len(pairs)]]
-        test = [(258 + i, camera, 5) for i in range(24) for camera in (1, 2)]
+        train = [(i, camera, 2) for i in range(_MANY) for camera in pairs[i % len(pairs)]]
+        test = [(258 + i, camera, 5) for i in range(_FEW) for camera in (1, 2)]
         return _rgbnt201_frames("train_171", train, 0.3) + _rgbnt201_frames("test", test, 0.3)
     full = _rgbnt201_frames("train_171", _rgbnt201_full_train(), 1183 / 3951)
     return full + _rgbnt201_frames("test", _rgbnt201_full_test(), 0.3)
@@ -60,14 +62,13 @@ def _rgbnt201_frames(split: str, visits: list[Visit], share: float) -> list[Plan
 
 
 def rgbnt100(scale: Scale) -> list[PlannedFrame]:
-    """Return the tiny set (three cameras per identity, four frames, one of them a query) or the published counts.
+    """Return the tiny set (four cameras per identity in training, three in the test) or the published counts.
 
     At full scale every track has 25 frames, five of them queries; 347 tracks train and 343 test.
     """
     if scale == "tiny":
-        return _rgbnt100_split("train", list(range(501, 560, 2)), [3] * 30, 4, 0) + _rgbnt100_split(
-            "test", list(range(502, 550, 2)), [3] * 24, 4, 1
-        )
+        train = _rgbnt100_split("train", list(range(601 - 2 * _MANY, 600, 2)), [4] * _MANY, 1, 0)
+        return train + _rgbnt100_split("test", list(range(502, 502 + 2 * _FEW, 2)), [3] * _FEW, 4, 1)
     train = _rgbnt100_split("train", list(range(501, 600, 2)), spread(347, 50), 25, 0)
     return train + _rgbnt100_split("test", list(range(502, 601, 2)), spread(343, 50), 25, 5)
 
@@ -96,10 +97,9 @@ def msvr310(scale: Scale) -> list[PlannedFrame]:
     the tiny scale, 591 of 52 at the full one.
     """
     if scale == "tiny":
-        labels = spaced(1, 331, 70)
-        return _msvr310_split("train", labels[:40], [8] * 30, [8] * 10) + _msvr310_split(
-            "test", labels[40:], [8] * 24, [8] * 6
-        )
+        labels = spaced(1, 331, _MANY + _FEW + 6)
+        train = _msvr310_split("train", labels[:_MANY], [4] * _MANY, [])
+        return train + _msvr310_split("test", labels[_MANY:], [8] * _FEW, [8] * 6)
     labels = spaced(1, 331, 310)
     train = _msvr310_split("train", labels[0::2], spread(600, 60), spread(432, 95))
     return train + _msvr310_split("test", labels[1::2], spread(591, 52), spread(464, 103))

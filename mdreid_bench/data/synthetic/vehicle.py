@@ -1,11 +1,15 @@
-"""Draws the geometry of a vehicle from the side: body, cabin, windows, wheels, load, and the patterns on them."""
+"""Draws the geometry of a vehicle: flank, front and rear, cabin, windows, wheels, load, and the patterns on them.
+
+The flank is drawn as it is seen straight from the side. Front and rear are what lies between the outlines of the near
+and the far flank; a camera that stands further ahead or behind sees more of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mdreid_bench.data.synthetic.latents import Part, Shape
+from mdreid_bench.data.synthetic.latents import Part, Points, Shape
 from mdreid_bench.data.synthetic.patterns import Box, draw_pattern
 from mdreid_bench.data.synthetic.shapes import ellipse, polygon, rectangle
 
@@ -168,10 +172,44 @@ def _running_gear(frame: _Frame, rng: Rng) -> list[Shape]:
     return shapes
 
 
+def _ends(frame: _Frame, flank: list[Shape], width: float, *, glazed: bool) -> list[Shape]:
+    """Draw what joins the flanks of solids: plates, a window where a cabin or glazed body rises above the belt.
+
+    All of it comes before the flank, which hides the end that is turned away.
+    """
+    shapes = []
+    for solid in flank:
+        if solid.part not in (Part.BODY, Part.CABIN, Part.CARGO):
+            continue
+        plate = Part.CARGO if solid.part == Part.CARGO else Part.END
+        for a, b in zip(solid.points, np.roll(solid.points, -1, axis=0), strict=True):
+            shapes.append(_across(plate, a, b, 0.0, width))
+            top, bottom = (a, b) if a[1] < b[1] else (b, a)
+            above = (frame.belt - top[1]) / max(bottom[1] - top[1], 1e-6)
+            if plate == Part.END and (glazed or solid.part == Part.CABIN) and frame.belt - top[1] > 0.05:
+                low = top + min(1.0, above) * (bottom - top)
+                shapes.append(
+                    _across(Part.WINDOW, top + 0.2 * (low - top), top + 0.95 * (low - top), 0.1 * width, 0.9 * width)
+                )
+    y = frame.belt + 0.07
+    for x in (frame.rear, frame.front):
+        for left, right in ((0.06, 0.24), (0.76, 0.94)):
+            upper, lower = np.array((x, y - 0.025)), np.array((x, y + 0.025))
+            shapes.append(_across(Part.LAMP, upper, lower, left * width, right * width))
+    return shapes
+
+
+def _across(part: Part, a: Points, b: Points, near: float, far: float) -> Shape:
+    """Draw the field between two points of the outline at two depths."""
+    return Shape(part, np.stack([a, b, b, a]).astype(np.float32), depth=(near, near, far, far))
+
+
 _TYPES: tuple[Callable[[Rng], tuple[_Frame, list[Shape]]], ...] = (_car, _van, _pickup, _truck, _bus)
 
 
 def vehicle_shapes(rng: Rng) -> tuple[Shape, ...]:
     """Draw the polygons of one vehicle in drawing order."""
-    frame, shapes = _TYPES[int(rng.integers(len(_TYPES)))](rng)
-    return (*shapes, *_running_gear(frame, rng))
+    kind = _TYPES[int(rng.integers(len(_TYPES)))]
+    frame, flank = kind(rng)
+    ends = _ends(frame, flank, rng.uniform(0.26, 0.34), glazed=kind in (_van, _bus))
+    return (*ends, *flank, *_running_gear(frame, rng))

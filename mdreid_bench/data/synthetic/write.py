@@ -25,7 +25,7 @@ def _identity(kind: Kind, dataset: str, seed: int, number: int) -> IdentityLaten
 
 @lru_cache(maxsize=64)
 def _camera(kind: Kind, dataset: str, seed: int, number: int) -> CameraModel:
-    return draw_camera(kind, stream(NAMESPACE, seed, dataset, "camera", number))
+    return draw_camera(kind, stream(NAMESPACE, seed, dataset, "camera", number), number)
 
 
 def write_frame(folder: Path, kind: Kind, dataset: str, seed: int, frame: PlannedFrame) -> None:
