@@ -117,10 +117,11 @@ def _config(**sections: Mapping[str, Any]) -> RunConfig:
     return small_config("mdreid", {**settings, **sections})
 
 
-def _trainer(kind: type[_Example], index: DatasetIndex, stage: Stage, path: Path) -> Trainer:
+def _trainer(kind: type[_Example], index: DatasetIndex, stage: Stage, path: Path, epochs: int = 3) -> Trainer:
     torch.manual_seed(3)
-    method = kind.build(_config(), stage.facts)
-    return Trainer(method, index, _config(), TrainingFolder(path), CPU, Silent(), stage=stage)
+    config = _config(schedule={"epochs": epochs})
+    method = kind.build(config, stage.facts)
+    return Trainer(method, index, config, TrainingFolder(path), CPU, Silent(), stage=stage)
 
 
 def test_images_of_a_row_share_an_identity_and_have_cameras_of_their_own(lone: DatasetIndex) -> None:
@@ -159,7 +160,7 @@ def test_an_identity_that_a_sensor_never_saw_is_not_drawn() -> None:
 
 
 def test_a_method_trains_on_items_that_were_seen_by_one_sensor_each(lone: DatasetIndex, tmp_path: Path) -> None:
-    trainer = _trainer(_Example, lone, Stage((lone,), paired=False), tmp_path / "a")
+    trainer = _trainer(_Example, lone, Stage((lone,), paired=False), tmp_path / "a", epochs=6)
     trainer.run()
     assert isinstance(trainer.method, _Example)
     assert all(list(batch.images) == [R, T] for batch in trainer.method.seen)

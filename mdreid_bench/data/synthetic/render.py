@@ -53,14 +53,16 @@ def render(
     free = 1 - _shrink(Image.fromarray(covered)) / np.float32(255)
     light = _light(scene, height, width)
     colour = _shrink(_painted(labels, table)) + behind[..., :3] * free[..., None]
-    near = _shrink(Image.fromarray(table[:, 3][labels])) + behind[..., 3] * free
-    heat = _shrink(Image.fromarray(table[:, 4][labels])) + (behind[..., 4] + np.float32(255 * scene.ambient)) * free
     gain, noise = np.array(camera.gain, dtype=np.float32), camera.noise
     colour = colour * light[..., None] * (gain[:3] * np.array(scene.light, dtype=np.float32))
     if scene.flare is not None:
         colour = _flared(colour, scene.flare)
-    images = {
-        Modality.R: _bytes(colour + _noise(frame, colour.shape, noise[0])),
+    images = {Modality.R: _bytes(colour + _noise(frame, colour.shape, noise[0]))}
+    if sensors == Modality.R:
+        return images
+    near = _shrink(Image.fromarray(table[:, 3][labels])) + behind[..., 3] * free
+    heat = _shrink(Image.fromarray(table[:, 4][labels])) + (behind[..., 4] + np.float32(255 * scene.ambient)) * free
+    images |= {
         Modality.N: _three(near * light * (gain[3] * np.float32(scene.lamp)) + _noise(frame, near.shape, noise[1])),
         Modality.T: _three(_soft(heat * gain[4]) + _noise(frame, heat.shape, noise[2])),
     }
