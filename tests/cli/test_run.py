@@ -105,7 +105,7 @@ def test_limit_is_marked_in_table_and_record(place: Place) -> None:
         (("--preset", "papr"), 2, "Did you mean 'paper'"),
         (("--set", "bach.size=3"), 2, "Did you mean 'batch'"),
         (("--set", "method=mdreid"), 2, "set by --method"),
-        (("--batch-size", "400"), 2, "400 / 2 = 200 identities, but the training set has 2"),
+        (("--batch-size", "400"), 2, "400 / 2 = 200 identities, but the training set has 4"),
         (("--limit", "1"), 2, "use at least"),
         (("--weights", "nothing.safetensors"), 3, "nothing.safetensors"),
         (("--device", "tpu"), 2, "Unknown device"),

@@ -104,7 +104,7 @@ def test_the_other_division_of_rgbnt201_follows_its_list(tmp_path: Path) -> None
         for sensor in ("RGB", "NI", "TI"):
             paint(folder / f"train_171/{sensor}/000001_cam{camera}_0_50.jpg", (12, 8), f"{sensor} {camera}")
     usual, other = (open_dataset(name, tmp_path, Silent()) for name in ("rgbnt201", "rgbnt201-141-60"))
-    assert (usual.train.identities, usual.test.identities) == (2, 2)
+    assert (usual.train.identities, usual.test.identities) == (4, 2)
     assert (other.train.identities, other.test.identities) == (1, 3)
     assert set(other.test.labels.identity.tolist()) >= {1, 258}
     assert other.test.query.tolist() == list(range(len(other.test)))
