@@ -49,6 +49,8 @@ def footnotes(variants: Sequence[Variant], protocols: Sequence[str]) -> list[str
     notes = []
     if len({_setup(variant) for variant in variants}) > 1:
         notes += [f"{variant.label}: {_setup(variant)}." for variant in variants]
+    modes = {r.protocol: r.mode for v in variants for p in protocols for r in v.records.get(p, ())[:1]}
+    notes += [f"{protocol}: {mode}." for protocol, mode in modes.items() if mode]
     notes += _seed_notes(v for v in variants if any(protocol in v.records for protocol in protocols))
     notes += [
         f"{variant.label}: {variant.superseded} older records of the same seeds left out."
