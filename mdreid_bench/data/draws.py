@@ -96,7 +96,7 @@ def read_permutations(file: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
         from scipy.io import loadmat
     except ImportError:
         raise DataError(
-            f"Reading {file} needs scipy; install it with 'pip install scipy', or move it away."
+            f"Reading {file} needs scipy; install it with 'pip install mdreid-bench[matlab]', or move the file away."
         ) from None
     try:
         cameras: Sequence[NDArray[np.object_]] = loadmat(file)["rand_perm_cam"].ravel()
