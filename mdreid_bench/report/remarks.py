@@ -69,7 +69,7 @@ def provenance(variants: Sequence[Variant], protocols: Sequence[str]) -> list[st
     set_by_hand = {v.label: flat(v.example.config_overrides) for v in variants if v.example.config_overrides}
     made = {id(record.provenance): record.provenance for record in records}.values()
     return [
-        *(f"{', '.join(labels)}: {selection}." for selection, labels in selections.items()),
+        *(f"{', '.join(dict.fromkeys(labels))}: {selection}." for selection, labels in selections.items()),
         *(
             f"{label}, set by hand: {', '.join(f'{key} {value}' for key, value in settings.items())}."
             for label, settings in set_by_hand.items()
