@@ -19,7 +19,6 @@ def test_suites_and_their_sizes() -> None:
         "missing": 6,
         "paper-matched": 1,
         "paper-mismatched": 4,
-        "overview": 5,
         "ablation": 6,
     }
 

@@ -68,6 +68,7 @@ class Shape:
         apart: (x, z) of what stands apart from a person's body, z towards where the person looks: it moves around the
             body when that turns, and is seen before or behind it.
         depth: of a vehicle's end, how far from the near flank each point lies; empty for what lies in the flank.
+        word: what it is called, such as ``"stripes"``; empty where there is nothing to say.
     """
 
     part: Part
@@ -76,6 +77,7 @@ class Shape:
     pivot: float = 0.0
     apart: tuple[float, float] = (0.0, 0.0)
     depth: tuple[float, ...] = ()
+    word: str = ""
 
 
 @dataclass(frozen=True)

@@ -123,4 +123,5 @@ PATTERNS: tuple[Callable[[Box, Rng], list[Points]], ...] = (stripes, bars, diago
 
 def draw_pattern(part: Part, box: Box, rng: Rng) -> list[Shape]:
     """Draw one of the patterns and its layout inside ``box``, as shapes of a part."""
-    return [Shape(part, points) for points in PATTERNS[int(rng.integers(len(PATTERNS)))](box, rng)]
+    pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
+    return [Shape(part, points, word=pattern.__name__) for points in pattern(box, rng)]

@@ -10,6 +10,10 @@ from mdreid_bench.data.synthetic.shapes import band, ellipse, polygon, rectangle
 
 Rng = np.random.Generator
 _TOP, _FEET = -0.45, 0.46
+LEGS = ("trousers", "wide trousers", "shorts", "skirt")
+SLEEVES = ("bare arms", "short sleeves", "long sleeves")
+HEADS = ("short hair", "long hair", "brimmed hat", "tall hat", "hood")
+BAGS = ("", "backpack", "shoulder bag", "hand bag", "case")
 _LEFT_LEG, _RIGHT_LEG, _LEFT_ARM, _RIGHT_ARM = 1, 2, 3, 4
 
 
@@ -55,12 +59,12 @@ def _legs(build: _Build, rng: Rng) -> list[Shape]:
             (side * half - half, top), (side * half + half, top), (foot + ankle, _FEET), (foot - ankle, _FEET)
         )
         bare = style >= 2
-        shapes.append(Shape(Part.SKIN if bare else Part.LEGS, leg, limb, top))
+        shapes.append(Shape(Part.SKIN if bare else Part.LEGS, leg, limb, top, word=LEGS[style]))
         if style == 2:
             thigh = trapezoid(0.5 * (side * half + foot), top, knee, half, half * 0.9)
             shapes.append(Shape(Part.LEGS, thigh, limb, top))
         shoe = rectangle(foot - ankle - 0.012, boot, foot + ankle + 0.012, _FEET)
-        shapes.append(Shape(Part.SHOES, shoe, limb, top))
+        shapes.append(Shape(Part.SHOES, shoe, limb, top, word="boots" if boot < 0.4 else ""))
     if style == 3:
         flare = build.hip + rng.uniform(0.02, 0.07)
         shapes.append(Shape(Part.LEGS, trapezoid(0, top, knee, build.hip, flare)))
@@ -81,7 +85,10 @@ def _torso(build: _Build, rng: Rng) -> list[Shape]:
     )
     reach = max(build.shoulder, build.hip)
     box = Box(-reach, build.neck, reach, build.hem)
-    return [Shape(Part.TORSO, outline), *draw_pattern(Part.TORSO_PATTERN, box, rng)]
+    return [
+        Shape(Part.TORSO, outline, word="coat" if build.hem > build.waist + 0.04 else ""),
+        *draw_pattern(Part.TORSO_PATTERN, box, rng),
+    ]
 
 
 def _arms(build: _Build, rng: Rng) -> list[Shape]:
@@ -92,7 +99,7 @@ def _arms(build: _Build, rng: Rng) -> list[Shape]:
     for limb, side in ((_LEFT_ARM, -1), (_RIGHT_ARM, 1)):
         start = (side * (build.shoulder - 0.01), shoulder_y - 0.01)
         end = (side * (build.shoulder + away), build.waist + 0.05)
-        arm = [Shape(Part.SKIN, band(start, end, width), limb, shoulder_y)]
+        arm = [Shape(Part.SKIN, band(start, end, width), limb, shoulder_y, word=SLEEVES[sleeve])]
         if sleeve:
             reach = 0.45 if sleeve == 1 else 0.9
             cuff = (start[0] + reach * (end[0] - start[0]), start[1] + reach * (end[1] - start[1]))
@@ -123,7 +130,7 @@ def _head(build: _Build, rng: Rng) -> list[Shape]:
         *(Shape(Part.HAIR, points) for points in hair),
         Shape(Part.SKIN, rectangle(-0.4 * radius, centre, 0.4 * radius, build.neck + 0.01)),
         *(Shape(Part.SKIN, points) for points in face),
-        *(Shape(Part.HAIR, points) for points in cap),
+        *(Shape(Part.HAIR, points, word=HEADS[style]) for points in cap),
     ]
 
 
@@ -135,7 +142,7 @@ def _bag(build: _Build, rng: Rng) -> list[Shape]:
     if style == 1:
         reach = build.shoulder + rng.uniform(0.04, 0.07)
         box = Box(-reach, build.neck + 0.02, reach, build.neck + rng.uniform(0.22, 0.32))
-        pack = [Shape(Part.BAG, box.part(0, 0, 1, 1)), *draw_pattern(Part.BAG_PATTERN, box, rng)]
+        pack = [Shape(Part.BAG, box.part(0, 0, 1, 1), word=BAGS[style]), *draw_pattern(Part.BAG_PATTERN, box, rng)]
         middles = (-0.7 * build.shoulder, 0.7 * build.shoulder)
         straps = [rectangle(x - 0.014, build.neck, x + 0.014, build.neck + 0.22) for x in middles]
         return _apart(pack, 0.0, -0.1) + _apart([Shape(Part.BAG, strap) for strap in straps], 0.0, 0.06)
@@ -143,7 +150,7 @@ def _bag(build: _Build, rng: Rng) -> list[Shape]:
     x = side * (build.hip + (0.03 if style == 2 else 0.065))
     y = {2: build.waist + 0.03, 3: build.waist + 0.14, 4: 0.34}[style]
     box = Box(x - width, y - height, x + width, y + height)
-    bag = [Shape(Part.BAG, box.part(0, 0, 1, 1)), *draw_pattern(Part.BAG_PATTERN, box, rng)]
+    bag = [Shape(Part.BAG, box.part(0, 0, 1, 1), word=BAGS[style]), *draw_pattern(Part.BAG_PATTERN, box, rng)]
     if style == 4:
         bag.insert(0, Shape(Part.BAG, band((x, y - height), (x, build.waist + 0.05), 0.02)))
     strap = [Shape(Part.BAG, band((-side * build.shoulder, build.neck + 0.03), (x, y), 0.026))] if style == 2 else []

@@ -5,7 +5,7 @@ and the far flank; a camera that stands further ahead or behind sees more of the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -211,5 +211,7 @@ def vehicle_shapes(rng: Rng) -> tuple[Shape, ...]:
     """Draw the polygons of one vehicle in drawing order."""
     kind = _TYPES[int(rng.integers(len(_TYPES)))]
     frame, flank = kind(rng)
+    word = kind.__name__.removeprefix("_")
+    flank = [replace(shape, word=word) if shape.part == Part.BODY else shape for shape in flank]
     ends = _ends(frame, flank, rng.uniform(0.26, 0.34), glazed=kind in (_van, _bus))
     return (*ends, *flank, *_running_gear(frame, rng))
