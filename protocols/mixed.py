@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ class MixedAvailability:
 
     probability: float = 0.5
     seed: int = 0
+    mode: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.probability <= 1:

@@ -1,5 +1,6 @@
 """A protocol: which sensors the query has and which the gallery has."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,19 +14,24 @@ from protocols.names import UnknownNameError
 
 Side = Literal["query", "gallery"]
 """The two sides of a retrieval: what is asked with, and what is asked for."""
+_MODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Protocol:
     """One any-to-any retrieval setting, written ``R-to-NT``; of three sensors there are 7 x 7 = 49.
 
+    A dataset may offer several ways to draw what is compared, such as ``N-to-R@indoor`` beside its usual ``N-to-R``.
+
     Attributes:
         query: sensors of every query; non-empty.
         gallery: sensors of every gallery item; non-empty.
+        mode: name of the way, as the dataset calls it; empty for the usual one.
     """
 
     query: Modality
     gallery: Modality
+    mode: str = ""
 
     def __post_init__(self) -> None:
         if not self.query or not self.gallery:
@@ -36,14 +42,16 @@ class Protocol:
         """Read ``"R-to-NT"``; the order of letters and the case do not matter, the order of the sides does.
 
         Raises:
-            UnknownNameError: when the text is not two non-empty subsets joined by ``-to-``.
+            UnknownNameError: when the text is not two non-empty subsets joined by ``-to-``, with or without a mode.
         """
-        sides = text.strip().lower().split("-to-")
+        sides, at, mode = text.strip().lower().partition("@")
         try:
-            query, gallery = (Modality.parse(side) for side in sides)
+            if at and not _MODE.fullmatch(mode):
+                raise ValueError(f"{mode!r} is no name of a mode")
+            query, gallery = (Modality.parse(side) for side in sides.split("-to-"))
         except ValueError as error:
             raise UnknownNameError("protocol", text, [str(p) for p in protocols_of(RNT)]) from error
-        return cls(query, gallery)
+        return cls(query, gallery, mode)
 
     @property
     def needs(self) -> Modality:
@@ -67,7 +75,7 @@ class Protocol:
         return np.full(len(keys), modality.value, dtype=np.uint8)
 
     def __str__(self) -> str:
-        return f"{self.query}-to-{self.gallery}"
+        return f"{self.query}-to-{self.gallery}" + (f"@{self.mode}" if self.mode else "")
 
 
 @cache

@@ -28,6 +28,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
         "matched": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched),
         "mismatched": lambda sensors: tuple(p for p in protocols_of(sensors) if not p.matched),
         "missing": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched and p.query != sensors),
+        "overview": _listed("RNT-to-RNT RT-to-NT RT-to-N R-to-N R-to-NT"),
         "paper-matched": _listed("RNT-to-RNT"),
         "paper-mismatched": _listed("RT-to-NT RT-to-N R-to-N R-to-NT"),
         "ablation": _listed("RNT-to-RNT RT-to-RT RT-to-NT RT-to-N R-to-N R-to-NT"),

@@ -9,11 +9,13 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.workspace import SMALLEST, Workspace
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
+from mdreid_bench.evaluation.compare import Evaluation, compare
 from mdreid_bench.models.mdreid import ablation
 from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Table
-from mdreid_bench.runs.outcome import Outcomes, plan_table
+from mdreid_bench.report.variants import PERCENT
+from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.run import Run
@@ -126,4 +128,33 @@ def _table(
         ]
         rows.append(MeasuredRow(row.row.label, records, absent))
     title = study.title.format(**planned[-1].runs[0].config.options)
-    return study_table(title, settings, rows, study.note)
+    notes = " ".join(filter(None, (study.note, _contrast(study, planned, outcomes))))
+    return study_table(title, settings, rows, notes)
+
+
+def _contrast(study: Study, planned: Sequence[PlannedRow], outcomes: Outcomes) -> str:
+    """Tell the difference that the study is about, with its interval; empty where either row lacks a record."""
+    if study.contrast is None:
+        return ""
+    sides = []
+    for label in study.contrast:
+        runs = {run.run_key for row in planned if row.row.label == label for run in row.runs}
+        found = [outcome for outcome in outcomes.by_cell if outcome.cell.run.run_key in runs]
+        if not found or any(outcome.record is None for outcome in found if outcome.status != UNFIT):
+            return ""
+        sides.append([Evaluation.read(outcome.path) for outcome in found if outcome.record is not None])
+    try:
+        whole = compare(list(zip(*sides, strict=True)))
+    except UsageError:  # items that lack sensors, so that each setting has queries of its own
+        return ""
+    by_seed = [
+        compare([(a, b) for a, b in zip(*sides, strict=True) if a.record.seed == seed]).mean_ap.difference.mean
+        for seed, _ in whole.seeds
+    ]
+    gain, each = whole.mean_ap.difference, ", ".join(f"{PERCENT * value:+.1f}" for value in by_seed)
+    seeds = f" and {len(by_seed)} seeds ({each})" if len(by_seed) > 1 else ""
+    return (
+        f"{' against '.join(study.contrast)}: {PERCENT * gain.mean:+.1f} mAP [{PERCENT * gain.low:.1f}, "
+        f"{PERCENT * gain.high:.1f}], {whole.protocol} settings{seeds}; 95 % interval of a paired bootstrap over "
+        "queries, clustered by identity, of values that are averaged over settings and seeds."
+    )

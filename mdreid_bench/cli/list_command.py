@@ -7,11 +7,12 @@ from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import AsJson
 from mdreid_bench.cli.values import chosen_one
+from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
 from mdreid_bench.report.table import Column, Table
-from protocols.modality import RNT, Modality
+from protocols.modality import RNT
 from protocols.names import UnknownNameError
-from protocols.protocol import protocols_of
+from protocols.protocol import Protocol, protocols_of
 from protocols.suites import SUITES, suite
 
 Value = str | int | bool | list[str] | None
@@ -47,7 +48,7 @@ def list_(
         raise UnknownNameError("list", kind, _SOURCES)
     if dataset is not None and kind not in _OF_SENSORS:
         raise UsageError(f"--dataset goes with {' and '.join(f'list {each}' for each in _OF_SENSORS)} alone.")
-    entries = _SOURCES[kind](RNT if dataset is None else _sensors(dataset))
+    entries = _SOURCES[kind](None if dataset is None else _card(dataset))
     console = Console()
     if as_json:
         console.json(entries)
@@ -80,20 +81,20 @@ def _shown(value: Value) -> str:
     return ", ".join(value)
 
 
-def _sensors(dataset: str) -> Modality:
+def _card(dataset: str) -> DatasetCard:
     from mdreid_bench.data import registry
 
-    return registry.get(chosen_one(dataset, registry.names(), "dataset")).card.sensors
+    return registry.get(chosen_one(dataset, registry.names(), "dataset")).card
 
 
-def _methods(_: Modality) -> list[Entry]:
+def _methods(_: DatasetCard | None) -> list[Entry]:
     from mdreid_bench.models import registry
 
     shown = ("title", "paper", "venue", "url", "trains", "summary")
     return [_entry(name, card, shown) for name, card in registry.cards(Console().warn).items()]
 
 
-def _datasets(_: Modality) -> list[Entry]:
+def _datasets(_: DatasetCard | None) -> list[Entry]:
     from mdreid_bench.data import registry
 
     shown = ("title", "kind", "sensors", "paper", "licence", "bibtex")
@@ -113,19 +114,29 @@ def _entry(name: str, card: object, shown: Sequence[str]) -> Entry:
     return entry
 
 
-def _protocols(sensors: Modality) -> list[Entry]:
-    return [
+def _protocols(card: DatasetCard | None) -> list[Entry]:
+    """Return the pairs of subsets and, where a dataset has several ways to draw, its protocols in each of them."""
+    found = list(protocols_of(RNT if card is None else card.sensors))
+    modes = card.modes if card else {}
+    own = {one.partition("@")[0]: None for one in card.default_protocols} if card else {}
+    found += [Protocol.parse(f"{name}@{mode}") for name in own for mode in modes if mode]
+    entries: list[Entry] = [
         {
             "name": str(protocol),
             "query": str(protocol.query),
             "gallery": str(protocol.gallery),
             "matched": protocol.matched,
         }
-        for protocol in protocols_of(sensors)
+        for protocol in found
     ]
+    if modes:
+        for protocol, entry in zip(found, entries, strict=True):
+            entry["compared"] = modes[protocol.mode]
+    return entries
 
 
-def _suites(sensors: Modality) -> list[Entry]:
+def _suites(card: DatasetCard | None) -> list[Entry]:
+    sensors = RNT if card is None else card.sensors
     served = {name: [str(p) for p in suite(name, sensors) if p.needs in sensors] for name in SUITES}
     return [
         {"name": name, "count": len(protocols), "protocols": protocols}
@@ -134,14 +145,14 @@ def _suites(sensors: Modality) -> list[Entry]:
     ]
 
 
-def _presets(_: Modality) -> list[Entry]:
+def _presets(_: DatasetCard | None) -> list[Entry]:
     from mdreid_bench.config import presets
 
     return [{"name": name, "summary": presets.describe(name)} for name in presets.names()]
 
 
 _OF_SENSORS = ("protocols", "suites")
-_SOURCES: dict[str, Callable[[Modality], list[Entry]]] = {
+_SOURCES: dict[str, Callable[[DatasetCard | None], list[Entry]]] = {
     "methods": _methods,
     "datasets": _datasets,
     "protocols": _protocols,

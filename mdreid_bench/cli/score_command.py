@@ -11,6 +11,7 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.report.run_table import Absent, run_tables
+from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.results.finding import find_run, find_scope
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
@@ -95,9 +96,9 @@ class ScoreSession:
         stored: dict[Setting, Record | None] = {}
         names = self.names or datasets.get(facts.shared.dataset).card.default_protocols
         for setting in resolve(names, facts.modalities):
-            lacking = [str(sensor) for sensor in setting.needs if sensor not in facts.modalities]
-            if lacking:
-                reason = f"not applicable: {facts.shared.dataset} has no {' and no '.join(lacking)}"
+            lacking = " and ".join(f"no {sensor}" for sensor in setting.needs if sensor not in facts.modalities)
+            reason = f"{NOT_APPLICABLE}: {facts.shared.dataset} has {lacking}" if lacking else None
+            if reason := unserved(facts.shared.dataset, [str(setting)]) or reason:
                 self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
             else:
                 stored[setting] = None if self.options.force else scope.believed(str(setting), self.options.form)

@@ -42,7 +42,7 @@ class Workspace:
 
     Raises:
         UnknownNameError: for an unknown dataset, protocol or device.
-        UsageError: for CUDA where there is none.
+        UsageError: for CUDA where there is none, or a mode that none of the datasets has.
     """
 
     def __init__(
@@ -55,6 +55,10 @@ class Workspace:
         )
         self.cards = [datasets.get(name).card for name in self.dataset_names]
         self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
+        for setting in self.all_settings:
+            if setting.mode and not any(setting.mode in card.modes for card in self.cards):
+                lacking = "; ".join(filter(None, (card.lacks(setting) for card in self.cards)))
+                raise UsageError(f"No dataset can serve {setting}: {lacking}.")
         self.splits = splits_of(self.dataset_names, options.splits)
         self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)

@@ -1,11 +1,13 @@
 """What is published about a dataset."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from protocols.exclusion import Exclusion
 from protocols.modality import RNT, Modality
 from protocols.ranking import CMC
+from protocols.suites import Setting
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class DatasetCard:
         default_protocols: what is run when no protocol is named; all sensors on both sides unless said otherwise.
         cmc: whether Rank-k counts gallery items, or every identity once.
         folders: other names of its folder.
+        modes: the ways to draw what is compared, in words, by the name that follows ``@`` in a protocol, ``""`` for
+            the usual one; empty where there is only one way.
+        test_cameras: published number of test items of each camera; empty where that is not known.
     """
 
     name: str
@@ -68,7 +73,17 @@ class DatasetCard:
     default_protocols: tuple[str, ...] = ()
     cmc: CMC = "items"
     folders: tuple[str, ...] = ()
+    modes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    test_cameras: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.default_protocols:
             object.__setattr__(self, "default_protocols", (f"{self.sensors}-to-{self.sensors}",))
+
+    def lacks(self, setting: Setting) -> str | None:
+        """Say what a setting asks for that the dataset does not have; None when it has all."""
+        absent = [f"no {sensor}" for sensor in setting.needs if sensor not in self.sensors]
+        if setting.mode and setting.mode not in self.modes:
+            valid = ", ".join(filter(None, self.modes))
+            absent.append(f"no mode {setting.mode!r}" + (f", only {valid}" if valid else ""))
+        return f"{self.title} has {' and '.join(absent)}" if absent else None

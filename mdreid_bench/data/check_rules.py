@@ -221,6 +221,11 @@ def count_findings(dataset: Dataset, items: Sequence[Item], *, compare: bool) ->
                 for what, found, right in pairs
                 if right not in (None, found)
             ]
+    for camera, right in enumerate(dataset.card.test_cameras if compare else ()):
+        found = sum(item.camera == camera for item in items if Role.TRAIN not in item.roles)
+        if found != right:
+            what = f"{found} test images of camera {camera} (from 0) instead of {right}"
+            result.append(Finding(Kind.COUNT, dataset.card.title, what, stops=False))
     return list(dict.fromkeys(result))
 
 

@@ -67,6 +67,7 @@ class CellScorer:
             limit=stored.limit,
             precision=stored.precision,
             protocol=str(setting),
+            mode=dataset.card.modes.get(setting.mode),
             average_precision=self.form.average_precision,
             rerank=self.form.rerank,
             metrics=Metrics.of(mean_of_trials(measured)),
@@ -144,6 +145,7 @@ def _counts(values: QueryValues, trials: Sequence[Trial]) -> Counts:
     """Count the different items of all trials."""
     valid = values.metrics.valid
     queries = len(np.unique(values.names[valid]))
+    sizes = {len(trial.gallery) for trial in trials}
     return Counts(
         queries=queries,
         queries_without_positive=len(values.first) - queries,
@@ -151,4 +153,5 @@ def _counts(values: QueryValues, trials: Sequence[Trial]) -> Counts:
         identities=len(np.unique(values.identities[valid])),
         tied_positives=int(values.metrics.tied_positives.sum()),
         trials=len(trials),
+        gallery_of_trial=sizes.pop() if len(trials) > len(sizes) == 1 else None,
     )

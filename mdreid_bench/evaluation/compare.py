@@ -51,9 +51,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides under one protocol.
+    """Two sides under one protocol, or under several.
 
     Attributes:
+        protocol: its name, or how many the values of each query are means over.
         seeds: pairs of seeds (first side, second side) whose per-query values were averaged.
         identities: identities among them, the clusters of the bootstrap.
     """
@@ -67,24 +68,26 @@ class Comparison:
 
 
 def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
-    """Compare two sides on the same queries; with several pairs, one per seed, each query's values are averaged.
+    """Compare two sides on the same queries; with several pairs, a query's values are averaged over all of them.
 
-    There is at least one pair; all are under one protocol.
+    Pairs differ in seed, protocol, or both. There is at least one pair; both sides of a pair are under one protocol.
 
     Raises:
         UsageError: when the evaluations were not made on the same test items, queries and form of AP.
     """
     first = pairs[0][0]
-    for evaluation in (evaluation for pair in pairs for evaluation in pair):
-        _check_comparable(first, evaluation)
+    for one, other in pairs:
+        _check_comparable(one, other)
+        _check_queries(first, one)
     identities = first.values.identities[first.values.first]
     sides = [[pair[side].values for pair in pairs] for side in (0, 1)]
     ap = [np.mean([values.by_query(values.metrics.ap) for values in side], axis=0) for side in sides]
     rank1 = [np.mean([values.by_query(values.metrics.rank1) for values in side], axis=0) for side in sides]
     valid = ~np.isnan(ap[0])
+    protocols = list(dict.fromkeys(a.record.protocol for a, _ in pairs))
     return Comparison(
-        protocol=first.record.protocol,
-        seeds=tuple((a.record.seed, b.record.seed) for a, b in pairs),
+        protocol=protocols[0] if len(protocols) == 1 else f"mean of {len(protocols)}",
+        seeds=tuple(dict.fromkeys((a.record.seed, b.record.seed) for a, b in pairs)),
         mean_ap=_compared(ap[0], ap[1], identities),
         rank1=_compared(rank1[0], rank1[1], identities),
         queries=int(valid.sum()),
@@ -98,20 +101,29 @@ def _compared(a: Values, b: Values, identities: Counts) -> Compared:
 
 
 def _check_comparable(one: Evaluation, other: Evaluation) -> None:
+    _check_queries(one, other)
     a, b = one.record, other.record
-    what = f"{a.method} on {a.dataset} and {b.method} on {b.dataset} cannot be compared"
-    if (a.dataset, a.test_fingerprint) != (b.dataset, b.test_fingerprint):
-        raise UsageError(
-            f"{what}: they were evaluated on different test data (fingerprints {a.test_fingerprint[:10]} and "
-            f"{b.test_fingerprint[:10]}); evaluate both on the same data and limit."
-        )
     if _form(a) != _form(b):
         raise UsageError(
-            f"{what}: one was evaluated under {_form(a)}, the other under {_form(b)}; choose records of one protocol."
+            f"{_apart(a, b)}: one was evaluated under {_form(a)}, the other under {_form(b)}; choose records of one "
+            "protocol."
+        )
+
+
+def _check_queries(one: Evaluation, other: Evaluation) -> None:
+    a, b = one.record, other.record
+    if (a.dataset, a.test_fingerprint) != (b.dataset, b.test_fingerprint):
+        raise UsageError(
+            f"{_apart(a, b)}: they were evaluated on different test data (fingerprints {a.test_fingerprint[:10]} and "
+            f"{b.test_fingerprint[:10]}); evaluate both on the same data and limit."
         )
     for name in ("names", "identities", "trials"):
         if not np.array_equal(getattr(one.values, name), getattr(other.values, name)):
-            raise UsageError(f"{what}: the {name} of their queries differ; score both again with --force.")
+            raise UsageError(f"{_apart(a, b)}: the {name} of their queries differ; score both again with --force.")
+
+
+def _apart(a: Record, b: Record) -> str:
+    return f"{a.method} on {a.dataset} and {b.method} on {b.dataset} cannot be compared"
 
 
 def _form(record: Record) -> str:

@@ -84,7 +84,11 @@ def data_marks(record: Record, synthetic: str = "synthetic", form: bool = True) 
 def sizes(record: Record) -> str:
     """Return how many queries entered the means, how many were left out, and the size of the gallery."""
     counts = record.counts
-    text = f"{counts.queries} queries of {counts.identities} identities, {counts.gallery} gallery items"
+    gallery = f"{counts.gallery} gallery items"
+    if counts.trials > 1:
+        each = "" if counts.gallery_of_trial is None else f", each with {counts.gallery_of_trial}"
+        gallery += f" in {counts.trials} trials{each}"
+    text = f"{counts.queries} queries of {counts.identities} identities, {gallery}"
     if counts.queries_without_positive:
         text += f"; {counts.queries_without_positive} queries without a positive left out"
     return text

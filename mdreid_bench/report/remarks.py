@@ -49,6 +49,8 @@ def footnotes(variants: Sequence[Variant], protocols: Sequence[str]) -> list[str
     notes = []
     if len({_setup(variant) for variant in variants}) > 1:
         notes += [f"{variant.label}: {_setup(variant)}." for variant in variants]
+    modes = {r.protocol: r.mode for v in variants for p in protocols for r in v.records.get(p, ())[:1]}
+    notes += [f"{protocol}: {mode}." for protocol, mode in modes.items() if mode]
     notes += _seed_notes(v for v in variants if any(protocol in v.records for protocol in protocols))
     notes += [
         f"{variant.label}: {variant.superseded} older records of the same seeds left out."
@@ -67,7 +69,7 @@ def provenance(variants: Sequence[Variant], protocols: Sequence[str]) -> list[st
     set_by_hand = {v.label: flat(v.example.config_overrides) for v in variants if v.example.config_overrides}
     made = {id(record.provenance): record.provenance for record in records}.values()
     return [
-        *(f"{', '.join(labels)}: {selection}." for selection, labels in selections.items()),
+        *(f"{', '.join(dict.fromkeys(labels))}: {selection}." for selection, labels in selections.items()),
         *(
             f"{label}, set by hand: {', '.join(f'{key} {value}' for key, value in settings.items())}."
             for label, settings in set_by_hand.items()

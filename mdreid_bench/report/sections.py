@@ -9,6 +9,8 @@ from mdreid_bench.report.cost import cost_table
 from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
 from mdreid_bench.report.groups import Group, Locate
+from mdreid_bench.report.overview import NAME as OVERVIEW
+from mdreid_bench.report.overview import overview_tables
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table
@@ -64,10 +66,10 @@ class Contents:
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
-        if name == "decoupling":
+        if name in (OVERVIEW, "decoupling"):
             records = (record for group in self.groups for record in group.records)
-            whole = tuple(decoupling_tables(records, self.folder))
-            return Section(name, whole) if whole else None
+            whole = overview_tables(self.groups) if name == OVERVIEW else decoupling_tables(records, self.folder)
+            return Section(name, tuple(whole)) if whole else None
         built = [(group.sensors, tables) for group in self.groups if (tables := self._tables(name, group))]
         sensors = {found for found, _ in built}
         shown = tuple(table for _, tables in built for table in tables)
@@ -114,6 +116,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "mismatched": f"The{mismatched} mismatched protocols",
         "ablation": "Ablation",
         "grid": f"All{pairs} protocols",
+        "overview": "Overview: all datasets, matched and mismatched",
         "decoupling": "Decoupling: how alike the parts of an item are that a method keeps apart",
         "cost": "Cost",
         "other": "Other settings",

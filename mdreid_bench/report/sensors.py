@@ -1,11 +1,14 @@
 """Which sensors the dataset of a table has, and which protocols it can therefore not serve."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import reduce
+from operator import or_
 
 from mdreid_bench.report.titles import dataset_card
 from protocols.modality import Modality
 from protocols.names import UnknownNameError
-from protocols.suites import resolve
+from protocols.suites import Setting, resolve
 
 NOT_APPLICABLE = "not applicable"
 
@@ -13,7 +16,7 @@ NOT_APPLICABLE = "not applicable"
 def sensors_of(dataset: str, protocols: Iterable[str]) -> Modality:
     """Return the sensors that a dataset declares; where it is not installed, those that its protocols name."""
     card = dataset_card(dataset)
-    return _named(protocols) if card is None else card.sensors
+    return card.sensors if card else reduce(or_, (setting.needs for setting in _settings(protocols)), Modality(0))
 
 
 def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
@@ -21,17 +24,12 @@ def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
     card = dataset_card(dataset)
     if card is None:
         return None
-    lacking = _named(protocols) & ~card.sensors
-    return f"{NOT_APPLICABLE}: {card.title} has no {' and no '.join(map(str, lacking))}" if lacking else None
+    found = filter(None, (card.lacks(setting) for setting in _settings(protocols)))
+    return next((f"{NOT_APPLICABLE}: {lacking}" for lacking in found), None)
 
 
-def _named(protocols: Iterable[str]) -> Modality:
-    """Return all sensors that protocols name; mixed availability, and what only a newer version knows, name none."""
-    found = Modality(0)
+def _settings(protocols: Iterable[str]) -> Iterator[Setting]:
+    """Yield what protocols name; nothing for one that only a newer version knows."""
     for protocol in protocols:
-        try:
-            (setting,) = resolve([protocol])
-        except UnknownNameError:
-            continue
-        found |= setting.needs
-    return found
+        with suppress(UnknownNameError):
+            yield from resolve([protocol])

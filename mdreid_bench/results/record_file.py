@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mdreid_bench.results.schema import SCHEMA_VERSION, Record
+from mdreid_bench.results.schema import OLDEST_VERSION, SCHEMA_VERSION, Record
 from mdreid_bench.results.storage.hashes import canonical_hash
 
 
@@ -23,8 +23,8 @@ def decode(text: str | bytes) -> Record:
     """Read the text of a record file.
 
     Raises:
-        BadRecordError: when it is not JSON, has another schema version, does not match its own digest, or has
-            missing, unknown or impossible fields.
+        BadRecordError: when it is not JSON, has a newer or a much older schema version, does not match its own
+            digest, or has missing, unknown or impossible fields.
     """
     try:
         content = json.loads(text)
@@ -53,7 +53,7 @@ def _check_version(version: object) -> None:
         raise BadRecordError("does not hold a record")
     if version > SCHEMA_VERSION:
         raise BadRecordError(f"has the newer schema version {version}, which needs a newer mdreid-bench")
-    if version < SCHEMA_VERSION:
+    if version < OLDEST_VERSION:
         raise BadRecordError(
             f"has schema version {version} of an earlier mdreid-bench, which did not bind it to its files"
         )

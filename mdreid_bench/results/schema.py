@@ -17,8 +17,10 @@ from pydantic import (
 from mdreid_bench.results.storage.hashes import canonical_json
 from protocols.evaluation import Metrics as Means
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 """Raised whenever a field is added, removed or changes its meaning."""
+OLDEST_VERSION = 3
+"""Records from this version on are read; what was added since has defaults."""
 
 _ROUNDING = 1e-9
 
@@ -32,7 +34,7 @@ def _snap(value: Any) -> Any:
 
 Fraction = Annotated[float, BeforeValidator(_snap), Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$", max_length=80)]
 """A name that is safe as a part of a file name on every system."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
 """Text without control characters, so that no record can steer a terminal."""
@@ -83,6 +85,7 @@ class Counts(StoredPart):
         tied_positives: positives whose score equals that of another valid item, summed over queries and trials.
         trials: how often queries were compared with a gallery; the metrics are means over these trials, and the other
             counts, but for ties, are of the different items in them.
+        gallery_of_trial: gallery items of each of several trials; None where there is one, or where they differ.
     """
 
     queries: Count
@@ -91,6 +94,7 @@ class Counts(StoredPart):
     identities: Count
     tied_positives: Count
     trials: Annotated[int, Field(gt=0)] = 1
+    gallery_of_trial: Count | None = None
 
 
 class Provenance(StoredPart):
@@ -179,6 +183,7 @@ class Record(SharedFields):
         test_fingerprint: content hash of the test data in use, ``limit`` applied.
         average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
         rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
+        mode: how the dataset draws what is compared, in words, where it offers several ways.
         limit: the ``--limit`` in force, None for the full test set.
         precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         chance: what a random order of the same gallery scores for the same queries, in expectation.
@@ -186,11 +191,12 @@ class Record(SharedFields):
         per_query_digest: hash of that file, so that nothing in it can be altered.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[3, 4] = SCHEMA_VERSION
     test_fingerprint: Hash
     protocol: Name
     average_precision: Literal["standard", "trapezoid"] = "standard"
     rerank: Name | None = None
+    mode: Line | None = None
     limit: Annotated[int, Field(gt=0)] | None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     metrics: Metrics

@@ -114,10 +114,10 @@ def plan_cells(run: Run, settings: Iterable[Setting], form: Form = PLAIN) -> lis
 def _why_not(run: Run, setting: Setting) -> str | None:
     """Say why the dataset cannot serve a setting, or given weights cannot; None where both can."""
     card = run.index.card
-    for owner, sensors in ((f"{card.title} has", card.sensors), ("the given weights know", run.facts.modalities)):
-        lacking = [str(sensor) for sensor in setting.needs if sensor not in sensors]
-        if lacking:
-            return f"{owner} no {' and no '.join(lacking)}"
+    if lacking := card.lacks(setting):
+        return lacking
+    if unknown := [str(sensor) for sensor in setting.needs if sensor not in run.facts.modalities]:
+        return f"the given weights know no {' and no '.join(unknown)}"
     return None if card.complete and run.index.limit is None else _unanswered(run.index, setting)
 
 

@@ -1,5 +1,6 @@
 """``mdreid-bench ablate`` as a user's shell sees it, on a small planted tree."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,9 @@ def test_the_table_shows_the_mean_and_each_setting(place: Place) -> None:
         assert len(body(out, label)) == 2 + 2 * len(SETTINGS)
     assert "where the sensors of both sides are disjoint, they score chance" in out
     assert "One seed: differences" in out
+    gain = float(body(out, "MDL + ROL + KDL")[0]) - float(body(out, "MDL")[0])
+    (told,) = re.findall(r"MDL \+ ROL \+ KDL against MDL: ([+-]?[\d.]+) mAP \[", " ".join(out.split()))
+    assert float(told) == pytest.approx(gain, abs=0.11)
     assert "RGBNT201" in out
     assert "synthetic" not in out
 
@@ -165,6 +169,7 @@ def test_a_seed_that_fails_is_named_below_the_table(
     names = ("--no-rows", "--sweep", "w1", "--values", "1", "--seed", "1", "--seed", "2")
     code, out, _ = place.call("ablate", *names, results=tmp_path)
     assert code == 1
+    assert " against " not in out
     assert "w1 = 1: seed 2 is missing or incomplete, failed: The disk is full." in out
     assert "±" not in body(out, "w1 = 1")
 

@@ -59,6 +59,14 @@ def test_seeds_are_averaged_query_by_query(tmp_path: Path) -> None:
     assert found.mean_ap.difference == paired_difference(means[0], means[1], first[0].values.identities)
 
 
+def test_protocols_are_averaged_query_by_query(tmp_path: Path) -> None:
+    sides = [[evaluate(tmp_path / name, draw, name) for name in ("R-to-NT", "R-to-R")] for draw in (1, 2)]
+    found = compare(list(zip(*sides, strict=True)))
+    means = [np.mean([e.values.metrics.ap for e in side], axis=0) for side in sides]
+    assert (found.protocol, found.seeds) == ("mean of 2", ((1, 2),))
+    assert found.mean_ap.difference == paired_difference(means[0], means[1], sides[0][0].values.identities)
+
+
 def test_queries_without_a_positive_stay_out(tmp_path: Path) -> None:
     a, b = evaluate(tmp_path, 1), evaluate(tmp_path, 2)
     lacking = a.values.metrics.positives.copy()

@@ -19,6 +19,7 @@ def test_suites_and_their_sizes() -> None:
         "missing": 6,
         "paper-matched": 1,
         "paper-mismatched": 4,
+        "overview": 5,
         "ablation": 6,
     }
 

@@ -69,8 +69,12 @@ def test_nan_in_a_file_is_noticed() -> None:
 
 
 def test_a_newer_schema_is_named() -> None:
-    with pytest.raises(BadRecordError, match="newer schema version 4"):
-        decode(changed(schema_version=4, something_new=True))
+    with pytest.raises(BadRecordError, match="newer schema version 5"):
+        decode(changed(schema_version=5, something_new=True))
+
+
+def test_an_older_schema_with_fewer_fields_is_read() -> None:
+    assert decode(changed(schema_version=3)).mode is None
 
 
 def test_an_unknown_older_schema_is_named() -> None:

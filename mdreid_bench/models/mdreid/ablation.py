@@ -47,12 +47,16 @@ class Study:
     """Rows that are compared in one table, in the order of the paper, and what must be known to read it.
 
     The title may name options in braces, which stand for their values; ``name`` is for messages.
+
+    Attributes:
+        contrast: the row whose difference from another one is told with its interval, and that other one.
     """
 
     name: str
     title: str
     rows: Sequence[StudyRow]
     note: str = ""
+    contrast: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ ROWS = Study(
         StudyRow("MDL + KDL", MDREID, {W1: 0}, (W2,), ("MDReID [MDL+KDL]",)),
         StudyRow("MDL + ROL + KDL", MDREID, {}, (W1, W2), ("MDReID [MDL+ROL+KDL]", "MDReID full", "MDReID")),
     ),
+    contrast=("MDL + ROL + KDL", "MDL"),
 )
 """The ablation of the parts (paper, Table 4a)."""
 

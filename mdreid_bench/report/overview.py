@@ -1,0 +1,63 @@
+"""One short table over several datasets: the mAP of every method under the protocols of the suite ``overview``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mdreid_bench.report import remarks
+from mdreid_bench.report.groups import Group
+from mdreid_bench.report.quantities import NOT_RUN
+from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, marked
+from protocols.suites import suite
+
+NAME = "overview"
+
+
+def overview_tables(groups: Sequence[Group]) -> list[Table]:
+    """Build a table of all datasets whose numbers are of one kind: real or synthetic, of one limit and form."""
+    kinds: dict[tuple[str, ...], list[Group]] = {}
+    for group in groups:
+        kinds.setdefault(tuple(group.marks), []).append(group)
+    return [table for alike in kinds.values() if (table := _table(alike)) is not None]
+
+
+def _table(groups: Sequence[Group]) -> Table | None:
+    rows: list[tuple[Cell, ...]] = []
+    rules, notes = set(), dict[str, None]()
+    protocols = [str(protocol) for protocol in suite(NAME)]
+    for group in groups:
+        variants = [v for v in by_seeds(group.variants, protocols) if v.records.keys() & protocols]
+        if variants:
+            rules.add(len(rows))
+            rows += _rows(group, sorted(variants, key=_place), protocols)
+            notes |= dict.fromkeys([remarks.caption(variants, "")])
+            notes |= dict.fromkeys(remarks.footnotes(variants, protocols))
+    if not rows:
+        return None
+    shown = [variant for group in groups for variant in group.variants]
+    synthetic = groups[0].example.data_kind == "synthetic"
+    return Table(
+        title=marked("Overview", groups[0].marks),
+        caption=f"mAP in %, {'measured on SYNTHETIC images' if synthetic else 'measured on real images'}.",
+        columns=(Column("dataset"), Column("method"), *(Column(name, numeric=True) for name in protocols)),
+        rows=tuple(rows),
+        footnotes=(*notes, *remarks.provenance(shown, protocols)),
+        rules=frozenset(rules - {0}),
+    )
+
+
+def _rows(group: Group, variants: Sequence[Variant], protocols: Sequence[str]) -> list[tuple[Cell, ...]]:
+    """Return a row for each method and one for chance; one seed is shown without an interval, for want of room."""
+    columns: list[list[Cell]] = []
+    for name in protocols:
+        there = [variant for variant in variants if name in variant.records]
+        found = [replace(v.number(name, "mAP"), interval=None) if v in there else Missing(NOT_RUN) for v in variants]
+        chance = Number(PERCENT * there[0].records[name][0].chance.mAP) if there else Missing(NOT_RUN)
+        columns.append([*emphasise(found), chance])
+    labels = [*(variant.label for variant in variants), "chance"]
+    return [(group.title, label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
+
+
+def _place(variant: Variant) -> bool:
+    """Put methods that were not trained behind the others."""
+    return variant.example.selection == "none"
