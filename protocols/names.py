@@ -13,11 +13,19 @@ class UnknownNameError(ValueError):
         valid: the accepted names, among which the nearest match is sought.
 
     A set too large for one sentence passes ``shown``, the part of it (or the description) that the message lists.
+    ``nearest`` is the name that was meant, where the caller knows better than the letters tell.
     """
 
-    def __init__(self, kind: str, value: str, valid: Iterable[str], shown: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        value: str,
+        valid: Iterable[str],
+        shown: Iterable[str] | None = None,
+        nearest: str | None = None,
+    ) -> None:
         self.kind, self.value, self.valid = kind, value, tuple(valid)
-        hint = closest(value, self.valid)
+        hint = nearest or closest(value, self.valid)
         question = f" Did you mean {hint!r}?" if hint else ""
         listed = ", ".join(self.valid if shown is None else shown)
         super().__init__(f"Unknown {kind} {value!r}.{question} Valid: {listed}.")

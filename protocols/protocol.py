@@ -78,7 +78,22 @@ class Protocol:
         return f"{self.query}-to-{self.gallery}" + (f"@{self.mode}" if self.mode else "")
 
 
+_WORDS = {"visible": "r", "rgb": "r", "nir": "n", "thermal": "t", "tir": "t", "depth": "d"}
+
+
 @cache
 def protocols_of(sensors: Modality) -> tuple[Protocol, ...]:
     """Return every pair of non-empty subsets of some sensors, the query's outermost."""
     return tuple(Protocol(query, gallery) for query in subsets(sensors) for gallery in subsets(sensors))
+
+
+def guessed(text: str) -> str | None:
+    """Return the protocol that is meant by sensors in words or joined otherwise: ``"RGB-to-NIR"``, ``"R2NT"``."""
+    sides = re.split(r"\s*(?:-?to-?|-*>|2|\N{RIGHTWARDS ARROW})\s*", text.strip().lower())
+    for word, letter in _WORDS.items():
+        sides = [side.replace(word, letter) for side in sides]
+    try:
+        query, gallery = (Modality.parse(re.sub(r"[\s+&_,]", "", side)) for side in sides)
+    except ValueError:
+        return None
+    return str(Protocol(query, gallery))

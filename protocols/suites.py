@@ -7,7 +7,7 @@ from typing import TypeAlias
 from protocols.mixed import EXAMPLES, MixedAvailability
 from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
-from protocols.protocol import Protocol, protocols_of
+from protocols.protocol import Protocol, guessed, protocols_of
 
 Setting: TypeAlias = Protocol | MixedAvailability
 """What decides the sensors of each query and gallery item; ask it with ``setting.subsets(side, keys, sensors)``."""
@@ -76,4 +76,4 @@ def _named(name: str, sensors: Modality) -> tuple[Setting, ...]:
     except UnknownNameError as error:
         valid = [*SUITES, *map(str, protocols_of(sensors)), *EXAMPLES]
         shown = [f"the suites {', '.join(SUITES)}", "protocols such as RNT-to-RNT or R-to-NT", EXAMPLES[0]]
-        raise UnknownNameError("protocol or suite", name, valid, shown) from error
+        raise UnknownNameError("protocol or suite", name, valid, shown, guessed(name)) from error

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mdreid_bench.cli.ablate_command import AblateOptions
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.workspace import SMALLEST, Workspace
+from mdreid_bench.cli.workspace import Workspace
+from mdreid_bench.config import presets
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.compare import Evaluation, compare
@@ -81,7 +82,7 @@ def measure_study(options: AblateOptions, console: Console) -> int:
     for study in asked:
         ablation.check_study(study, user)
         for row in study.rows:
-            check_configurations(request(row, options.preset or SMALLEST), workspace.cards)
+            check_configurations(request(row, options.preset or presets.SMALLEST), workspace.cards)
     preset, store = workspace.preset, workspace.store
     planned = [
         (study, [PlannedRow(row, plan_runs(request(row, preset), [index], store)) for row in study.rows])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -104,11 +105,13 @@ class LazyGroup(TyperGroup):
         """Find a command by name as usual, then put the real one in the place of its stand-in.
 
         Raises:
-            UsageError: for an argument without text.
+            UsageError: for an argument without text, or one without its option.
         """
         name, command, rest = super().resolve_command(ctx, args)
         _refuse_empty(rest)
-        return name, command if name is None else load(name), rest
+        loaded = command if name is None else load(name)
+        _refuse_bare(name or "", loaded, rest)
+        return name, loaded, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -133,6 +136,22 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         if equals and not value.strip():
             called = option if option.startswith("--") else "An argument"
             raise UsageError(f"{called} has no value; perhaps it was to come from a variable that is not set.")
+
+
+def _refuse_bare(name: str, command: Any, arguments: Sequence[str]) -> None:
+    """Refuse a word before any option, where the command takes no such words; say which option it may belong to."""
+    takes = {one.param_type_name for one in command.params}
+    if not arguments or arguments[0].startswith("-") or "argument" in takes:
+        return
+    word, flags = arguments[0], [flag for one in command.params for flag in one.opts]
+    likely = [flag for flag in ("--dataset", "--method") if flag in flags and _registered(flag, word)]
+    likely += ["--protocol"] if not likely and "--protocol" in flags and "-to-" in word else []
+    meant = f"did you mean {likely[0]} {word}?" if likely else f"its options are listed by 'mdreid-bench {name} -h'."
+    raise UsageError(f"{name} takes options only, and {word!r} is none; {meant}")
+
+
+def _registered(flag: str, word: str) -> bool:
+    return word in {entry.name for entry in entry_points(group=f"mdreid_bench.{flag.removeprefix('--')}s")}
 
 
 def tell(failure: Failure, *, debug: bool = False) -> None:

@@ -6,11 +6,13 @@ from types import FrameType
 
 import typer
 
-from mdreid_bench.errors import expected
+from mdreid_bench.errors import UsageError, expected
 from mdreid_bench.results.storage.temporary import remove_held
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+_HELP = "NoArgsIsHelpError"
+"""What typer raises to show the help of a command without arguments."""
 _POLITE = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -65,14 +67,19 @@ class Failure:
 
 
 def describe(error: BaseException) -> Failure | None:
-    """Return what to tell the user, or None for what typer itself deals with (usage errors, exits, closed pipes)."""
+    """Return what to tell the user, or None for what typer itself deals with (exits, help, closed pipes)."""
     if isinstance(error, Stopped):
         return Failure(f"Stopped by {error}; the same command goes on from here.", 128 + error.number)
     if isinstance(error, KeyboardInterrupt):
         return Failure("Interrupted; the same command goes on from here.", INTERRUPTED)
-    # Some versions of typer bundle click, so its errors cannot be recognised by their class.
-    if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or hasattr(error, "format_message"):
+    if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or type(error).__name__ == _HELP:
         return None
+    # Some versions of typer bundle click, so its errors cannot be recognised by their class.
+    if hasattr(error, "format_message"):
+        command = getattr(getattr(error, "ctx", None), "command_path", "mdreid-bench")
+        text = error.format_message()
+        told = text if text.endswith("?") else f"{text.rstrip('.')}; see '{command} -h'."
+        return Failure(told, UsageError.exit_code)
     if not isinstance(error, Exception):
         return None
     shown = expected(error)

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
-from mdreid_bench.cli.values import config_file, one_of, parse_reranking, parse_seed, parse_size, reader, with_mix
+from mdreid_bench.cli.values import (
+    config_file,
+    number,
+    one_of,
+    parse_reranking,
+    parse_seed,
+    parse_size,
+    reader,
+    whole,
+    with_mix,
+)
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.results.form import Form
@@ -52,7 +62,8 @@ Limit = Annotated[
         DATA,
         "--limit",
         "Use at most this many test items: whole identities, always the same. Marked everywhere.",
-        min=1,
+        metavar="<int>",
+        parser=reader(whole("--limit", 1)),
     ),
 ]
 AllowIncomplete = Annotated[
@@ -71,7 +82,8 @@ Camera = Annotated[
         "--camera",
         "Number of the camera that took the images, from 0, among those the method was trained with.",
         default=True,
-        min=0,
+        metavar="<int>",
+        parser=reader(whole("--camera")),
     ),
 ]
 Device = Annotated[str, option(TRAINING, "--device", "auto, cpu or cuda.", default=True)]
@@ -126,11 +138,23 @@ class ScoringOptions:
     protocols: Protocols = field(default_factory=list)
     mix: Annotated[
         float | None,
-        option(SCORING, "--mix", "Chance of each sensor being present under --protocol mixed. Default: 0.5."),
+        option(
+            SCORING,
+            "--mix",
+            "Chance of each sensor being present under --protocol mixed. Default: 0.5.",
+            metavar="<float>",
+            parser=reader(number("--mix")),
+        ),
     ] = None
     mix_seed: Annotated[
         int | None,
-        option(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0.", min=0),
+        option(
+            SCORING,
+            "--mix-seed",
+            "Number of the draw under --protocol mixed. Default: 0.",
+            metavar="<int>",
+            parser=reader(whole("--mix-seed")),
+        ),
     ] = None
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
@@ -192,8 +216,26 @@ class TrainingOptions:
             "Start training from these weights of the same method, ours or released; what does not fit is new.",
         ),
     ] = None
-    epochs: Annotated[int | None, option(TRAINING, "--epochs", "Short for --set schedule.epochs=N.")] = None
-    batch_size: Annotated[int | None, option(TRAINING, "--batch-size", "Short for --set batch.size=N.")] = None
+    epochs: Annotated[
+        int | None,
+        option(
+            TRAINING,
+            "--epochs",
+            "Short for --set schedule.epochs=N.",
+            metavar="<int>",
+            parser=reader(whole("--epochs", 1)),
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        option(
+            TRAINING,
+            "--batch-size",
+            "Short for --set batch.size=N.",
+            metavar="<int>",
+            parser=reader(whole("--batch-size", 1)),
+        ),
+    ] = None
     device: Device = "auto"
     precision: Annotated[
         str | None,
@@ -201,6 +243,8 @@ class TrainingOptions:
             TRAINING,
             "--precision",
             "Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
+            metavar="<str>",
+            parser=reader(one_of("value of --precision", ("auto", "fp32", "bf16", "fp16"))),
         ),
     ] = None
     compile: Annotated[
@@ -218,6 +262,8 @@ class TrainingOptions:
             TRAINING,
             "--select",
             "Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
+            metavar="<str>",
+            parser=reader(one_of("value of --select", ("last-epoch", "best-test"))),
         ),
     ] = None
     config: ConfigFile = field(default_factory=dict)
@@ -230,7 +276,7 @@ class TrainingOptions:
             "What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
             default=True,
             metavar="<str>",
-            parser=reader(one_of("choice for --on-nan", ("stop", "skip"))),
+            parser=reader(one_of("value of --on-nan", ("stop", "skip"))),
         ),
     ] = "stop"
     dry_run: Annotated[bool, option(OUTPUT, "--dry-run", "Show what would be done and stop.", default=True)] = False

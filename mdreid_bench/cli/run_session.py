@@ -7,7 +7,8 @@ from pathlib import Path
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.run_command import RunOptions
 from mdreid_bench.cli.values import ALL, chosen
-from mdreid_bench.cli.workspace import SMALLEST, Workspace
+from mdreid_bench.cli.workspace import Workspace
+from mdreid_bench.config import presets
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
@@ -36,7 +37,7 @@ def measure(options: RunOptions, console: Console) -> int:
     for flag, file in (("--weights", options.weights), ("--init", options.init)):
         if file:
             names = [_method_of(flag, file, options.methods and names)]
-    request = Request(names, options.preset or SMALLEST, options.seeds, options.overrides(), options.weights)
+    request = Request(names, options.preset or presets.SMALLEST, options.seeds, options.overrides(), options.weights)
     check_configurations(request, workspace.cards)
 
     runs = plan_runs(replace(request, preset=workspace.preset), workspace.indexes, workspace.store)

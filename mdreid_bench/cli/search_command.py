@@ -6,7 +6,7 @@ from typing import Annotated
 from mdreid_bench.cli.command import DATA, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Camera, Device, Results
-from mdreid_bench.cli.values import parse_image
+from mdreid_bench.cli.values import parse_image, reader, whole
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
 
@@ -20,7 +20,17 @@ def search(
         list[str],
         option(DATA, "--image", "Image of any sensor, by its letter: D=depth.png; may be repeated."),
     ] = [],  # noqa: B006 - typer copies it
-    top: Annotated[int, option(OUTPUT, "--top", "Number of items to show.", default=True, min=1)] = 10,
+    top: Annotated[
+        int,
+        option(
+            OUTPUT,
+            "--top",
+            "Number of items to show.",
+            default=True,
+            metavar="<int>",
+            parser=reader(whole("--top", 1)),
+        ),
+    ] = 10,
     camera: Camera = 0,
     device: Device = "auto",
     as_json: AsJson = False,

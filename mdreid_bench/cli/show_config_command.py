@@ -1,17 +1,21 @@
 """``mdreid-bench show-config``: the complete configuration of one run, every value explained."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, METHODS, TRAINING, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Assignments, ConfigFile
 from mdreid_bench.cli.values import chosen_one
+from mdreid_bench.errors import DataError
 
 
 def show_config(
     method: Annotated[str, option(METHODS, "--method", "A method.")],
     dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")],
-    preset: Annotated[str, option(TRAINING, "--preset", "Recipe to start from.", default=True)] = "paper",
+    preset: Annotated[
+        str | None, option(TRAINING, "--preset", "Recipe to start from. Default: the one that 'run' would choose.")
+    ] = None,
     config: ConfigFile = {},  # noqa: B006 - typer copies it
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
@@ -33,6 +37,7 @@ def show_config(
 
     method = chosen_one(method, methods.names(), "method")
     dataset = chosen_one(dataset, datasets.names(), "dataset")
+    preset = preset or _usual(dataset)
     chosen, card = methods.card(method), datasets.get(dataset).card
     overrides = Overrides(config, assignments)
     resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)
@@ -40,3 +45,21 @@ def show_config(
     origin = origins(method, chosen.recipes, dataset, preset, overrides)
     for line in explained(resolved, chosen.options_model, origin):
         console.result(line)
+
+
+def _usual(dataset: str) -> str:
+    """Return the preset that ``run`` would choose: the full one needs real data and a GPU."""
+    from mdreid_bench.config import presets
+    from mdreid_bench.data import registry
+    from mdreid_bench.data.files import dataset_folder
+    from mdreid_bench.data.location import given_root
+    from mdreid_bench.data.marker import read_marker
+
+    if (root := given_root(None)) is None:
+        return presets.SMALLEST
+    with suppress(DataError):  # images that are not there may be real
+        if read_marker(dataset_folder(registry.get(dataset), root)) is not None:
+            return presets.SMALLEST
+    from mdreid_bench.processes.device import pick_device
+
+    return presets.usual(synthetic=False, cuda=pick_device("auto").type == "cuda")

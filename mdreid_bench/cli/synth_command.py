@@ -7,7 +7,7 @@ from typing import Annotated
 from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets
-from mdreid_bench.cli.values import ALL, chosen
+from mdreid_bench.cli.values import ALL, chosen, reader, whole
 
 
 class Scale(enum.StrEnum):
@@ -24,7 +24,10 @@ def synth(
         Scale,
         option(DATA, "--scale", "tiny for trials; full has the published image counts.", default=True),
     ] = Scale.TINY,
-    seed: Annotated[int, option(DATA, "--seed", "Number of the draw.", default=True, min=0)] = 0,
+    seed: Annotated[
+        int,
+        option(DATA, "--seed", "Number of the draw.", default=True, metavar="<int>", parser=reader(whole("--seed"))),
+    ] = 0,
 ) -> None:
     """Write synthetic images in the layouts and name grammars of the real datasets.
 

@@ -1,5 +1,6 @@
 """What is typed on the command line, read: names, sizes, files; each message names the option and the way out."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -146,12 +147,41 @@ def parse_reranking(text: str) -> Reranking:
         raise UsageError(f"--rerank takes k1,k2,lambda, such as 20,6,0.3, not {text!r}: {error}.") from None
 
 
+def whole(flag: str, least: int = 0) -> Callable[[str], int]:
+    """Return what reads a whole number for an option."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text, re.ASCII) or int(text) < least:
+            raise UsageError(f"{flag} takes a whole number of at least {least}, not {text!r}.")
+        return int(text)
+
+    return read
+
+
+def number(flag: str) -> Callable[[str], float]:
+    """Return what reads a finite number for an option."""
+
+    def read(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not math.isfinite(found):
+            raise UsageError(f"{flag} takes a number, not {text!r}.")
+        return found
+
+    return read
+
+
 def parse_seed(text: str) -> int:
     """Read a seed.
 
     Raises:
         UsageError: for something other than a whole number, or one out of range.
     """
+    several = [part.strip() for part in text.split(",")]
+    if len(several) > 1 and all(re.fullmatch("[0-9]{1,18}", part, re.ASCII) for part in several):
+        raise UsageError(f"--seed takes one number and may be repeated: {' '.join(f'--seed {s}' for s in several)}.")
     if not re.fullmatch(r"\s*[0-9]{1,30}\s*", text, re.ASCII) or int(text) > LARGEST_SEED:
         raise UsageError(f"--seed takes a whole number from 0 to {LARGEST_SEED}, not {text!r}.")
     return int(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, TrainingOptions
 from mdreid_bench.cli.values import chosen, splits_of
+from mdreid_bench.config import presets
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
@@ -28,10 +29,6 @@ from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.weights_file import recognise
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
-
-SMALLEST = "tiny"
-RELEASED_PRESET = "paper"
-"""Preset that belongs to checkpoints released with a paper."""
 
 
 class Workspace:
@@ -145,10 +142,10 @@ class Workspace:
         if self.options.preset is not None:
             return self.options.preset
         if self.weights and recognise(self.weights).released:
-            self.console.message(f"Preset: {RELEASED_PRESET}, because the weights were released with a paper.")
-            return RELEASED_PRESET
+            self.console.message(f"Preset: {presets.FULL}, because the weights were released with a paper.")
+            return presets.FULL
         synthetic = any(index.synthetic for index in self.indexes)
-        preset = "paper" if self.device.type == "cuda" and not synthetic else SMALLEST
+        preset = presets.usual(synthetic, self.device.type == "cuda")
         why = "the data are synthetic" if synthetic else f"the device is {self.device.type} and the data are real"
         self.console.message(f"Preset: {preset}, because {why}; choose another with --preset.")
         return preset

@@ -165,11 +165,38 @@ def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "", owner: s
         path = [str(part) for part in first["loc"]]
         if first["type"] == "extra_forbidden":
             valid = [prefix + name for name in _fields_at(model, path[:-1])]
+            if not valid:
+                raise UsageError(
+                    f"{owner or 'This'} has no options, so {prefix + '.'.join(path)} cannot be set; name the method "
+                    "that has it with --method."
+                ) from None
             kind = f"configuration key of {owner}" if owner else "configuration key"
             raise UnknownNameError(kind, prefix + ".".join(path), valid) from None
         where = prefix + ".".join(path)
+        if told := _WANTED.get(first["type"]):
+            reason = f"{told.format(**first.get('ctx', {}))}, not {first['input']!r}"
+            raise UsageError(f"The configuration key {where} takes {reason}.") from None
         reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"Configuration{' key ' + where if where else ''}: {reason}.") from None
+
+
+_WANTED = {
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "literal_error": "{expected}",
+    "string_type": "text",
+}
+"""What a key takes, by the kind of error that pydantic finds."""
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:

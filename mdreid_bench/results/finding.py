@@ -12,7 +12,9 @@ _KEY_DIGITS = 10
 
 
 def find_run(store: Store, text: str) -> RunFolder:
-    """Return the one run whose key or folder's name begins with ``text``, which may also be the path of the folder.
+    """Return the one run that ``text`` means: a part of its folder's name, the beginning of its key, or a path.
+
+    What begins a name goes before what stands elsewhere in one.
 
     Raises:
         UnknownNameError: when no run is meant.
@@ -35,6 +37,7 @@ def find_runs(store: Store, text: str) -> list[RunFolder]:
     names = _names(store)
     wanted = Path(text).name if text else text
     found = [name for name in names if wanted and _means(wanted, name)]
+    found = found or [name for name in names if wanted and wanted in name]
     exact = [name for name in found if name == wanted]
     if not found:
         keys = [_key(name) for name in names]

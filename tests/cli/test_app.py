@@ -22,7 +22,7 @@ from mdreid_bench.cli.values import parse_image
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.results.schema import Metrics
 from protocols.names import UnknownNameError
-from tests.cli.running import START, environment, mdreid_bench
+from tests.cli.running import START, environment, in_process, mdreid_bench
 from tests.report.fakes import put, study
 
 GOLDEN = Path(__file__).parent / "golden" / "help.txt"
@@ -120,6 +120,88 @@ def test_an_unknown_command_exits_2_and_names_the_nearest() -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("run --dataset msvr310 --epochs 0", "--epochs takes a whole number of at least 1, not '0'."),
+        ("run --dataset msvr310 --batch-size x", "--batch-size takes a whole number of at least 1, not 'x'."),
+        ("run --dataset msvr310 --limit 0", "--limit takes a whole number of at least 1, not '0'."),
+        ("run --dataset msvr310 --mix x", "--mix takes a number, not 'x'."),
+        ("run --dataset msvr310 --seed -1", "--seed takes a whole number from 0 to 9223372036854775807, not '-1'."),
+        (
+            "run --dataset msvr310 --seed 1,2,3",
+            "--seed takes one number and may be repeated: --seed 1 --seed 2 --seed 3.",
+        ),
+        (
+            "run --dataset msvr310 --precision fp8",
+            "Unknown value of --precision 'fp8'. Did you mean 'fp32'? Valid: auto, fp32, bf16, fp16.",
+        ),
+        (
+            "run --dataset msvr310 --select best",
+            "Unknown value of --select 'best'. Did you mean 'best-test'? Valid: last-epoch, best-test.",
+        ),
+        (
+            "run --dataset msvr310 --set schedule.epochs=0",
+            "The configuration key schedule.epochs takes a number above 0, not 0.",
+        ),
+        (
+            "run --dataset msvr310 --set schedule.epochs=1.5",
+            "The configuration key schedule.epochs takes a whole number, not 1.5.",
+        ),
+        (
+            "run --dataset msvr310 --set precision=fp8",
+            "The configuration key precision takes 'auto', 'fp32', 'bf16' or 'fp16', not 'fp8'.",
+        ),
+        (
+            "run --dataset msvr310 --method random --set options.rol=paper",
+            "random has no options, so options.rol cannot be set; name the method that has it with --method.",
+        ),
+        ("run msvr310", "run takes options only, and 'msvr310' is none; did you mean --dataset msvr310?"),
+        ("run mdreid", "run takes options only, and 'mdreid' is none; did you mean --method mdreid?"),
+        ("run R-to-NT", "run takes options only, and 'R-to-NT' is none; did you mean --protocol R-to-NT?"),
+        (
+            "report x",
+            "report takes options only, and 'x' is none; its options are listed by 'mdreid-bench report -h'.",
+        ),
+        ("run", "Missing option '--dataset'; see 'mdreid-bench run -h'."),
+        ("run --dataset msvr310 --colour", "No such option: --colour; see 'mdreid-bench run -h'."),
+        ("lst", "No such command 'lst'. Did you mean 'list'?"),
+        ("search i --top 0", "--top takes a whole number of at least 1, not '0'."),
+        ("synth d --seed -3", "--seed takes a whole number of at least 0, not '-3'."),
+    ],
+)
+def test_every_misuse_gets_one_sentence_that_names_what_was_typed(arguments: str, sentence: str) -> None:
+    done = in_process(*arguments.split(), env=environment())
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("RGB-to-NIR", "R-to-N"),
+        ("R2NT", "R-to-NT"),
+        ("rgb+tir-to-nir", "RT-to-N"),
+        ("R->T", "R-to-T"),
+        ("visible to thermal", "R-to-T"),
+    ],
+)
+def test_a_protocol_in_other_words_is_understood_well_enough_to_ask(typed: str, meant: str) -> None:
+    done = in_process("run", "--dataset", "msvr310", "--protocol", typed, env=environment())
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: Unknown protocol or suite {typed!r}. Did you mean {meant!r}? Valid: ")
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("run", "-h"), ("list", "-h")])
+def test_the_short_flag_shows_help_too(arguments: tuple[str, ...]) -> None:
+    short, long = (in_process(*arguments[:-1], flag, env=environment()).stdout for flag in (arguments[-1], "--help"))
+    assert short == long
+    assert "Usage:" in short
+
+
+def test_completion_can_be_installed() -> None:
+    assert "--install-completion" in in_process("-h", env=environment()).stdout
+
+
 def test_an_unknown_option_exits_2() -> None:
     assert mdreid_bench("list", "suites", "--colour").returncode == 2
 
@@ -181,7 +263,7 @@ def test_an_invalid_value_names_its_field() -> None:
     assert failure.message.startswith("Invalid value for Metrics mAP: ")
 
 
-@pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), typer.BadParameter("x"), BrokenPipeError()])
+@pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), BrokenPipeError()])
 def test_errors_of_the_command_line_library_are_left_to_it(error: BaseException) -> None:
     assert describe(error) is None
 

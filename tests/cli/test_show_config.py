@@ -17,13 +17,25 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.models import registry as methods
 from tests.cli.running import START, Outcome, environment, in_process
 
-RGBNT100 = ("--method", "mdreid", "--dataset", "rgbnt100")
+RGBNT100 = ("--method", "mdreid", "--dataset", "rgbnt100", "--preset", "paper")
 
 
 def shown(*arguments: str) -> Outcome:
     done = in_process("show-config", *arguments, env=environment())
     assert done.returncode == 0, done.stderr
     return done
+
+
+def test_the_preset_is_the_one_that_run_would_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("--method", "mdreid", "--dataset", "msvr310")
+    assert shown(*asked).stdout.startswith("# mdreid on msvr310, preset tiny\n")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    (tmp_path / "MSVR310").mkdir()
+    real = in_process("show-config", *asked, env=environment(MDREID_DATA=str(tmp_path)))
+    assert real.stdout.startswith("# mdreid on msvr310, preset paper\n")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    real = in_process("show-config", *asked, env=environment(MDREID_DATA=str(tmp_path)))
+    assert real.stdout.startswith("# mdreid on msvr310, preset tiny\n")
 
 
 def test_the_output_is_the_complete_configuration_and_can_be_used_as_one(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def test_a_whole_name_wins_over_longer_ones(store: Store) -> None:
     assert find_run(store, NAMES[0]).path.name == NAMES[0]
 
 
+@pytest.mark.parametrize(("text", "place"), [("mdreid-tiny-s2", 1), ("100-mdreid", 2)])
+def test_a_part_of_a_name_will_do_where_it_is_unique(store: Store, text: str, place: int) -> None:
+    assert find_run(store, text).path == store.runs / NAMES[place]
+
+
 def test_several_runs_are_listed(store: Store) -> None:
     assert [folder.path.name for folder in find_runs(store, "msvr310")] == list(NAMES[:2])
     with pytest.raises(UsageError, match=f"'01' may be {NAMES[0]}, {NAMES[1]}; give more"):

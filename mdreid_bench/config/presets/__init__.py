@@ -17,6 +17,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
 
 
+SMALLEST, FULL = "tiny", "paper"
+
+
+def usual(synthetic: bool, cuda: bool) -> str:
+    """Return the preset that is taken when none is named: the full one on real data with a GPU, else the smallest."""
+    return FULL if cuda and not synthetic else SMALLEST
+
+
 def describe(name: str) -> str:
     """Return the one-line summary of a preset."""
     return str(_load(name)["summary"])
