@@ -4,9 +4,10 @@ An option of a few commands is an alias. Commands that take many have one parame
 ``options: RunOptions``: a dataclass whose fields become the options (:mod:`mdreid_bench.cli.command`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
 from mdreid_bench.cli.values import (
@@ -28,6 +29,16 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.reranking import Reranking
 
 DEFAULT_RESULTS = Path("results")
+
+
+def count(panel: str, flag: str, help: str, least: int = 0, default: bool = False) -> Any:
+    """Declare an option that takes a whole number."""
+    return option(panel, flag, help, default, metavar="<int>", parser=reader(whole(flag, least)))
+
+
+def choice(panel: str, flag: str, help: str, words: Sequence[str], default: bool = False) -> Any:
+    """Declare an option that takes one of some words, in any case."""
+    return option(panel, flag, help, default, metavar="<str>", parser=reader(one_of(f"value of {flag}", words)))
 
 
 DataRoot = Annotated[
@@ -58,12 +69,11 @@ Protocols = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    option(
+    count(
         DATA,
         "--limit",
         "Use at most this many test items: whole identities, always the same. Marked everywhere.",
-        metavar="<int>",
-        parser=reader(whole("--limit", 1)),
+        least=1,
     ),
 ]
 AllowIncomplete = Annotated[
@@ -77,13 +87,11 @@ AllowIncomplete = Annotated[
 ]
 Camera = Annotated[
     int,
-    option(
+    count(
         DATA,
         "--camera",
         "Number of the camera that took the images, from 0, among those the method was trained with.",
         default=True,
-        metavar="<int>",
-        parser=reader(whole("--camera")),
     ),
 ]
 Device = Annotated[str, option(TRAINING, "--device", "auto, cpu or cuda.", default=True)]
@@ -103,13 +111,12 @@ Assignments = Annotated[
 ]
 AveragePrecisionForm = Annotated[
     AveragePrecision,
-    option(
+    choice(
         SCORING,
         "--average-precision",
         "standard, or trapezoid as in older tables (Market-1501 MATLAB code).",
+        get_args(AveragePrecision),
         default=True,
-        metavar="<str>",
-        parser=reader(one_of("average precision", get_args(AveragePrecision))),
     ),
 ]
 Rerank = Annotated[
@@ -148,13 +155,7 @@ class ScoringOptions:
     ] = None
     mix_seed: Annotated[
         int | None,
-        option(
-            SCORING,
-            "--mix-seed",
-            "Number of the draw under --protocol mixed. Default: 0.",
-            metavar="<int>",
-            parser=reader(whole("--mix-seed")),
-        ),
+        count(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0."),
     ] = None
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
@@ -218,33 +219,20 @@ class TrainingOptions:
     ] = None
     epochs: Annotated[
         int | None,
-        option(
-            TRAINING,
-            "--epochs",
-            "Short for --set schedule.epochs=N.",
-            metavar="<int>",
-            parser=reader(whole("--epochs", 1)),
-        ),
+        count(TRAINING, "--epochs", "Short for --set schedule.epochs=N.", least=1),
     ] = None
     batch_size: Annotated[
         int | None,
-        option(
-            TRAINING,
-            "--batch-size",
-            "Short for --set batch.size=N.",
-            metavar="<int>",
-            parser=reader(whole("--batch-size", 1)),
-        ),
+        count(TRAINING, "--batch-size", "Short for --set batch.size=N.", least=1),
     ] = None
     device: Device = "auto"
     precision: Annotated[
         str | None,
-        option(
+        choice(
             TRAINING,
             "--precision",
             "Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
-            metavar="<str>",
-            parser=reader(one_of("value of --precision", ("auto", "fp32", "bf16", "fp16"))),
+            ("auto", "fp32", "bf16", "fp16"),
         ),
     ] = None
     compile: Annotated[
@@ -258,25 +246,23 @@ class TrainingOptions:
     ] = False
     select: Annotated[
         str | None,
-        option(
+        choice(
             TRAINING,
             "--select",
             "Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
-            metavar="<str>",
-            parser=reader(one_of("value of --select", ("last-epoch", "best-test"))),
+            ("last-epoch", "best-test"),
         ),
     ] = None
     config: ConfigFile = field(default_factory=dict)
     assignments: Assignments = field(default_factory=list)
     on_nan: Annotated[
         Literal["stop", "skip"],
-        option(
+        choice(
             TRAINING,
             "--on-nan",
             "What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
+            ("stop", "skip"),
             default=True,
-            metavar="<str>",
-            parser=reader(one_of("value of --on-nan", ("stop", "skip"))),
         ),
     ] = "stop"
     dry_run: Annotated[bool, option(OUTPUT, "--dry-run", "Show what would be done and stop.", default=True)] = False

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Camera, Device, Results
-from mdreid_bench.cli.values import parse_image, reader, whole
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Camera, Device, Results, count
+from mdreid_bench.cli.values import parse_image
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
 
@@ -22,14 +22,7 @@ def search(
     ] = [],  # noqa: B006 - typer copies it
     top: Annotated[
         int,
-        option(
-            OUTPUT,
-            "--top",
-            "Number of items to show.",
-            default=True,
-            metavar="<int>",
-            parser=reader(whole("--top", 1)),
-        ),
+        count(OUTPUT, "--top", "Number of items to show.", least=1, default=True),
     ] = 10,
     camera: Camera = 0,
     device: Device = "auto",

@@ -7,7 +7,7 @@ from typing import Annotated
 from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets
-from mdreid_bench.cli.values import ALL, chosen, reader, whole
+from mdreid_bench.cli.values import ALL, chosen
 
 
 class Scale(enum.StrEnum):
@@ -26,7 +26,7 @@ def synth(
     ] = Scale.TINY,
     seed: Annotated[
         int,
-        option(DATA, "--seed", "Number of the draw.", default=True, metavar="<int>", parser=reader(whole("--seed"))),
+        count(DATA, "--seed", "Number of the draw.", default=True),
     ] = 0,
 ) -> None:
     """Write synthetic images in the layouts and name grammars of the real datasets.
