@@ -54,7 +54,7 @@ SINGLE_CLASSIFIER = MethodCard(
 )
 CLIP_ZERO_SHOT = MethodCard(
     name="clip-zero-shot",
-    title="CLIP zero-shot",
+    title="Zero-shot trunk",
     paper="Learning Transferable Visual Models From Natural Language Supervision",
     venue="ICML 2021",
     url="https://arxiv.org/abs/2103.00020",

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: the trunk's image embedding as it was pretrained."""
+"""The trunk's image embedding as it was pretrained: zero-shot CLIP where the trunk is CLIP's."""
 
 from typing import ClassVar
 

@@ -152,6 +152,7 @@ class SharedFields(RunId):
         train_fingerprint: content hash of the training data; None for methods that do not train.
         selection: how the reported epoch was chosen; ``none`` for methods that do not train.
         trunk: name and weights of the trunk, such as ``"mdreid-tiny/synthetic"``.
+        trunk_digest: hash of the local or shipped file of those weights; None for others, and in records before 4.
         config_key: hash of the same as the run key without seed and split; records that share it are averaged.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
         image_rules: how many images of the dataset needed each rule of docs/methods/images.md.
@@ -163,6 +164,7 @@ class SharedFields(RunId):
     method_version: Count
     selection: Literal["last-epoch", "best-test", "none"]
     trunk: Line
+    trunk_digest: Hash | None = None
     config_key: Hash
     options: dict[str, JsonValue]
     config_overrides: dict[str, JsonValue]

@@ -35,6 +35,7 @@ def _facts_of(run: Run) -> RunFacts:
             method_version=run.method.card.version,
             selection=_selection(run),
             trunk=run.trunk_label,
+            trunk_digest=run.trunk_digest,
             config_key=run.config_key,
             options=config.options,
             config_overrides=run.overrides,

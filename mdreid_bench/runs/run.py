@@ -100,9 +100,8 @@ class Run:
                 tree["options"].pop(name, None)
         if config.init is not None:
             tree["init"] = file_digest(Path(config.init))
-        file = local_weights(config.trunk)
-        if file is not None:
-            tree["trunk"]["pretrained"] = file_digest(file)
+        if self.trunk_digest is not None:
+            tree["trunk"]["pretrained"] = self.trunk_digest
         return facts | {"config": tree, "data": self.stage.fingerprint if self.method.card.trains else None}
 
     def _evaluation_facts(self) -> dict[str, Any]:
@@ -183,6 +182,12 @@ class Run:
     def embedded(self) -> bool:
         """Whether no image has to be embedded any more."""
         return self.embeddings.items_file.exists() or (self.source is not None and self.source.embedded)
+
+    @cached_property
+    def trunk_digest(self) -> str | None:
+        """The hash of the file that the trunk starts from; None where no local or shipped file is used."""
+        file = None if self.weights else local_weights(self.config.trunk)
+        return None if file is None else file_digest(file)
 
     @property
     def trunk_label(self) -> str:

@@ -25,7 +25,7 @@ def build(*given: Record) -> list[Table]:
 def test_all_datasets_and_methods_stand_in_one_table_with_chance_and_spread() -> None:
     (table,) = build(*records())
     assert [column.title for column in table.columns] == ["dataset", "method", *PROTOCOLS]
-    labels = ["EDITOR", "MDReID", "CLIP zero-shot", "Random scorer", "chance"]
+    labels = ["EDITOR", "MDReID", "Zero-shot trunk", "Random scorer", "chance"]
     titles = [f"{title} (synthetic)" for title in ("RGBNT201", "RGBNT100", "MSVR310")]
     assert [row[:2] for row in table.rows] == [(title, label) for title in titles for label in labels]
     assert table.rules == {5, 10}
@@ -37,7 +37,7 @@ def test_all_datasets_and_methods_stand_in_one_table_with_chance_and_spread() ->
     assert len(best) == 1
     assert "SYNTHETIC" in table.caption
     assert sum("mean ± sample standard deviation over seeds 1, 2, 3" in note for note in table.footnotes) == 1
-    assert sum(note.startswith("CLIP zero-shot, Random scorer: not trained") for note in table.footnotes) == 1
+    assert sum(note.startswith("Zero-shot trunk, Random scorer: not trained") for note in table.footnotes) == 1
 
 
 def test_real_and_synthetic_numbers_never_share_it() -> None:

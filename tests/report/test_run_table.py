@@ -214,6 +214,6 @@ def test_what_no_seed_changes_has_no_spread_but_an_interval() -> None:
     cell = number(table.rows[0][1])
     assert cell.spread is None
     assert cell.interval == pytest.approx((35.0, 45.0))
-    assert "CLIP zero-shot: not trained, the same with seeds 1, 2." in table.footnotes
+    assert "Zero-shot trunk: not trained, the same with seeds 1, 2." in table.footnotes
     drawn = [make_record(**untrained, seed=seed, metrics=metrics(0.1 * seed)) for seed in (1, 2)]
     assert number(run_tables(drawn)[0].rows[0][1]).spread == pytest.approx(7.0710678)

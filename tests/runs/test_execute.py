@@ -1,5 +1,6 @@
 """Runs: nothing is done twice, keys follow what determines the numbers, stored embeddings are checked."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from traceback import walk_stack
@@ -14,6 +15,7 @@ from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Encoded
+from mdreid_bench.models.trunk.tower_weights import local_weights
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
@@ -174,11 +176,21 @@ def test_record_says_where_it_comes_from(planted: DatasetIndex, folder: Path) ->
     (record,) = _execute(run, "mixed")
     assert record.protocol == "mixed-0.5-s0"
     assert (record.selection, record.data_kind, record.trunk) == ("last-epoch", "real", "mdreid-tiny/random")
+    assert record.trunk_digest is None
     assert record.counts.queries + record.counts.queries_without_positive == len(planted.test.query)
     assert record.interval is not None
     assert record.interval.mAP[0] <= record.metrics.mAP <= record.interval.mAP[1]
     assert set(record.provenance.phase_seconds) == {"train", "extract", "score"}
     assert run.store.folder(run.id).config.exists()
+
+
+def test_record_says_which_file_of_weights_its_trunk_started_from(planted: DatasetIndex, folder: Path) -> None:
+    (run,) = plan_runs(Request(("clip-zero-shot",), "tiny", (1,), Overrides()), [planted], Store(folder))
+    (record,) = _execute(run, "R-to-N")
+    file = local_weights(run.config.trunk)
+    assert file is not None
+    assert record.trunk == "mdreid-tiny/synthetic"
+    assert record.trunk_digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("victim", ["R.npy", "items.npz"])
