@@ -50,6 +50,7 @@ SINGLE_CLASSIFIER = MethodCard(
     target="baselines.single_classifier:SingleClassifier",
     options_model=SingleClassifierOptions,
     recipes=SINGLE_CLASSIFIER_RECIPES,
+    unpaired=True,
     evaluation_options=frozenset({"missing"}),
 )
 CLIP_ZERO_SHOT = MethodCard(

@@ -60,6 +60,10 @@ class MixedAvailability:
         """No sensor in particular: whatever a dataset has is mixed."""
         return Modality(0)
 
+    def choices(self, sensors: Modality = RNT) -> tuple[Modality, ...]:
+        """Return the subsets that an item may be asked for by: all of the sensors that a dataset has."""
+        return subsets(sensors)
+
     def subsets(self, side: Side, keys: Sequence[str], sensors: Modality = RNT) -> NDArray[np.uint8]:
         """Return the sensors of each item of a side, ``(n,)`` values of non-empty subsets.
 

@@ -58,6 +58,10 @@ class Protocol:
         """The sensors that a dataset must have."""
         return self.query | self.gallery
 
+    def choices(self, sensors: Modality = RNT) -> tuple[Modality, ...]:
+        """Return the subsets that an item may be asked for by, whatever sensors there are."""
+        return (self.query, self.gallery)
+
     @property
     def matched(self) -> bool:
         """True when both sides have the same sensors."""

@@ -80,5 +80,6 @@ CARD = MethodCard(
     target="baselines.editor.method:EDITOR",
     options_model=EDITOROptions,
     recipes=RECIPES,
+    unpaired=True,
     evaluation_options=frozenset({"missing"}),
 )

@@ -83,4 +83,5 @@ CARD = MethodCard(
     target="baselines.top_reid.method:TOPReID",
     options_model=TOPReIDOptions,
     recipes=RECIPES,
+    unpaired=True,
 )

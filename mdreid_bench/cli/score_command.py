@@ -10,6 +10,7 @@ from mdreid_bench.cli.options import ScoringOptions
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.models import registry as methods
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.results.finding import find_run, find_scope
@@ -91,13 +92,16 @@ class ScoreSession:
             self.console.result(self.store.runs)
 
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
-        """Return the stored records of a run and score what lacks one; note what its dataset cannot serve."""
+        """Return the stored records of a run and score what lacks one; note what cannot be served."""
         facts = RunFacts.read(folder.facts)
         stored: dict[Setting, Record | None] = {}
         names = self.names or datasets.get(facts.shared.dataset).card.default_protocols
         for setting in resolve(names, facts.modalities):
             lacking = " and ".join(f"no {sensor}" for sensor in setting.needs if sensor not in facts.modalities)
             reason = f"{NOT_APPLICABLE}: {facts.shared.dataset} has {lacking}" if lacking else None
+            method = methods.card(facts.shared.method)
+            if not reason and (refusal := method.refusal(setting, facts.shared.options, facts.modalities)):
+                reason = f"{NOT_APPLICABLE}: {refusal}"
             if reason := unserved(facts.shared.dataset, [str(setting)]) or reason:
                 self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
             else:

@@ -41,6 +41,8 @@ def mean_similarity(
     """
     copied, parts = ready(method, config, device), len(wanted.names)
     total, items = torch.zeros(parts, parts, dtype=torch.float64), _chosen(index, sensors)
+    if not len(items):
+        return total.numpy(), 0
     config = config.model_copy(update={"data": config.data.model_copy(update={"workers": 0})})
     feed = feeder(TestImages(index, config, items), _BATCH, config, device, Silent())
     cameras = torch.from_numpy(items.labels.camera)
@@ -54,7 +56,7 @@ def mean_similarity(
             )
         unit = F.normalize(found.float(), dim=-1)
         total += (unit @ unit.transpose(1, 2)).double().sum(0).cpu()
-    return (total / max(len(items), 1)).numpy(), len(items)
+    return (total / len(items)).numpy(), len(items)
 
 
 def _chosen(index: DatasetIndex, sensors: Modality) -> Items:

@@ -1,4 +1,4 @@
-"""Soft-margin triplet loss with batch-hard mining."""
+"""Triplet losses with batch-hard mining: with a soft margin, and with a fixed one."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,3 +43,18 @@ def soft_margin_triplet(features: Tensor, identity: Tensor) -> Tensor:
     """
     positive, negative = hardest_pairs(euclidean_distances(features), identity)
     return F.softplus(positive - negative).mean()
+
+
+@in_full_precision
+def margin_triplet(features: Tensor, identity: Tensor, margin: float = 0.3) -> Tensor:
+    """Return mean over anchors of max(0, margin + d_ap - d_an) on un-normalised features, a scalar.
+
+    Hermans et al. 2017, as above, batch hard, with the hinge.
+
+    Args:
+        features: (B, D), taken before batch normalisation.
+        identity: (B,) integer labels.
+        margin: by which the nearest other identity must be farther than the farthest own item.
+    """
+    positive, negative = hardest_pairs(euclidean_distances(features), identity)
+    return F.relu(margin + positive - negative).mean()

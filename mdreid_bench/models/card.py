@@ -42,6 +42,11 @@ def inner_product(options: Mapping[str, Any], sensors: Modality) -> Comparison |
     return None
 
 
+def all_served(subset: Modality, options: Mapping[str, Any], sensors: Modality) -> str | None:
+    """Compare items by whatever sensors saw them."""
+    return None
+
+
 @dataclass(frozen=True)
 class MethodCard:
     """What a method is, where it comes from, and what it declares.
@@ -63,12 +68,15 @@ class MethodCard:
             ``Method.derive``.
         later_options: options that came when records had been stored already, with the values under which they change
             nothing; then they are no part of the run key.
-        unpaired: whether row i of each sensor in a training batch is some image of one identity; else it is one item
-            that all sensors saw.
+        unpaired: whether it can also train where items were seen by one sensor alone: row i of each sensor in a
+            training batch is then some image of one identity, not one item that all sensors saw.
         adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
             the labelled ones of other datasets.
         comparison: from the method's options and the sensors of the dataset to how two sides are compared; None
             stands for the inner product of the embeddings.
+        unserved: from a subset of the dataset's sensors, the method's options and these sensors to the reason why
+            items are not compared by that subset, in a few words; None where they are. Protocols with it on a side
+            are "not applicable"; ``Method.embed`` returns vectors of it all the same, with which nothing is measured.
     """
 
     name: str
@@ -88,3 +96,9 @@ class MethodCard:
     unpaired: bool = False
     adapts: bool = False
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product
+    unserved: Callable[[Modality, Mapping[str, Any], Modality], str | None] = all_served
+
+    def refusal(self, setting: Setting, options: Mapping[str, Any], sensors: Modality) -> str | None:
+        """Say why the method does not serve a setting, in a few words; None where it does."""
+        reasons = (self.unserved(subset, options, sensors) for subset in setting.choices(sensors))
+        return next(filter(None, reasons), None)

@@ -98,12 +98,16 @@ class EpochAhead:
         seed: for random draws; another one for every epoch.
         labelled: the items that the labelled batches are drawn from.
         unlabelled: those that the batches of a method that adapts are drawn from, else None.
+        done: steps that were taken in the epochs before.
+        steps: of the whole training.
     """
 
     epoch: int
     seed: int
     labelled: TrainingSet
     unlabelled: TrainingSet | None
+    done: int = 0
+    steps: int = 1
 
 
 @dataclass(frozen=True)

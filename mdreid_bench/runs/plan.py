@@ -112,12 +112,14 @@ def plan_cells(run: Run, settings: Iterable[Setting], form: Form = PLAIN) -> lis
 
 
 def _why_not(run: Run, setting: Setting) -> str | None:
-    """Say why the dataset cannot serve a setting, or given weights cannot; None where both can."""
+    """Say why the dataset, given weights or the method cannot serve a setting; None where all can."""
     card = run.index.card
     if lacking := card.lacks(setting):
         return lacking
     if unknown := [str(sensor) for sensor in setting.needs if sensor not in run.facts.modalities]:
         return f"the given weights know no {' and no '.join(unknown)}"
+    if reason := run.method.card.refusal(setting, run.config.options, run.facts.modalities):
+        return reason
     return None if card.complete and run.index.limit is None else _unanswered(run.index, setting)
 
 

@@ -115,7 +115,9 @@ class Batches:
     def ahead(self, method: Method, epoch: int, seed: int) -> EpochAhead:
         """Return what a method may look at before an epoch, and a seed for its draws."""
         target = None if self.unlabelled is None else self.unlabelled.shown(method, labelled=False)
-        return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target)
+        counts = [self.count(number) for number in range(1, self.config.schedule.epochs + 1)]
+        steps = {"done": sum(counts[: epoch - 1]), "steps": sum(counts)}
+        return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target, **steps)
 
     def epoch(self, number: int, guessed: NDArray[np.int64] | None = None) -> Iterator[Loaded]:
         """Yield the batches of an epoch, counted from 1, each with the names of all its items.

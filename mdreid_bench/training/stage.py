@@ -36,10 +36,13 @@ class Stage:
     def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
         """Return what a method is trained on for a dataset to be evaluated: that one, unless there are sources.
 
-        A method that adapts learns identities from the sources, and guesses those of the dataset.
+        A method that adapts learns identities from the sources, and guesses those of the dataset. Rows are items
+        where all items have all sensors; elsewhere they are identities, if the method can do with that.
         """
         known = sources if card.adapts else sources or (index,)
-        return cls(known, index if card.adapts else None, not card.unpaired)
+        target = index if card.adapts else None
+        complete = all(one.card.complete for one in (*known, *([target] if target else [])))
+        return cls(known, target, complete or not card.unpaired)
 
     @property
     def indexes(self) -> tuple[DatasetIndex, ...]:

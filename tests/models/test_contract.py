@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
 from protocols.modality import RNT, Modality, subsets
-from tests.support import FACTS, SIZE, build, images, training_batch
+from tests.support import FACTS, SIZE, build, images, small_config, training_batch
 
 CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 METHODS = registry.names()
@@ -152,9 +153,12 @@ def test_weights_round_trip(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [n for n in METHODS if registry.get(n).card.trains])
 def test_weights_of_another_shape_are_refused(name: str, tmp_path: Path) -> None:
     checkpoint.save_weights(tmp_path / "w.safetensors", build(name), {})
-    other = build(name, {"image": {"size": [48, 48]}})
-    with pytest.raises(DataError, match="does not fit"):
-        checkpoint.load_weights(tmp_path / "w.safetensors", other)
+    others = [registry.get(name).build(small_config(name), replace(FACTS, identities=6))]
+    if any(parameter.endswith("position") for parameter, _ in others[0].named_parameters()):
+        others.append(build(name, {"image": {"size": [48, 48]}}))
+    for other in others:
+        with pytest.raises(DataError, match="does not fit"):
+            checkpoint.load_weights(tmp_path / "w.safetensors", other)
 
 
 def test_every_backbone_is_listed(method: Method) -> None:

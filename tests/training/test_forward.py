@@ -72,8 +72,10 @@ def plain(request: pytest.FixtureRequest) -> tuple[Method, Result]:
     return method, _result(method, MemoryConfig())
 
 
-def test_every_method_that_trains_is_separable() -> None:
-    assert [name for name in registry.names() if registry.get(name).card.trains] == SEPARABLE
+def test_methods_of_vision_transformers_are_separable() -> None:
+    """But for MUN, whose images influence each other by batch normalisation."""
+    trained = {name for name in registry.names() if registry.card(name).trains}
+    assert trained - set(SEPARABLE) == {"mun"}
 
 
 @pytest.mark.parametrize("memory", SAVINGS, ids=_label)

@@ -103,4 +103,5 @@ CARD = MethodCard(
     later_options={"shared_token_start": "class", "token_rate": "trunk"},
     derived_from={"components": "both"},
     comparison=released_pairing,
+    unpaired=True,
 )
