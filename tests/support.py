@@ -37,6 +37,12 @@ def build(name: str, overrides: Mapping[str, Any] | None = None, seed: int = 0) 
     return registry.get(name).build(config, FACTS)
 
 
+def without_chance(name: str) -> dict[str, float]:
+    """Return the options of a method under which nothing in its training is left to chance."""
+    fields = registry.card(name).options_model.model_fields
+    return {option: 0.0 for option in ("drop_path", "dropout", "gate_noise") if option in fields}
+
+
 def images(batch: int, seed: int = 0, size: tuple[int, int] = SIZE) -> dict[Modality, Tensor]:
     """Return random normalised images of the three modalities."""
     generator = torch.Generator().manual_seed(seed)

@@ -1,5 +1,6 @@
 """The steps behind ``verify``: evaluate weights on every protocol that has published figures, and compare."""
 
+import json
 from collections.abc import Sequence
 
 from mdreid_bench.cli.console import Console
@@ -39,7 +40,7 @@ def verify_weights(options: VerifyOptions, console: Console) -> int:
         data_root=options.data_root,
         allow_incomplete=options.allow_incomplete,
         device=options.device,
-        assignments=[*_similarity(given, options.similarity), *options.assignments],
+        assignments=[*published_under(given), *_similarity(given, options.similarity), *options.assignments],
         results=options.results,
         precision="fp32",
     )
@@ -63,6 +64,13 @@ def verify_weights(options: VerifyOptions, console: Console) -> int:
         return 1
     console.message("All figures agree.")
     return 0
+
+
+def published_under(given: GivenWeights) -> list[str]:
+    """Return the settings that the figures of a released checkpoint were measured under."""
+    form = registry.get(given.method).released
+    options = form.published_under if form and given.released else {}
+    return [f"options.{name}={json.dumps(value)}" for name, value in options.items()]
 
 
 def _similarity(given: GivenWeights, similarity: str | None) -> list[str]:

@@ -24,10 +24,10 @@ def origins(method: str, recipes: Recipes, dataset: str, preset: str, overrides:
         UnknownNameError: for an unknown preset.
         UsageError: for an assignment that cannot be read.
     """
-    own = recipes.get(preset, {})
     found = presets.sources(preset)
-    found |= sources(own.get("*", {}), f"recipe of {method}")
-    found |= sources(own.get(dataset, {}), f"recipe of {method} for {dataset}")
+    for own in (recipes.get(layer, {}) for layer in presets.lineage(preset)):
+        found |= sources(own.get("*", {}), f"recipe of {method}")
+        found |= sources(own.get(dataset, {}), f"recipe of {method} for {dataset}")
     found |= sources(overrides.tree(), _BY_USER)
     if found.get("schedule.epochs") == _BY_USER != found.get("schedule.warmup"):
         found["schedule.warmup"] += "; shortened in proportion where there are fewer epochs"

@@ -61,9 +61,9 @@ def resolve(
         UsageError: for a value out of range, or a scale that leaves no image.
     """
     tree = presets.load(preset)
-    own = recipes.get(preset, {})
-    for layer in (own.get("*", {}), own.get(dataset, {})):
-        tree = merge(tree, plain(layer))
+    for own in (recipes.get(layer, {}) for layer in presets.lineage(preset)):
+        for recipe in (own.get("*", {}), own.get(dataset, {})):
+            tree = merge(tree, plain(recipe))
     user = overrides.tree()
     for key in ("method", "dataset", "preset"):
         if key in user:

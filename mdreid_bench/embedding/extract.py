@@ -174,6 +174,7 @@ class Embedder:
         self.method, self.device = method, device
         self.config, self.reporter = config, reporter
         self.size = config.evaluation.batch_size
+        self.divisible = not method.card.batch_dependent(config.options)
         self.width: int | None = None
 
     def __call__(
@@ -225,6 +226,12 @@ class Embedder:
             return None
 
     def _halve(self, tried: int) -> None:
+        if not self.divisible:
+            raise MdreidError(
+                f"Too little memory for {tried} items at once, and with these options the features of "
+                f"{self.config.method} depend on the batch, which is therefore not taken apart; set a smaller "
+                "evaluation.batch_size."
+            )
         if tried == 1:
             raise MdreidError(
                 f"A single item of {self.config.dataset} is too large for the memory of {self.device.type} with "

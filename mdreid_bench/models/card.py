@@ -47,6 +47,11 @@ def all_served(subset: Modality, options: Mapping[str, Any], sensors: Modality) 
     return None
 
 
+def independent(options: Mapping[str, Any]) -> bool:
+    """Say that the features of an item never depend on the other items of its batch."""
+    return False
+
+
 @dataclass(frozen=True)
 class MethodCard:
     """What a method is, where it comes from, and what it declares.
@@ -72,6 +77,8 @@ class MethodCard:
             training batch is then some image of one identity, not one item that all sensors saw.
         adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
             the labelled ones of other datasets.
+        batch_dependent: from the method's options to whether the features of an item depend on the other items of its
+            batch. Then the test batch is part of the run key, records name it, and batches are never taken apart.
         comparison: from the method's options and the sensors of the dataset to how two sides are compared; None
             stands for the inner product of the embeddings.
         unserved: from a subset of the dataset's sensors, the method's options and these sensors to the reason why
@@ -95,6 +102,7 @@ class MethodCard:
     later_options: Mapping[str, Any] = field(default_factory=dict)
     unpaired: bool = False
     adapts: bool = False
+    batch_dependent: Callable[[Mapping[str, Any]], bool] = independent
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product
     unserved: Callable[[Modality, Mapping[str, Any], Modality], str | None] = all_served
 

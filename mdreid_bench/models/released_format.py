@@ -94,6 +94,8 @@ class ReleasedFormat(ABC):
         patch: side of a patch in pixels.
         leading: rows of the position table before those of the patches.
         position: released name of the position table.
+        published_under: options that the published figures were measured under, where a file does not fix them and
+            the defaults are others; ``verify`` sets them.
     """
 
     title: ClassVar[str]
@@ -101,6 +103,7 @@ class ReleasedFormat(ABC):
     patch: ClassVar[int] = 16
     leading: ClassVar[int]
     position: ClassVar[str]
+    published_under: ClassVar[Mapping[str, Any]] = {}
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Rows that several released formats share: classification heads, and timm's ImageNet vision transformer."""
+"""Rows that several released formats share: heads, the tower of CLIP, and timm's ImageNet vision transformer."""
 
 from torch import Tensor
 
@@ -14,6 +14,10 @@ BLOCK_LAYERS = {
     "mlp.fc2.": ("mlp.c_proj.", "768 3072"),
 }
 """Layers of a transformer block as timm calls them: open_clip's name, which is ours, and the shape of the weight."""
+
+CLIP_TOWER = "BACKBONE.base."
+"""Prefix of the tower of CLIP in the checkpoints of MDReID, MFRNet and DeMo."""
+CLIP_POSITION = CLIP_TOWER + "positional_embedding"
 
 
 def layer_rows(released: str, own: str | None, shape: str) -> list[Row]:
@@ -39,6 +43,22 @@ def head_rows(classifier: str, norm: str, width: int, own: str | None) -> list[R
         Row(f"{classifier}.weight", f"C {width}", own and f"{own}.classifier.weight", classifier),
         *(Row(f"{norm}.{name}", shape, own and f"{own}.norm.{name}", part) for name, (shape, part) in parts.items()),
     ]
+
+
+def clip_rows() -> list[Row]:
+    """Return the rows of the visual tower of CLIP ViT-B/16 and of the camera embedding, the trunk here."""
+    rows = [
+        Row("BACKBONE.cv_embed", "K 1 768", "trunk.camera"),
+        Row(CLIP_TOWER + "class_embedding", "768", "trunk.class_token"),
+        Row(CLIP_POSITION, "L 768", "trunk.position"),
+        Row(CLIP_TOWER + "proj", "768 512", "trunk.projection"),
+        Row(CLIP_TOWER + "conv1.weight", "768 3 16 16", "trunk.patch.weight"),
+        *layer_rows(CLIP_TOWER + "ln_pre.", "trunk.ln_pre.", "768"),
+        *layer_rows(CLIP_TOWER + "ln_post.", "trunk.ln_post.", "768"),
+    ]
+    for name, shape in BLOCK_LAYERS.values():
+        rows += layer_rows(f"{CLIP_TOWER}transformer.resblocks.{{n}}.{name}", f"trunk.blocks.{{n}}.{name}", shape)
+    return rows
 
 
 def vit_rows(released: str, own: str) -> list[Row]:

@@ -40,6 +40,8 @@ def origin(records: Sequence[Record]) -> str:
     ]
     if first.precision != USUAL_PRECISION:
         parts.insert(4, f"embeddings computed in {first.precision}")
+    if first.feature_batch is not None:
+        parts.insert(4, f"features depend on the test batch of {first.feature_batch}")
     if first.rerank:
         parts.insert(4, reranking(first))
     if first.limit is not None:

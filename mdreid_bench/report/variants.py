@@ -140,6 +140,8 @@ def _label(record: Record, own: Mapping[str, str], facts: Mapping[tuple[str, ...
 def record_marks(record: Record) -> list[str]:
     """Return what must be said of a record wherever it is named, so that nobody takes it for a usual one."""
     marks = ["epoch chosen on test data"] if record.selection == "best-test" else []
+    if record.feature_batch is not None:
+        marks.append(f"features depend on the test batch of {record.feature_batch}")
     return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
 
 

@@ -83,9 +83,10 @@ def folder() -> Path:
 def method_key(name: str) -> str:
     """Return what printed and registered names of one method share.
 
-    Case and punctuation do not count, nor do the marks of variants in ``TOP-ReID*`` or ``TOP-ReID(B)``.
+    Case and punctuation do not count, nor do the marks of variants in ``TOP-ReID*`` or ``TOP-ReID(B)``; a method with
+    another trunk than its own, such as ``DeMo* (ViT)``, is another.
     """
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"(\*|\([^)]*\))$", "", name).casefold())
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"(\*|\((?!ViT)[^)]*\))$", "", name).casefold())
 
 
 def _read(path: Path) -> Iterator[Figure]:

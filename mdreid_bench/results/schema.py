@@ -155,6 +155,7 @@ class SharedFields(RunId):
         trunk_digest: hash of the local or shipped file of those weights; None for others, and in records before 4.
         config_key: hash of the same as the run key without seed and split; records that share it are averaged.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
+        feature_batch: how many test items are embedded together, where features depend on that; else None.
         image_rules: how many images of the dataset needed each rule of docs/methods/images.md.
         data_findings: what is wrong with the dataset but forbade nothing: how many by kind, as ``check`` calls it.
     """
@@ -168,6 +169,7 @@ class SharedFields(RunId):
     config_key: Hash
     options: dict[str, JsonValue]
     config_overrides: dict[str, JsonValue]
+    feature_batch: Annotated[int, Field(gt=0)] | None = None
     image_rules: dict[Name, Count] = Field(default_factory=dict)
     data_findings: dict[Line, Count] = Field(default_factory=dict)
 

@@ -232,7 +232,8 @@ def _with_weights(run: Run, job: _Job) -> Method:
     with ranks.together():
         method = run.build()
         if ranks.leads and package_of(run.method) not in OWN:
-            check_contract(method, run.facts.modalities, run.config.image_size)
+            declared = run.feature_batch is not None
+            check_contract(method, run.facts.modalities, run.config.image_size, batch_dependent=declared)
     if run.trains:
         with job.alone_at(folder.lock, f"the training of {run.name}"):
             if not ranks.agree(folder.weights.exists()):

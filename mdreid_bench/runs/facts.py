@@ -39,6 +39,7 @@ def _facts_of(run: Run) -> RunFacts:
             config_key=run.config_key,
             options=config.options,
             config_overrides=run.overrides,
+            feature_batch=run.feature_batch,
             image_rules=index.image_rules,
             data_findings=dict(index.findings),
         ),

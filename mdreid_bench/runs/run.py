@@ -109,9 +109,11 @@ class Run:
         size = list(self.config.image_size)
         # The whole test set counts, so that limited evaluations lie in the folder of the same run.
         test = self.index.full_test_fingerprint
-        facts = {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
+        facts: dict[str, Any] = {"dataset": self.config.dataset, "test": test, "options": options, "size": size}
         if self.index.split is not None:
             facts["split"] = self.index.split
+        if self.feature_batch is not None:
+            facts["batch"] = self.feature_batch
         precision = self.config.evaluation.precision
         # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
         return facts if precision == "auto" else facts | {"precision": precision}
@@ -188,6 +190,12 @@ class Run:
         """The hash of the file that the trunk starts from; None where no local or shipped file is used."""
         file = None if self.weights else local_weights(self.config.trunk)
         return None if file is None else file_digest(file)
+
+    @property
+    def feature_batch(self) -> int | None:
+        """How many test items are embedded together, where features depend on that."""
+        depends = self.method.card.batch_dependent(self.config.options)
+        return self.config.evaluation.batch_size if depends else None
 
     @property
     def trunk_label(self) -> str:

@@ -27,7 +27,8 @@ class Forward:
     def __init__(self, method: Method, config: RunConfig, precision: Precision, ranks: Ranks) -> None:
         self.method, self.precision, self.ranks = method, precision, ranks
         self.micro_batch = config.memory.micro_batch
-        if (self.micro_batch or ranks.size > 1) and not method.separable():
+        separable = method.separable() and not method.card.batch_dependent(config.options)
+        if (self.micro_batch or ranks.size > 1) and not separable:
             what = "memory.micro_batch" if self.micro_batch else "more than one process"
             raise UsageError(f"{config.method} cannot take a batch apart, so it trains without {what}.")
         if config.batch.size % ranks.size:

@@ -61,6 +61,7 @@ def test_the_presets_differ_in_how_mdreid_reads_its_two_tokens() -> None:
     read = {preset: [recipe("mdreid", "msvr310", preset).options[key] for key in keys] for preset in presets.names()}
     assert read == {
         "paper": [True, "class", "trunk"],
+        "released": [True, "class", "trunk"],
         "small": [False, "random", "base"],
         "tiny": [True, "class", "trunk"],
     }

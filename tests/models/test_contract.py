@@ -15,7 +15,7 @@ from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
 from mdreid_bench.weights import checkpoint
 from protocols.modality import RNT, Modality, subsets
-from tests.support import FACTS, SIZE, build, images, small_config, training_batch
+from tests.support import FACTS, SIZE, build, images, small_config, training_batch, without_chance
 
 CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 METHODS = registry.names()
@@ -102,8 +102,7 @@ def test_losses_and_gradients_are_finite(method: Method) -> None:
 
 @pytest.mark.parametrize("name", [n for n in METHODS if registry.get(n).separable()])
 def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
-    random_depth = "drop_path" in registry.card(name).options_model.model_fields
-    method = build(name, {"options": {"drop_path": 0.0}} if random_depth else None).train()
+    method = build(name, {"options": without_chance(name)}).train()
     assert method.separable()
     batch = training_batch()
     wanted = copy.deepcopy(method).training_losses(batch)

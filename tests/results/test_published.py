@@ -33,7 +33,7 @@ def test_some_figures_as_printed() -> None:
 def test_every_figure_has_a_known_protocol_and_a_listed_source() -> None:
     with (folder() / SOURCES).open(encoding="utf-8", newline="") as stream:
         sources = {row["source"] for row in csv.DictReader(stream)}
-    assert len(figures()) == 1541
+    assert len(figures()) == 1559
     for figure in figures():
         assert figure.source in sources
         assert figure.protocol in ("", *NAMED) or str(Protocol.parse(figure.protocol)) == figure.protocol
@@ -73,3 +73,4 @@ def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_names_of_one_method_share_a_key() -> None:
     assert len({method_key(name) for name in ("TOP-ReID", "top-reid", "TOP-ReID*", "TOP-ReID(B)")}) == 1
     assert method_key("TOP-ReID AL") != method_key("TOP-ReID")
+    assert method_key("DeMo† (CLIP)") == method_key("demo") != method_key("DeMo* (ViT)")

@@ -16,7 +16,7 @@ from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Meth
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward
 from protocols.modality import RNT
-from tests.support import build, small_config, training_batch
+from tests.support import build, small_config, training_batch, without_chance
 
 SEPARABLE = [name for name in registry.names() if registry.get(name).separable()]
 SAVINGS = [
@@ -34,12 +34,13 @@ def _label(memory: MemoryConfig) -> str:
 
 def _built(name: str, drop_path: float = 0.0) -> Method:
     """Build a method with two blocks; random branches that are left out depend on the order of the work."""
-    deep = "drop_path" in registry.card(name).options_model.model_fields
-    return build(name, {"trunk": {"layers": 2}, "options": {"drop_path": drop_path} if deep else {}}).train()
+    chance = without_chance(name)
+    options = chance | {"drop_path": drop_path} if "drop_path" in chance else chance
+    return build(name, {"trunk": {"layers": 2}, "options": options}).train()
 
 
 def _forward(method: Method, memory: MemoryConfig, precision: Precision = "fp32") -> Forward:
-    config = small_config("mdreid").model_copy(update={"memory": memory})
+    config = small_config(method.card.name).model_copy(update={"memory": memory})
     return Forward(method, config, precision, ALONE)
 
 
@@ -134,6 +135,8 @@ def test_left_out_branches_are_left_out_again(name: str, monkeypatch: pytest.Mon
 
 class _OnALine(Method):
     """The feature of an item is the mean of its images times a weight."""
+
+    card = registry.card("mdreid")
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 KEYS = Path(__file__).parent / "keys"
-FORMATS = ("mdreid", "top_reid", "editor")
+FORMATS = ("mdreid", "top_reid", "editor", "mfrnet")
 COUNTER = "num_batches_tracked"
 
 

@@ -16,9 +16,10 @@ from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.weights_file import recognise
 from tests.weights.checkpoints import COUNTER, FORMATS, empty_state, random_state, shapes
 
-METHODS = {"mdreid": "mdreid", "top_reid": "top-reid", "editor": "editor"}
+METHODS = {"mdreid": "mdreid", "top_reid": "top-reid", "editor": "editor", "mfrnet": "mfrnet"}
 
-
+ON_CLIP = {"mdreid", "mfrnet"}
+"""Formats that have a tower in common, which is about half of all names."""
 MAY_BE_ABSENT = (
     COUNTER,
     *(f"classifier{head}.weight" for head in ("", "_r", "_n", "_t", "_s", "_rs", "_ns", "_ts", "_ViT", "_TPM")),
@@ -40,7 +41,8 @@ def test_the_published_names_and_shapes_are_those_of_the_format(name: str, block
     assert form.likeness(state) == 1
     assert form.layout(state).blocks == blocks
     assert (form.layout(state).sizes["C"], form.layout(state).sizes["K"]) == (7, 4)
-    assert all(form_of(other).likeness(state) < 0.5 for other in FORMATS if other != name)
+    others = {other: form_of(other).likeness(state) for other in FORMATS if other != name}
+    assert all(likeness < (0.6 if {name, other} <= ON_CLIP else 0.5) for other, likeness in others.items())
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,4 +1,4 @@
-"""Named presets: YAML files in this folder."""
+"""Named presets: YAML files in this folder; one that ``extends`` another is laid over it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mdreid_bench.config.tree import Tree
+from mdreid_bench.config.tree import Tree, merge
 from protocols.names import UnknownNameError
 
 
@@ -30,13 +30,26 @@ def describe(name: str) -> str:
     return str(_load(name)["summary"])
 
 
+def lineage(name: str) -> tuple[str, ...]:
+    """Return the presets that a preset consists of, the one that it extends first; recipes of methods follow it.
+
+    Raises:
+        UnknownNameError: when there is no preset of that name.
+    """
+    below = _load(name).get("extends")
+    return (*lineage(below), name) if below else (name,)
+
+
 def load(name: str) -> Tree:
     """Return the configuration tree of a preset.
 
     Raises:
         UnknownNameError: when there is no preset of that name.
     """
-    return dict(_load(name)["config"])
+    tree: Tree = {}
+    for layer in lineage(name):
+        tree = merge(tree, _load(layer)["config"])
+    return tree
 
 
 def sources(name: str) -> dict[str, str]:
@@ -45,10 +58,13 @@ def sources(name: str) -> dict[str, str]:
     Raises:
         UnknownNameError: when there is no preset of that name.
     """
-    text = _text(name)
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert root is not None
-    return dict(_comments(root, text.splitlines(), ("config",)))
+    found: dict[str, str] = {}
+    for layer in lineage(name):
+        text = _text(layer)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        assert root is not None
+        found |= _comments(root, text.splitlines(), ("config",))
+    return found
 
 
 def _comments(

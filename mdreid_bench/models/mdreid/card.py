@@ -85,6 +85,7 @@ _TWO_TOKENS = {
 }
 MDREID_RECIPES: Recipes = {
     "paper": {"*": {"options": _MDREID_OPTIONS}, **CLIP_SETTINGS},
+    "released": {"*": {"options": {"similarity": Cited("released", "released code")}}},
     "small": {"*": {"options": _MDREID_OPTIONS | _TWO_TOKENS}},
     "tiny": {"*": {"options": _MDREID_OPTIONS}},
 }

@@ -9,23 +9,11 @@ from torch import Tensor
 
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.models.released_format import ReleasedFormat, Row
-from mdreid_bench.models.released_rows import BLOCK_LAYERS, head_rows, layer_rows
+from mdreid_bench.models.released_rows import CLIP_POSITION, CLIP_TOWER, clip_rows, head_rows
 from protocols.modality import RNT
 
-_TOWER = "BACKBONE.base."
-_CLASS, _SHARED = _TOWER + "class_embedding", _TOWER + "add_image_token"
+_CLASS, _SHARED = CLIP_TOWER + "class_embedding", CLIP_TOWER + "add_image_token"
 _SHARED_HERE = "trunk.shared_token"
-
-_TRUNK = (
-    Row("BACKBONE.cv_embed", "K 1 768", "trunk.camera"),
-    Row(_CLASS, "768", "trunk.class_token"),
-    Row(_SHARED, "768", _SHARED_HERE),
-    Row(_TOWER + "positional_embedding", "L 768", "trunk.position"),
-    Row(_TOWER + "proj", "768 512", "trunk.projection"),
-    Row(_TOWER + "conv1.weight", "768 3 16 16", "trunk.patch.weight"),
-    *layer_rows(_TOWER + "ln_pre.", "trunk.ln_pre.", "768"),
-    *layer_rows(_TOWER + "ln_post.", "trunk.ln_post.", "768"),
-)
 UNTRAINED_HEADS = ("rs", "ns", "ts")
 """Suffixes of the heads over [sp_m | sh_m], untrained as released (docs/methods/mdreid.md, "Heads")."""
 
@@ -40,14 +28,12 @@ class MDReIDRelease(ReleasedFormat):
     title: ClassVar[str] = "the released code of MDReID"
     trunk: ClassVar[str] = "ViT-B-16-quickgelu"
     leading: ClassVar[int] = 2
-    position: ClassVar[str] = _TOWER + "positional_embedding"
+    position: ClassVar[str] = CLIP_POSITION
 
     @cached_property
     def rows(self) -> Sequence[Row]:
         """One row for each tensor."""
-        rows = list(_TRUNK)
-        for name, shape in BLOCK_LAYERS.values():
-            rows += layer_rows(f"{_TOWER}transformer.resblocks.{{n}}.{name}", f"trunk.blocks.{{n}}.{name}", shape)
+        rows = [*clip_rows(), Row(_SHARED, "768", _SHARED_HERE)]
         for modality in RNT:
             rows += _head(str(modality).lower(), 512, f"specific_heads.{modality}")
         rows += _head("s", 1536, "shared_head")

@@ -33,13 +33,18 @@ def run_block(block: Any, tokens: Tensor, keep: int | None = None) -> Tensor:
     if not is_plain(block):
         everything: Tensor = block(tokens)
         return everything[:, :keep]
+    tokens = add_attention(block, tokens, keep)
+    return add(tokens, block.ls_2(block.mlp(block.ln_2(tokens))))
+
+
+def add_attention(block: Any, tokens: Tensor, keep: int | None = None) -> Tensor:
+    """Return the first ``keep`` tokens (B, L, W) after the attention of a plain block, or all; see ``run_block``."""
     normed = block.ln_1(tokens)
     if keep is None:
         attended = attend(block.attn, normed)
     else:
         tokens, attended = tokens[:, :keep], attend_from(block.attn, normed[:, :keep], normed)
-    tokens = add(tokens, block.ls_1(attended))
-    return add(tokens, block.ls_2(block.mlp(block.ln_2(tokens))))
+    return add(tokens, block.ls_1(attended))
 
 
 def attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:

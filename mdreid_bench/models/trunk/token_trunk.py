@@ -57,17 +57,9 @@ class TokenTrunk(Trunk):
         """Build the trunk that a configuration asks for.
 
         Raises:
-            UsageError: when the image size is not a multiple of the patch size, or the blocks are not the plain
-                pre-norm blocks whose attention can be watched.
+            UsageError: when the image size is not a multiple of the patch size, or the blocks are not plain.
         """
-        visual: Any = tower_for(config)
-        for block in visual.transformer.resblocks:
-            if not is_plain(block):
-                raise UsageError(
-                    f"{config.method} needs a trunk of plain transformer blocks, which {config.trunk.name} has not; "
-                    "choose another with --set trunk.name=ViT-B-16-quickgelu."
-                )
-        return cls(visual, config.image_size, cameras, drop_path=drop_path)
+        return cls(plain_tower(config), config.image_size, cameras, drop_path=drop_path)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile all from the assembled tokens on, whether or not attention is watched."""
@@ -126,6 +118,24 @@ class TokenTrunk(Trunk):
             return branch
         keep = branch.new_empty(len(branch), 1, 1).bernoulli_(1 - rate)
         return branch * keep / (1 - rate)
+
+
+def plain_tower(config: RunConfig) -> nn.Module:
+    """Return the visual tower that a configuration asks for, whose parts of a block can be run one by one.
+
+    Raises:
+        UsageError: when the image size is not a multiple of the patch size, or the blocks are not the plain pre-norm
+            blocks whose attention can be watched.
+    """
+    visual: Any = tower_for(config)
+    for block in visual.transformer.resblocks:
+        if not is_plain(block):
+            raise UsageError(
+                f"{config.method} needs a trunk of plain transformer blocks, which {config.trunk.name} has not; "
+                "choose another with --set trunk.name=ViT-B-16-quickgelu."
+            )
+    tower: nn.Module = visual
+    return tower
 
 
 @torch.no_grad()

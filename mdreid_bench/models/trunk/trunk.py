@@ -160,13 +160,17 @@ class Trunk(Backbone):
 
     def _chunks(self, images: Tensor, camera: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images of the trunk's own type with their cameras: all at once, or on a CPU as many as suit it."""
-        size = len(images)
-        if images.device.type == "cpu" and not torch.is_grad_enabled():
-            tokens, width = self.position.shape
-            size = max(1, CACHED_VALUES // (tokens * 4 * width))
+        size = self.rows_at_once(images)
         for start in range(0, len(images), size):
             rows = slice(start, start + size)
             yield images[rows].to(self.patch.weight.dtype), camera[rows]
+
+    def rows_at_once(self, batch: Tensor) -> int:
+        """Return how many images, or their tokens, go through the blocks together: all, or on a CPU what suits it."""
+        if batch.device.type != "cpu" or torch.is_grad_enabled():
+            return max(1, len(batch))
+        tokens, width = self.position.shape
+        return max(1, CACHED_VALUES // (tokens * 4 * width))
 
     def _assemble(self, images: Tensor, camera: Tensor) -> Tensor:
         first = self.class_token + self.camera_scale * self.camera[camera]
