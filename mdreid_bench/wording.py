@@ -15,6 +15,11 @@ def listed(items: Sequence[str], most: int = 10, separator: str = ", ") -> str:
     return separator.join(items[:most]) + more
 
 
+def arrow(sources: Sequence[str], target: str) -> str:
+    """Return ``A + B → C`` for what was trained on and what is tested with, ``C`` where there are no sources."""
+    return f"{' + '.join(sources)} → {target}" if sources else target
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as ``1 fault`` or ``2 faults``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

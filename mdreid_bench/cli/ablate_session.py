@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdreid_bench.cli.ablate_command import AblateOptions
 from mdreid_bench.cli.console import Console
@@ -83,9 +83,15 @@ def measure_study(options: AblateOptions, console: Console) -> int:
         ablation.check_study(study, user)
         for row in study.rows:
             check_configurations(request(row, options.preset or presets.SMALLEST), workspace.cards)
-    preset, store = workspace.preset, workspace.store
+    preset, store, sources = workspace.preset, workspace.store, workspace.sources
     planned = [
-        (study, [PlannedRow(row, plan_runs(request(row, preset), [index], store)) for row in study.rows])
+        (
+            study,
+            [
+                PlannedRow(row, plan_runs(replace(request(row, preset), sources=sources), [index], store))
+                for row in study.rows
+            ],
+        )
         for index in workspace.indexes
         for study in asked
     ]

@@ -1,14 +1,18 @@
 """``mdreid-bench check``: everything that is wrong with a dataset, in one table."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, Splits
-from mdreid_bench.cli.values import ALL, chosen, splits_of
+from mdreid_bench.cli.source_options import CheckedSources, SourceRoot
+from mdreid_bench.cli.values import ALL, chosen, sources_of, splits_of
 from mdreid_bench.data import registry
 from mdreid_bench.data.check import Reading, kinds, read_dataset
 from mdreid_bench.data.location import given_root, resolve_data_root
+from mdreid_bench.data.transfer import Contents, shared_images
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.wording import by_kind, counted, printable
@@ -18,6 +22,8 @@ def check(
     dataset: Annotated[str, argument("DATASET", "A dataset, or 'all'.")],
     data_root: DataRoot = None,
     splits: Splits = [],  # noqa: B006 - typer copies it
+    sources: CheckedSources = [],  # noqa: B006 - likewise
+    source_root: SourceRoot = None,
     allow_incomplete: AllowIncomplete = False,
     as_json: AsJson = False,
 ) -> None:
@@ -30,26 +36,36 @@ def check(
     is none, else with 3. 'run', 'ablate' and 'verify' ask the same rules:
     some faults stop them, the others stand in their records. With 'all',
     every dataset has its table, as has every split that is named, and
-    --json gives a list.
+    --json gives a list. With --source, a warning tells how many images of
+    the dataset are in another one too, and of how many identities.
 
     Examples:
 
       mdreid-bench check msvr310 --data-root /data
 
       mdreid-bench check rgbnt201 --data-root /data --json
+
+      mdreid-bench check wmveid863 --data-root /data --source msvr310
     """
     console = Console()
     needed = None if given_root(data_root) else console.message
     names = chosen([dataset], registry.names(), "dataset", lambda: registry.usable(console.warn, needed))
+    others = [
+        _read(source, source_root or data_root, console, incomplete=allow_incomplete)
+        for source in sources_of(sources, [registry.get(name).card for name in names])
+    ]
     trees: list[dict[str, Any]] = []
     errors: list[DataError] = []
     for name, asked in splits_of(names, splits).items():
         for split in asked:
             try:
-                location = resolve_data_root(data_root, name, console)
-                console.message(f"Data: {location.reason}")
-                reading = read_dataset(name, location.root, console, split, incomplete=allow_incomplete, anew=True)
-                trees.append(_tree(reading))
+                reading = _read(name, data_root, console, split, incomplete=allow_incomplete)
+                found = [
+                    shared for other in others if (shared := shared_images(_contents(reading), _contents(other)))
+                ]
+                trees.append(_tree(reading) | ({"shared": [asdict(one) for one in found]} if sources else {}))
+                for one in found:
+                    console.warn(one.sentence)
                 if not as_json:
                     _show(reading, console)
                 _refuse(reading)
@@ -62,6 +78,17 @@ def check(
         console.error(str(earlier))
     if errors:
         raise errors[-1]
+
+
+def _read(name: str, root: Path | None, console: Console, split: str | None = None, *, incomplete: bool) -> Reading:
+    location = resolve_data_root(root, name, console)
+    console.message(f"Data: {location.reason}")
+    return read_dataset(name, location.root, console, split, incomplete=incomplete, anew=True)
+
+
+def _contents(reading: Reading) -> Contents:
+    readable = ((path, i.identity) for i in reading.scan.items for path in i.images.values() if path in reading.facts)
+    return Contents(reading.dataset.card.title, dict(readable), reading.facts)
 
 
 def _show(reading: Reading, console: Console) -> None:

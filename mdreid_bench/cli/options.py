@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
+from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
     config_file,
     number,
@@ -193,6 +194,9 @@ class TrainingOptions:
     datasets: Datasets
     splits: Splits = field(default_factory=list)
     data_root: DataRoot = None
+    sources: Sources = field(default_factory=list)
+    source_root: SourceRoot = None
+    source_cameras: SourceCameras = None
     allow_incomplete: AllowIncomplete = False
     limit: Limit = None
     preset: Annotated[
@@ -290,4 +294,6 @@ class TrainingOptions:
             flags["evaluation"] = flags.get("evaluation", {}) | {"compile": True}
         if self.select is not None:
             flags["selection"] = self.select
+        if self.source_cameras is not None:
+            flags["source_cameras"] = self.source_cameras
         return Overrides(self.config, self.assignments, flags)

@@ -40,7 +40,9 @@ def measure(options: RunOptions, console: Console) -> int:
     request = Request(names, options.preset or presets.SMALLEST, options.seeds, options.overrides(), options.weights)
     check_configurations(request, workspace.cards)
 
-    runs = plan_runs(replace(request, preset=workspace.preset), workspace.indexes, workspace.store)
+    runs = plan_runs(
+        replace(request, preset=workspace.preset, sources=workspace.sources), workspace.indexes, workspace.store
+    )
     if shard is not None:
         ours = shard.take(runs)
         console.message(f"Shard: {shard}, which holds {len(ours)} of {len(runs)} runs.")
@@ -74,7 +76,9 @@ def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
 def _absent(outcomes: Outcomes) -> list[Absent]:
     """Return the cells that have no record, and why."""
     return [
-        Absent(cell.run.config.dataset, cell.run.config.method, str(cell.setting), outcome.reason)
+        Absent(
+            cell.run.config.dataset, cell.run.config.method, str(cell.setting), outcome.reason, cell.run.source_names
+        )
         for outcome in outcomes.without_record
         for cell in [outcome.cell]
     ]

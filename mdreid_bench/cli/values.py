@@ -10,6 +10,8 @@ from typing import TypeVar
 from mdreid_bench.config.schema import LARGEST_SEED
 from mdreid_bench.config.tree import Tree, read_yaml
 from mdreid_bench.data import registry
+from mdreid_bench.data.card import DatasetCard
+from mdreid_bench.data.transfer import check_source
 from mdreid_bench.errors import UsageError
 from protocols.mixed import MixedAvailability
 from protocols.modality import Modality
@@ -114,6 +116,20 @@ def splits_of(datasets: Sequence[str], asked: Sequence[str]) -> dict[str, list[s
         else [None]
         for name, dataset in known.items()
     }
+
+
+def sources_of(names: Iterable[str], targets: Iterable[DatasetCard]) -> list[str]:
+    """Return the datasets that are to be trained on instead of others, each once.
+
+    Raises:
+        UnknownNameError: for a name that is no dataset's.
+        UsageError: for one that is a target, or lacks sensors of one.
+    """
+    found = dict.fromkeys(chosen_one(name, registry.names(), "dataset") for name in names)
+    for target in targets:
+        for name in found:
+            check_source(target, registry.get(name).card)
+    return list(found)
 
 
 def with_mix(protocols: Iterable[str], mix: float | None, mix_seed: int | None) -> list[str]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, TrainingOptions
-from mdreid_bench.cli.values import chosen, splits_of
+from mdreid_bench.cli.values import chosen, sources_of, splits_of
 from mdreid_bench.config import presets
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.location import given_root, resolve_data_root
 from mdreid_bench.data.opening import open_dataset
+from mdreid_bench.data.transfer import Contents, shared_images
 from mdreid_bench.errors import UsageError
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.processes.ranks import Ranks
@@ -51,6 +52,11 @@ class Workspace:
             options.datasets, datasets.names(), "dataset", lambda: datasets.usable(console.warn, needed)
         )
         self.cards = [datasets.get(name).card for name in self.dataset_names]
+        self.source_names = sources_of(options.sources, self.cards)
+        if not self.source_names and (options.source_root or options.source_cameras):
+            raise UsageError("--source-root and --source-cameras go with --source; add it, or leave them out.")
+        if self.source_names and weights:
+            raise UsageError("--weights trains nothing, so --source has no use; leave it out.")
         self.all_settings = tuple(dict.fromkeys(setting for card in self.cards for setting in self.settings(card)))
         for setting in self.all_settings:
             if setting.mode and not any(setting.mode in card.modes for card in self.cards):
@@ -127,14 +133,24 @@ class Workspace:
         """The datasets, located, checked and limited; one of which several splits are asked for once for each."""
         found = []
         for name in self.dataset_names:
-            location = resolve_data_root(self.options.data_root, name, self.console)
-            self.console.message(f"Data: {location.reason}")
-            for split in self.splits[name]:
-                index = open_dataset(
-                    name, location.root, self.console, split, incomplete=self.options.allow_incomplete
-                )
+            for index in self._opened(name, self.options.data_root, self.splits[name]):
                 found.append(index if self.options.limit is None else index.limited(self.options.limit))
         return found
+
+    @cached_property
+    def sources(self) -> list[DatasetIndex]:
+        """Other datasets to train on, located and checked; says what they share with the datasets."""
+        root = self.options.source_root or self.options.data_root
+        found = [index for name in self.source_names for index in self._opened(name, root, [None])]
+        for target in map(Contents.of, self.indexes if found else []):
+            for shared in filter(None, (shared_images(target, source) for source in map(Contents.of, found))):
+                self.console.warn(shared.sentence)
+        return found
+
+    def _opened(self, name: str, root: Path | None, splits: Sequence[str | None]) -> list[DatasetIndex]:
+        location, incomplete = resolve_data_root(root, name, self.console), self.options.allow_incomplete
+        self.console.message(f"Data: {location.reason}")
+        return [open_dataset(name, location.root, self.console, split, incomplete=incomplete) for split in splits]
 
     @cached_property
     def preset(self) -> str:
@@ -144,7 +160,7 @@ class Workspace:
         if self.weights and recognise(self.weights).released:
             self.console.message(f"Preset: {presets.FULL}, because the weights were released with a paper.")
             return presets.FULL
-        synthetic = any(index.synthetic for index in self.indexes)
+        synthetic = any(index.synthetic for index in (*self.indexes, *self.sources))
         preset = presets.usual(synthetic, self.device.type == "cuda")
         why = "the data are synthetic" if synthetic else f"the device is {self.device.type} and the data are real"
         self.console.message(f"Preset: {preset}, because {why}; choose another with --preset.")

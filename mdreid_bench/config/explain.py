@@ -13,7 +13,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.sources import sources
 
 _WIDTH = 110
-_CHOSEN_ELSEWHERE = ("method", "dataset", "preset")
+_CHOSEN_ELSEWHERE = ("method", "dataset", "preset", "sources")
 _BY_USER = "set by the user"
 
 

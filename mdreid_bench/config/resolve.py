@@ -65,9 +65,10 @@ def resolve(
         for recipe in (own.get("*", {}), own.get(dataset, {})):
             tree = merge(tree, plain(recipe))
     user = overrides.tree()
-    for key in ("method", "dataset", "preset"):
+    for key in ("method", "dataset", "preset", "sources"):
         if key in user:
-            raise UsageError(f"The configuration key {key!r} is set by --{key}, not by --set or --config.")
+            flag = key.removesuffix("s")
+            raise UsageError(f"The configuration key {key!r} is set by --{flag}, not by --set or --config.")
     tree = merge(tree, scale_warmup(tree, user))
     tree |= {"method": method, "dataset": dataset, "preset": preset}
     options = validate(options_model, tree.get("options", {}), prefix="options.", owner=method)

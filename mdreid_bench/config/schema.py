@@ -16,6 +16,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 EpochChoice = Literal["last-epoch", "best-test"]
+UntrainedCameras = Literal["mean", "none", "off"]
 """Which epoch of a training is kept: the last one, or the one with the best mAP on the test data."""
 
 
@@ -198,6 +199,14 @@ class RunConfig(Section):
     method: str
     dataset: str
     preset: str
+    sources: tuple[str, ...] = Field(
+        default=(), description="datasets that are trained on instead of the evaluated one, set by --source"
+    )
+    source_cameras: UntrainedCameras = Field(
+        default="mean",
+        description="with --source, camera vector of images by cameras that were not trained on: mean of the trained "
+        "ones, none, or off, which leaves camera vectors out of the training too",
+    )
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = Field(
         default=1111, description="seed of weights, sampling and augmentation"
     )
@@ -240,6 +249,8 @@ class RunConfig(Section):
         tree["image"].pop("scale")
         if self.init is None:
             del tree["init"]
+        if not self.sources:
+            del tree["sources"], tree["source_cameras"]
         for section, name in _LATER:
             if not tree[section][name]:
                 del tree[section][name]

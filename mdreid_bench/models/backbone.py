@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from mdreid_bench.config.schema import UntrainedCameras
 from mdreid_bench.errors import UsageError
 
 
@@ -24,11 +25,14 @@ class Backbone(nn.Module):
         """Yield the parameters that are trained at the rate of pretrained ones: all, unless overridden."""
         yield from self.parameters()
 
-    def settle_cameras(self, trained: Tensor) -> None:
+    def settle_cameras(self, trained: Tensor, how: UntrainedCameras = "mean") -> None:
         """Give cameras that took no training image what they need to be tested; nothing, unless overridden.
 
         ``trained`` says (cameras,) bool whether a camera took any.
         """
+
+    def leave_cameras_out(self) -> None:
+        """Represent images of all cameras alike, also in training; nothing, unless overridden."""
 
     def set_checkpointing(self, on: bool) -> None:
         """Let training compute activations again instead of keeping them.

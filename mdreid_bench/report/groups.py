@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mdreid_bench.models.mdreid.ablation import is_ablated
 from mdreid_bench.report.origin import data_marks, missing
 from mdreid_bench.report.sensors import sensors_of
-from mdreid_bench.report.titles import dataset_title
+from mdreid_bench.report.titles import data_title
 from mdreid_bench.report.variants import Variant, group_variants, marked
+from mdreid_bench.results.published import transfer
 from mdreid_bench.results.schema import Record
 from protocols.modality import Modality
 
@@ -23,7 +25,7 @@ class Group:
     """Records of one dataset that are alike in all that makes numbers comparable, but perhaps in the images.
 
     Attributes:
-        records: at least one; all share dataset, kind of data, limit, form of average precision and re-ranking.
+        records: at least one; all share dataset, sources, kind of data, limit, form of AP and re-ranking.
     """
 
     records: Sequence[Record]
@@ -37,6 +39,11 @@ class Group:
     def dataset(self) -> str:
         """Name of the dataset."""
         return self.example.dataset
+
+    @property
+    def printed(self) -> str:
+        """What published figures of the like have for a dataset, such as ``rgbnt100->wmveid863``."""
+        return transfer(self.example.sources, self.dataset)
 
     @cached_property
     def sensors(self) -> Modality:
@@ -56,7 +63,7 @@ class Group:
     @property
     def title(self) -> str:
         """Dataset and marks."""
-        return marked(dataset_title(self.dataset), self.marks)
+        return marked(data_title(self.example), self.marks)
 
     @property
     def note(self) -> str:
@@ -78,15 +85,14 @@ class Group:
 
 def group_records(records: Iterable[Record]) -> list[Group]:
     """Group records: real data first, datasets in the order of the paper, full test sets before limited ones."""
-    groups: dict[tuple[str, str, int | None, str, str, str], list[Record]] = {}
+    groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        form = (record.average_precision, record.rerank or "", missing(record))
-        key = (record.data_kind, record.dataset, record.limit, *form)
-        groups.setdefault(key, []).append(record)
-    return [Group(groups[key]) for key in sorted(groups, key=_rank)]
+        groups.setdefault(_rank(record), []).append(record)
+    return [Group(groups[rank]) for rank in sorted(groups)]
 
 
-def _rank(key: tuple[str, str, int | None, str, str, str]) -> tuple[object, ...]:
-    kind, dataset, limit, *form = key
+def _rank(record: Record) -> tuple[Any, ...]:
+    dataset, limit = record.dataset, record.limit
     place = PAPER_ORDER.index(dataset) if dataset in PAPER_ORDER else len(PAPER_ORDER)
-    return (kind, place, dataset, limit is not None, -(limit or 0), *form)
+    form = (record.average_precision, record.rerank or "", missing(record))
+    return (record.data_kind, place, dataset, record.sources, limit is not None, -(limit or 0), *form)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.results.schema import Provenance, Record
-from mdreid_bench.wording import counted
+from mdreid_bench.wording import arrow, counted
 
 SELECTIONS = {
     "last-epoch": "weights of the last epoch",
@@ -28,7 +28,7 @@ def origin(records: Sequence[Record]) -> str:
     seeds = sorted({record.seed for record in records})
     protocols = list(dict.fromkeys(record.protocol for record in records))
     parts = [
-        f"measured on {first.data_kind} data, {first.dataset}",
+        f"measured on {first.data_kind} data, {arrow(first.sources, first.dataset)}",
         protocols[0] if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
         first.method,
         f"preset {first.preset}, trunk {first.trunk}",

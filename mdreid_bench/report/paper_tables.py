@@ -36,7 +36,7 @@ def protocol_tables(
     parts = [(title, quantities)]
     if len(quantities) * (3 if figures else 1) > MOST_COLUMNS:
         parts = [(f"{title}, {METRICS[m]}", [q for q in quantities if q.metric == m]) for m in metrics]
-    shown = [figure for figure in figures if figure.dataset == group.dataset]
+    shown = [figure for figure in figures if figure.dataset == group.printed]
     rows = method_rows(group, quantities, shown, methods)
     notes = [group.note] if group.note else []
     tables = [comparison(heading, group, part, rows, notes) for heading, part in parts]

@@ -28,6 +28,8 @@ def caption(variants: Sequence[Variant], unit: str = "Values in %.") -> str:
         )
     else:
         sentences.append(f"Real images of {dataset_title(record.dataset)}.")
+    if record.sources:
+        sentences.append(f"Identities learned from {' and '.join(map(dataset_title, record.sources))}.")
     if record.limit is not None:
         sentences.append(f"At most {record.limit} test items (--limit {record.limit}).")
     if record.data_findings:

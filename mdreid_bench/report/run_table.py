@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.titles import dataset_title, method_title
+from mdreid_bench.report.titles import data_title, method_title
 from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, group_variants
 from mdreid_bench.results.schema import Record
 
@@ -22,21 +22,22 @@ class Absent:
     method: str
     protocol: str
     reason: str
+    sources: tuple[str, ...] = ()
 
 
 def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list[Table]:
     """Build the tables of a run; datasets, protocols and methods keep the order of the records.
 
-    Records on different data (real or synthetic, another limit, another test fingerprint), with another average
-    precision or another re-ranking never share a table.
+    Records on different data (real or synthetic, another limit, another test fingerprint), trained on other sources,
+    with another average precision or another re-ranking never share a table.
     """
     settings: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        data = (record.dataset, record.data_kind, record.limit, record.test_fingerprint)
+        data = (record.dataset, record.sources, record.data_kind, record.limit, record.test_fingerprint)
         settings.setdefault((*data, record.average_precision, record.rerank), []).append(record)
     tables = []
     for group in settings.values():
-        gaps = [gap for gap in absent if gap.dataset == group[0].dataset]
+        gaps = [gap for gap in absent if (gap.dataset, gap.sources) == (group[0].dataset, group[0].sources)]
         protocols = list(dict.fromkeys([r.protocol for r in group] + [gap.protocol for gap in gaps]))
         variants = group_variants(group)
         if len(protocols) > MANY_PROTOCOLS:
@@ -76,7 +77,7 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
     marked = zip(*(emphasise(column) for column in zip(*rows, strict=True)), strict=True)
     notes = remarks.footnotes(known, [protocol]) + remarks.interval_notes(rows)
     return Table(
-        title=f"{dataset_title(first.dataset)} {protocol}{remarks.data_mark(first)}",
+        title=f"{data_title(first)} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),
         columns=(Column("method"), *(Column(title, numeric=True) for title in METRICS.values())),
         rows=(*marked, *([("chance", *_chance(known, protocol, METRICS))] if known else [])),
@@ -96,7 +97,7 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
         row: list[Cell] = [cell for cells in zip(*by_metric, strict=True) for cell in cells]
         rows.append((protocol, *row, *_chance(variants, protocol, MAIN_METRICS)))
     return Table(
-        title=f"{dataset_title(first.dataset)}, {len(protocols)} protocols{remarks.data_mark(first)}",
+        title=f"{data_title(first)}, {len(protocols)} protocols{remarks.data_mark(first)}",
         caption=remarks.caption(variants),
         columns=(
             Column("protocol"),

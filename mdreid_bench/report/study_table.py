@@ -7,7 +7,7 @@ from mdreid_bench.report import remarks
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.titles import dataset_title
+from mdreid_bench.report.titles import data_title
 from mdreid_bench.report.variants import Variant, by_seeds, row_variants
 from mdreid_bench.results.schema import Record
 from protocols.suites import Setting
@@ -55,7 +55,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     body = [(label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
     chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
     return Table(
-        title=f"{title}, {dataset_title(example.dataset)}{remarks.data_mark(example)}",
+        title=f"{title}, {data_title(example)}{remarks.data_mark(example)}",
         caption=remarks.caption(variants),
         columns=(
             Column("configuration"),

@@ -4,6 +4,8 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
+from mdreid_bench.results.schema import Record
+from mdreid_bench.wording import arrow
 from protocols.names import UnknownNameError
 
 
@@ -19,6 +21,11 @@ def dataset_title(name: str) -> str:
     """Return the title of a dataset."""
     card = dataset_card(name)
     return name if card is None else card.title
+
+
+def data_title(record: Record) -> str:
+    """Return the title of what a record was tested with, after those of the sources, if it had any."""
+    return arrow([dataset_title(name) for name in record.sources], dataset_title(record.dataset))
 
 
 def dataset_card(name: str) -> DatasetCard | None:

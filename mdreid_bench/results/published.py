@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -29,7 +29,8 @@ class Figure:
 
     Attributes:
         paper: short name of the document that prints it.
-        dataset: name as on the command line; empty for costs that belong to no dataset.
+        dataset: name as on the command line; ``rgbnt100->wmveid863`` where the first was trained on and the second
+            tested with; empty for costs that belong to no dataset.
         method: name as printed, with what the table says about the variant.
         protocol: such as ``R-to-NT``, or ``average:missing``; empty for costs.
         metric: field of :class:`~mdreid_bench.results.schema.Metrics`, in percent; for costs
@@ -78,6 +79,11 @@ def folder() -> Path:
         if file.as_posix().endswith(f"{_INSTALLED}/{SOURCES}"):
             return Path(str(file.locate())).resolve().parent
     raise DataError("The published figures were not installed; install mdreid-bench again or use --no-published.")
+
+
+def transfer(sources: Sequence[str], dataset: str) -> str:
+    """Return what figures have for a dataset: its name, behind those of the sources that were trained on instead."""
+    return f"{'+'.join(sources)}->{dataset}" if sources else dataset
 
 
 def method_key(name: str) -> str:

@@ -1,5 +1,6 @@
 """The record of one evaluated cell: what was measured, on what, by what, and where it came from."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -127,6 +128,7 @@ class RunId(StoredPart):
 
     Attributes:
         split: how the dataset is divided, where that can be done in several ways; a repetition like a seed.
+        sources: other datasets that were trained on; empty where it is its own source, or nothing was trained.
         run_key: hash of all that determines the numbers, apart from the protocol and the limit.
     """
 
@@ -135,13 +137,22 @@ class RunId(StoredPart):
     preset: Name
     seed: Count
     split: Name | None = None
+    sources: tuple[Name, ...] = ()
     run_key: Hash
 
     @property
     def folder_name(self) -> str:
-        """``<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the key>``; a split stands before the seed."""
-        split = "" if self.split is None else f"-{self.split}"
-        return f"{self.dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.run_key[:10]}"
+        """``<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the key>``; a split stands before the seed.
+
+        ``-from-`` and the sources, where there are any, stand behind the dataset.
+        """
+        split, dataset = "" if self.split is None else f"-{self.split}", placed(self.sources, self.dataset)
+        return f"{dataset}-{self.method}-{self.preset}{split}-s{self.seed}-{self.run_key[:10]}"
+
+
+def placed(sources: Sequence[str], dataset: str) -> str:
+    """Return how names of folders begin: the dataset, and the sources that were trained on instead."""
+    return f"{dataset}-from-{'+'.join(sources)}" if sources else dataset
 
 
 class SharedFields(RunId):
@@ -156,8 +167,9 @@ class SharedFields(RunId):
         config_key: hash of the same as the run key without seed and split; records that share it are averaged.
         config_overrides: configuration keys that the user gave, as given; the seed is not among them.
         feature_batch: how many test items are embedded together, where features depend on that; else None.
-        image_rules: how many images of the dataset needed each rule of docs/methods/images.md.
-        data_findings: what is wrong with the dataset but forbade nothing: how many by kind, as ``check`` calls it.
+        image_rules: how many images of the dataset and its sources needed each rule of docs/methods/images.md.
+        data_findings: what is wrong with them but forbade nothing: how many by kind, as ``check`` calls it.
+        source_cameras: with sources, what became of the vectors of cameras that were not trained on.
     """
 
     data_kind: Literal["real", "synthetic"]
@@ -172,6 +184,7 @@ class SharedFields(RunId):
     feature_batch: Annotated[int, Field(gt=0)] | None = None
     image_rules: dict[Name, Count] = Field(default_factory=dict)
     data_findings: dict[Line, Count] = Field(default_factory=dict)
+    source_cameras: Literal["mean", "none", "off"] | None = None
 
     @field_validator("options", "config_overrides")
     @classmethod

@@ -1,7 +1,12 @@
 """What is stored with a run: its configuration, and :class:`mdreid_bench.results.run_facts.RunFacts`."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 import yaml
 
+from mdreid_bench.config.schema import UntrainedCameras
+from mdreid_bench.data.transfer import SHARED, Contents, shared_images
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts
 from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.atomic import write_text
@@ -25,12 +30,12 @@ def describe(run: Run) -> RunFacts:
 
 
 def _facts_of(run: Run) -> RunFacts:
-    config, index, trains = run.config, run.index, run.method.card.trains
+    config, trains, datasets = run.config, run.method.card.trains, (run.index, *run.sources)
     given = run.weights.absolute() if run.weights else None
     return RunFacts(
         shared=SharedFields(
             **dict(run.id),
-            data_kind="synthetic" if index.synthetic else "real",
+            data_kind="synthetic" if any(index.synthetic for index in datasets) else "real",
             train_fingerprint=_trained_on(run) if trains else None,
             method_version=run.method.card.version,
             selection=_selection(run),
@@ -40,8 +45,9 @@ def _facts_of(run: Run) -> RunFacts:
             options=config.options,
             config_overrides=run.overrides,
             feature_batch=run.feature_batch,
-            image_rules=index.image_rules,
-            data_findings=dict(index.findings),
+            image_rules=_summed(index.image_rules for index in datasets),
+            data_findings=_summed(index.findings for index in datasets) | _shared(run),
+            source_cameras=_source_cameras(run),
         ),
         identities=run.facts.identities,
         cameras=run.facts.cameras,
@@ -50,6 +56,26 @@ def _facts_of(run: Run) -> RunFacts:
         weights=GivenWeights(path=str(given), digest=file_digest(given)) if given else None,
         config=canonical_hash(config.determining()),
     )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total = Counter[str]()
+    for found in counts:
+        total.update(found)
+    return dict(total)
+
+
+def _shared(run: Run) -> dict[str, int]:
+    """Return how many images of the dataset are in its sources too, if any are."""
+    own, sources = Contents.of(run.index), map(Contents.of, run.sources)
+    found = [shared.images for source in sources if (shared := shared_images(own, source))]
+    return {SHARED: sum(found)} if found else {}
+
+
+def _source_cameras(run: Run) -> UntrainedCameras | None:
+    if run.weights:
+        return recognise(run.weights).source_cameras
+    return run.config.source_cameras if run.sources else None
 
 
 def _trained_on(run: Run) -> str:

@@ -227,7 +227,7 @@ def _add_record(plan: MergePlan, origin: Path, destination: Path) -> None:
 
 
 def _refuse_difference(known: Path, first: Record, path: Path, second: Record) -> None:
-    apart = {"provenance", "per_query", "per_query_digest"}
+    apart = {"provenance", "per_query", "per_query_digest", "schema_version"}
     before, after = (record.model_dump(mode="json", exclude=apart) for record in (first, second))
     if before != after:
         fields = ", ".join(sorted(name for name in before if before[name] != after[name]))

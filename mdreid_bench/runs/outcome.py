@@ -112,19 +112,20 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
     """
     rows, reasons = [], dict[str, None]()
     ahead: set[str] = set()
-    splits = any(run.index.split is not None for run, _ in plan)
+    splits, sources = (any(found) for found in zip(*((run.index.split, run.sources) for run, _ in plan), strict=True))
     unfit = any(cell.why_not for _, cells in plan for cell in cells)
     for run, cells in plan:
         states = [cell.state for cell in cells]
         counts = [str(states.count("cached")), str(states.count("new"))]
         counts += [str(states.count(UNFIT))] if unfit else []
         reasons |= dict.fromkeys(f"{cell.setting}: {cell.why_not}" for cell in cells if cell.why_not)
-        split = [run.index.split or "—"] if splits else []
+        source = [" + ".join(run.source_names) or "—"] if sources else []
+        split = [*source, *([run.index.split or "—"] if splits else [])]
         facts = (run.config.dataset, *split, run.config.method, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, states.count("new"), ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")
-    split = ["split"] if splits else []
+    split = [*(["source"] if sources else []), *(["split"] if splits else [])]
     titles = ("dataset", *split, "method", "seed", "preset", *counted, "to do", "run")
     columns = titles if labels is None else ("row", *titles)
     notes = [f"Not applicable: {reason}." for reason in reasons]

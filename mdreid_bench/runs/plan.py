@@ -11,6 +11,7 @@ from mdreid_bench.config.tree import merge
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.check_rules import elsewhere, queries
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.transfer import check_folders, check_source
 from mdreid_bench.models import registry
 from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.schema import Record
@@ -62,7 +63,8 @@ class Request:
 
     Attributes:
         seeds: empty for the preset's own.
-        sources: other datasets to train on; with a method that adapts, those whose identities it learns.
+        sources: other datasets to train on; with a method that adapts, those whose identities it learns. A method
+            that does not train has no use for them.
     """
 
     methods: Sequence[str]
@@ -78,19 +80,24 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
 
     Raises:
         UnknownNameError: for an unknown method, preset or key.
-        UsageError: for a value out of range, or one that given weights contradict.
+        UsageError: for a value out of range, or one that given weights contradict; for a source that cannot be one.
         DataError: for given weights that cannot be used.
     """
     runs = []
     user = request.overrides.tree()
     for index in indexes:
+        for source in request.sources:
+            check_source(index.card, source.card)
+            check_folders(index, source)
         for name in request.methods:
             method = registry.get(name)
+            sources = tuple(request.sources) if method.card.trains else ()
             for seed in [{"seed": seed} for seed in dict.fromkeys(request.seeds)] or [{}]:
                 flags = merge(request.overrides.flags, seed)
                 overrides = Overrides(request.overrides.file, request.overrides.assignments, flags)
                 resolved = partial(resolve_for, method.card, preset=request.preset, overrides=overrides)
-                config = resolved(index.card)
+                named = {"sources": tuple(source.card.name for source in sources)}
+                config = resolved(index.card).model_copy(update=named)
                 if request.weights:
                     given = recognise(request.weights)
                     given.check_cameras(int(index.test.labels.camera.max()), index.card.title)
@@ -98,7 +105,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
                     config = given.fit(config, user)
                 elif config.init is not None and method.card.trains:
                     config = recognise(Path(config.init)).fit(config, user, options_too=False)
-                runs.append(Run(method, index, config, user, request.weights, store, tuple(request.sources)))
+                runs.append(Run(method, index, config, user, request.weights, store, sources))
     return runs
 
 

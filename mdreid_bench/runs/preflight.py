@@ -59,7 +59,8 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
     for run, cells in plan:
         if all(cell.state != "new" for cell in cells) or run.embedded:
             continue
-        run.index.check_counts(run.config.image.counts)
+        for index in (run.index, *run.sources):
+            index.check_counts(run.config.image.counts)
         if run.config.evaluation.compile:
             check_compiler(device)
         if run.config.trunk.pretrained is not None and not run.weights:

@@ -13,20 +13,22 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.models.trunk.tower_weights import local_weights
-from mdreid_bench.results.schema import RunId
+from mdreid_bench.results.schema import RunId, placed
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.stage import Stage
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_file import recognise
+from mdreid_bench.wording import arrow
 
 
 @dataclass(frozen=True)
 class Run:
     """One trained method on one dataset, to be evaluated on the full test set or as its index is limited.
 
-    With given weights nothing is trained; ``overrides`` are what the user set, for the record.
+    With given weights nothing is trained; ``overrides`` are what the user set, for the record; ``sources`` are other
+    datasets that are trained on.
     """
 
     method: type[Method]
@@ -39,15 +41,27 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Method, dataset, split and seed in words."""
-        split = "" if self.index.split is None else f", split {self.index.split}"
-        return f"{self.config.method} on {self.config.dataset}{split}, seed {self.config.seed}"
+        """Method, datasets, split and seed in words."""
+        return f"{self.config.method} on {arrow(self.source_names, self.config.dataset)}{self._repetition}"
 
     @property
     def title(self) -> str:
-        """The same with the titles of method and dataset."""
+        """The same with the titles of method and datasets."""
+        sources = tuple(source.card.title for source in self.sources)
+        return f"{self.method.card.title} on {arrow(sources, self.index.card.title)}{self._repetition}"
+
+    @property
+    def _repetition(self) -> str:
         split = "" if self.index.split is None else f", split {self.index.split}"
-        return f"{self.method.card.title} on {self.index.card.title}{split}, seed {self.config.seed}"
+        return f"{split}, seed {self.config.seed}"
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The other datasets that were trained on, also by whoever made given weights, as far as these say so."""
+        if not self.weights:
+            return self.config.sources
+        given = recognise(self.weights)
+        return given.sources or tuple(name for name in [given.dataset] if name not in (None, self.config.dataset))
 
     @property
     def facts(self) -> DataFacts:
@@ -80,6 +94,8 @@ class Run:
             images = canonical_hash(sorted(fact.digest for fact in self.index.facts.values()))
             facts |= {"split": None, "test": images}
             training |= {name: images for name in ("data", "selected_on") if training.get(name) is not None}
+            if self.sources:
+                training["data"] = [images, *(source.train_fingerprint for source in self.sources)]
         return canonical_hash(facts)
 
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
@@ -127,7 +143,8 @@ class Run:
     def training_folder(self) -> TrainingFolder:
         """Where the weights lie."""
         split = "" if self.index.split is None else f"-{self.index.split}"
-        name = f"{self.config.dataset}-{self.config.method}{split}-s{self.config.seed}-{self.training_key[:10]}"
+        dataset = placed(self.config.sources, self.config.dataset)
+        name = f"{dataset}-{self.config.method}{split}-s{self.config.seed}-{self.training_key[:10]}"
         return TrainingFolder(self.store.root / "trained" / name)
 
     @property
@@ -149,6 +166,7 @@ class Run:
             preset=self.config.preset,
             seed=self.config.seed,
             split=self.index.split,
+            sources=self.source_names,
             run_key=self.run_key,
         )
 

@@ -26,11 +26,13 @@ class Stage:
         unlabelled: a dataset whose identities the method guesses before each epoch; every step then has a batch of
             it beside the labelled one.
         paired: whether row i of every sensor is one item; else it is some image of one identity.
+        evaluated: the dataset to be tested with, where nothing of it is trained on.
     """
 
     labelled: tuple[DatasetIndex, ...]
     unlabelled: DatasetIndex | None = None
     paired: bool = True
+    evaluated: DatasetIndex | None = None
 
     @classmethod
     def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
@@ -42,23 +44,28 @@ class Stage:
         known = sources if card.adapts else sources or (index,)
         target = index if card.adapts else None
         complete = all(one.card.complete for one in (*known, *([target] if target else [])))
-        return cls(known, target, complete or not card.unpaired)
+        return cls(known, target, complete or not card.unpaired, index if sources and not target else None)
 
     @property
     def indexes(self) -> tuple[DatasetIndex, ...]:
-        """All datasets; their cameras are numbered in this order."""
+        """All datasets that are trained on."""
         return (*([self.unlabelled] if self.unlabelled else []), *self.labelled)
+
+    @property
+    def seen(self) -> tuple[DatasetIndex, ...]:
+        """All datasets; their cameras are numbered in this order, so those tested with always come first."""
+        return (*([self.evaluated] if self.evaluated else []), *self.indexes)
 
     @property
     def sensors(self) -> Modality:
         """The sensors that all datasets have."""
-        return reduce(and_, (index.sensors for index in self.indexes))
+        return reduce(and_, (index.sensors for index in self.seen))
 
     @property
     def facts(self) -> DataFacts:
         """What sizes the parts of a method."""
         identities = sum(index.train.identities for index in self.labelled)
-        return DataFacts(identities, sum(index.card.cameras for index in self.indexes), self.sensors)
+        return DataFacts(identities, sum(index.card.cameras for index in self.seen), self.sensors)
 
     @property
     def trained_cameras(self) -> NDArray[np.bool_]:
@@ -119,9 +126,7 @@ class Stage:
             (n,) identities 0..C-1, in ascending order within a dataset, -1 for items that cannot be drawn; and
             (n,) cameras.
         """
-        first = dict(
-            zip(map(id, self.indexes), np.cumsum([0, *(i.card.cameras for i in self.indexes)]), strict=False)
-        )
+        first = dict(zip(map(id, self.seen), np.cumsum([0, *(i.card.cameras for i in self.seen)]), strict=False))
         identities, cameras, count = [], [], 0
         for index in indexes:
             _, identity = np.unique(index.train.labels.identity, return_inverse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.schema import RunConfig, UntrainedCameras
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import MdreidError, UsageError, is_out_of_memory
 from mdreid_bench.models.method import Method, TrainingBatch
@@ -26,6 +26,7 @@ from mdreid_bench.training.stage import Stage
 from mdreid_bench.training.state import TrainingState
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_header import WeightsHeader
+from mdreid_bench.wording import arrow
 
 _SMALLEST_SCALE = 2.0**-10
 """When gradients overflow in half precision even at this loss scale, a smaller scale would not help."""
@@ -61,6 +62,10 @@ class Trainer:
         self.device, self.reporter, self.ranks = device, reporter, ranks
         self.stage = stage or Stage((index,))
         self.batches = Batches(self.stage, config, device, reporter, self.ranks)
+        self.cameras: UntrainedCameras = config.source_cameras if config.sources else "mean"
+        if self.cameras == "off":
+            for backbone in method.backbones():
+                backbone.leave_cameras_out()
         self.optimizer = build_optimizer(self.method, config)
         self.precision = pick_precision(config.precision, device, method.token_width)
         self.forward = Forward(self.method, config, self.precision, self.ranks)
@@ -74,7 +79,8 @@ class Trainer:
         self.selection = BestTest(index, config, folder, device) if looks else Selection()
         self.index = index
         self.trained_cameras = torch.from_numpy(self.stage.trained_cameras).to(device)
-        self.guard = Guard(on_nan, folder, f"{config.method} on {config.dataset}", writes=self.ranks.leads)
+        self.name = f"{config.method} on {arrow(config.sources, config.dataset)}"
+        self.guard = Guard(on_nan, folder, self.name, writes=self.ranks.leads)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.state = TrainingState(self.method, self.optimizer, self.scaler, folder, ranks)
 
@@ -88,7 +94,7 @@ class Trainer:
         """
         done, epochs = self._begin(), self.config.schedule.epochs
         counts = [self.batches.count(epoch) for epoch in range(1, epochs + 1)]
-        with self.reporter.track(f"training {self.config.method} on {self.config.dataset}", sum(counts)) as step:
+        with self.reporter.track(f"training {self.name}", sum(counts)) as step:
             if done:
                 step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
             for epoch in range(done + 1, epochs + 1):
@@ -136,7 +142,9 @@ class Trainer:
             selection=self.config.selection,
             epoch=epoch,
             dataset=self.config.dataset,
-            synthetic=self.index.synthetic,
+            sources=self.config.sources,
+            source_cameras=self.cameras if self.config.sources else None,
+            synthetic=any(index.synthetic for index in (self.index, *self.stage.seen)),
             threads=torch.get_num_threads(),
         )
 
@@ -160,7 +168,7 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + value
             steps += 1
         for backbone in self.method.backbones():
-            backbone.settle_cameras(self.trained_cameras)
+            backbone.settle_cameras(self.trained_cameras, self.cameras)
         skipped = self.guard.close_epoch(steps, epoch - 1)
         return {
             "epoch": epoch,

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mdreid_bench.config.resolve import Overrides, resolve
-from mdreid_bench.config.schema import ImageConfig, RunConfig, TrunkConfig
+from mdreid_bench.config.schema import ImageConfig, RunConfig, TrunkConfig, UntrainedCameras
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
@@ -39,8 +39,10 @@ class GivenWeights:
         patch: side of a patch in pixels.
         options: options of the method that are fixed.
         suggested: options that change embeddings alone, as they were when the file was written.
-        dataset: what it was trained on, if the file says so.
+        dataset: what it was trained on, or for where there are ``sources``, if the file says so.
         source: where it comes from, in words.
+        sources: other datasets that were trained on.
+        source_cameras: with these, what became of the vectors of cameras that were not trained on.
     """
 
     path: Path
@@ -55,6 +57,8 @@ class GivenWeights:
     suggested: Tree
     dataset: str | None
     source: str
+    sources: tuple[str, ...] = ()
+    source_cameras: UntrainedCameras | None = None
 
     @property
     def released(self) -> bool:
@@ -77,7 +81,9 @@ class GivenWeights:
         """Where the weights come from, and of which dataset they look like."""
         card = self.likely
         origin = self.dataset or (card.title if card and self._is_of(card) else None)
-        return f"from {self.source}" + (f", trained on {origin}" if origin else "")
+        trained = " and ".join(self.sources) or origin
+        told = f", trained on {trained}" + (f" for {origin}" if self.sources else "")
+        return f"from {self.source}" + (told if trained else "")
 
     def _is_of(self, card: DatasetCard) -> bool:
         return (card.cameras, card.counts.train_identities) == (self.data.cameras, self.data.identities)

@@ -74,6 +74,8 @@ def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
         suggested={name: value for name, value in facts.options.items() if name in optional},
         dataset=facts.dataset,
         source=facts.source or "this suite",
+        sources=facts.sources,
+        source_cameras=facts.source_cameras,
     )
 
 

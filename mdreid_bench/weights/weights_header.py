@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mdreid_bench.config.schema import ImageConfig, Positive, RunConfig, TrunkConfig
+from mdreid_bench.config.schema import ImageConfig, Positive, RunConfig, TrunkConfig, UntrainedCameras
 from mdreid_bench.models.method import DataFacts, Method
 from mdreid_bench.results.run_facts import Letters
 from protocols.modality import RNT, Modality
@@ -26,8 +26,10 @@ class WeightsHeader(BaseModel):
         sensors: of the dataset; those of the three datasets of the suite where an older file does not say.
         selection: how the epoch was chosen; ``none`` for a method that does not train.
         epoch: the one whose weights these are, where it is known.
-        dataset: trained on; None where a converted file does not say.
-        synthetic: whether its images were generated; None where that is not known.
+        dataset: trained on, or for where there are ``sources``; None where a converted file does not say.
+        sources: other datasets that were trained on.
+        source_cameras: with these, what became of the vectors of cameras that were not trained on.
+        synthetic: whether any of its images were generated; None where that is not known.
         threads: of PyTorch in the last process that trained; None where that is not known.
         source: where converted weights come from; empty for weights trained by this suite.
     """
@@ -45,6 +47,8 @@ class WeightsHeader(BaseModel):
     selection: Selection
     epoch: int | None = None
     dataset: str | None = None
+    sources: tuple[str, ...] = ()
+    source_cameras: UntrainedCameras | None = None
     synthetic: bool | None = None
     threads: Positive | None = None
     source: str = Field(default="")
@@ -70,5 +74,5 @@ class WeightsHeader(BaseModel):
         return DataFacts(self.identities, self.cameras, Modality.parse(self.sensors))
 
     def header(self) -> dict[str, Any]:
-        """Return plain values for the header."""
-        return self.model_dump(mode="json")
+        """Return plain values for the header; those without sources are as they always were."""
+        return self.model_dump(mode="json", exclude=None if self.sources else {"sources", "source_cameras"})

@@ -42,7 +42,7 @@ def test_the_output_is_the_complete_configuration_and_can_be_used_as_one(tmp_pat
     file = tmp_path / "mdreid.yaml"
     file.write_text(shown(*RGBNT100, "--set", "options.rol=paper").stdout, encoding="utf-8")
     tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert set(tree) == set(RunConfig.model_fields) - {"method", "dataset", "preset"}
+    assert set(tree) == set(RunConfig.model_fields) - {"method", "dataset", "preset", "sources"}
     mdreid = methods.card("mdreid")
     user = Overrides(read_yaml(file))
     again = resolve("mdreid", mdreid.options_model, mdreid.recipes, "rgbnt100", (9, 9), "tiny", user)

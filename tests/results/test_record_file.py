@@ -73,8 +73,13 @@ def test_a_newer_schema_is_named() -> None:
         decode(changed(schema_version=5, something_new=True))
 
 
-def test_an_older_schema_with_fewer_fields_is_read() -> None:
-    assert decode(changed(schema_version=3)).mode is None
+def test_a_record_of_the_version_before_has_the_defaults_of_what_came_since() -> None:
+    content = json.loads(TEXT)
+    for name in ("digest", "sources", "source_cameras", "mode"):
+        content.pop(name)
+    content["schema_version"] = 3
+    record = decode(json.dumps(content | {"digest": canonical_hash(content)}))
+    assert (record.schema_version, record.sources, record.source_cameras, record.mode) == (3, (), None, None)
 
 
 def test_an_unknown_older_schema_is_named() -> None:

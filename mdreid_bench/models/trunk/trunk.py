@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.config.schema import RunConfig, UntrainedCameras
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Cameras, Images
@@ -141,10 +141,18 @@ class Trunk(Backbone):
         return (parameter for parameter in self.parameters() if parameter is not self.camera)
 
     @torch.no_grad()
-    def settle_cameras(self, trained: Tensor) -> None:
-        """Let the vector of a camera without training images be the mean of the others': docs/methods/training.md."""
+    def settle_cameras(self, trained: Tensor, how: UntrainedCameras = "mean") -> None:
+        """Let the vector of a camera without training images be the mean of the others', or 0.
+
+        See docs/methods/training.md, "Cameras".
+        """
         if len(trained) == len(self.camera) and trained.any() and not trained.all():
-            self.camera[~trained] = self.camera[trained].mean(dim=0)
+            self.camera[~trained] = self.camera[trained].mean(dim=0) if how == "mean" else 0.0
+
+    @torch.no_grad()
+    def leave_cameras_out(self) -> None:
+        """Let all camera vectors be 0, and stay so."""
+        self.camera.zero_().requires_grad_(False)
 
     def set_checkpointing(self, on: bool) -> None:
         """Compute the inside of a block again for the gradient instead of keeping it."""

@@ -54,6 +54,7 @@ _ESCAPES = {
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "\N{MIDDLE DOT}": r"$\cdot$",
+    "\N{RIGHTWARDS ARROW}": r"$\to$",
     "\N{DAGGER}": r"$\dagger$",
     "\N{EN DASH}": "--",
     "\N{EM DASH}": "---",
