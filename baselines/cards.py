@@ -71,6 +71,7 @@ RANDOM = MethodCard(
     url="",
     summary="a random direction for every item; scores at chance level",
     trains=False,
+    ranked=False,
     target="baselines.random_scorer:RandomScorer",
     recipes={"paper": {"*": {"trunk": {"pretrained": None}}}},
 )

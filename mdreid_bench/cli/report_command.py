@@ -73,9 +73,9 @@ class ReportOptions:
     html: Annotated[
         bool, option(OUTPUT, "--html", "Write one page with tables, heat maps and CMC curves.", default=True)
     ] = False
-    out: Annotated[Path, option(OUTPUT, "--out", "Folder for the files; made when missing.", default=True)] = Path(
-        "results/tables"
-    )
+    out: Annotated[
+        Path | None, option(OUTPUT, "--out", "Folder for the files; made when missing. Default: tables in --results.")
+    ] = None
     results: Results = DEFAULT_RESULTS
 
     @property
@@ -188,7 +188,7 @@ class ReportSession:
 
     def _write(self, groups: Sequence[Group], sections: Sequence[Section]) -> None:
         synthetic = any(group.example.data_kind == "synthetic" for group in groups)
-        out, formats = self.options.out, self.options.formats
+        out, formats = self.options.out or self.options.results / "tables", self.options.formats
         for path in write_report(out, formats, sections, lambda: self._curves(groups), synthetic, self.console):
             self.console.result(path)
 

@@ -75,6 +75,7 @@ class MethodCard:
             nothing; then they are no part of the run key.
         unpaired: whether it can also train where items were seen by one sensor alone: row i of each sensor in a
             training batch is then some image of one identity, not one item that all sensors saw.
+        ranked: False for what only shows where the floor is, which no table marks as best or second best.
         adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
             the labelled ones of other datasets.
         batch_dependent: from the method's options to whether the features of an item depend on the other items of its
@@ -101,6 +102,7 @@ class MethodCard:
     derived_from: Mapping[str, Any] = field(default_factory=dict)
     later_options: Mapping[str, Any] = field(default_factory=dict)
     unpaired: bool = False
+    ranked: bool = True
     adapts: bool = False
     batch_dependent: Callable[[Mapping[str, Any]], bool] = independent
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product

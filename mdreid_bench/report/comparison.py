@@ -18,11 +18,15 @@ LIMITED = f"{NOT_APPLICABLE}: measured on a part of the test set"
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One method in one configuration beside what one source prints about it; either may be missing."""
+    """One method in one configuration beside what one source prints about it; either may be missing.
+
+    Where several sources print about a method, its measurements stand in the first of their rows (``shown``).
+    """
 
     label: str
     variant: Variant | None = None
     printed: Printed | None = None
+    shown: bool = True
 
 
 def comparison(
@@ -93,12 +97,13 @@ def _labels(row: ComparisonRow, published: bool) -> list[Cell]:
 
 def _columns(group: Group, quantity: Quantity, rows: Sequence[ComparisonRow], published: bool) -> list[list[Cell]]:
     """Return the columns of one quantity: ours, or published, ours and difference."""
-    ours = emphasise([quantity.measured(row.variant) for row in rows])
+    measured = emphasise([quantity.measured(row.variant) if row.shown else "" for row in rows])
+    ours = [quantity.measured(row.variant) for row in rows]
     if not published:
-        return [ours]
+        return [measured]
     printed = _published([row.printed for row in rows], quantity)
     differences = [_difference(group, row.printed, quantity, cell) for row, cell in zip(rows, ours, strict=True)]
-    return [printed, ours, differences]
+    return [printed, measured, differences]
 
 
 def _published(printed: Sequence[Printed | None], quantity: Quantity) -> list[Cell]:

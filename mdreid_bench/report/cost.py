@@ -1,6 +1,7 @@
 """What methods cost: parameters, multiply-adds, extraction and retrieval time."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,9 @@ COUNTING = (
     "not to be subtracted."
 )
 TIMING = (
-    "Extraction: the whole test set, reading images included. Scoring: the quickest protocol of the run, with "
-    "ranking, metrics, chance and bootstrap interval; the papers time retrieval alone, on other hardware."
+    "Extraction: the whole test set, reading images included. Scoring: one protocol, with ranking, metrics, chance "
+    "and bootstrap interval; the papers time retrieval alone, on other hardware. Times are medians over all runs and "
+    "protocols that were timed, with their sample standard deviation."
 )
 NOT_COUNTED = "not counted: there is no cost.json beside the run"
 NOT_TIMED = "not timed: the embeddings were stored already when the records were made"
@@ -48,7 +50,7 @@ def cost_table(group: Group, figures: Sequence[Figure], folder: Locate) -> Table
     rows = []
     for variant in group.variants:
         records = [record for found in variant.records.values() for record in found]
-        ours = [*_counted(records, folder), _least(records, "extract"), _least(records, "score")]
+        ours = [*_counted(records, folder), _timed(records, "extract"), _timed(records, "score")]
         printed = [_printed(figures, variant, group, kind) for kind in _KINDS.values()]
         cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if figures else ours
         rows.append((variant.label, *cells))
@@ -75,7 +77,7 @@ def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
         counts = _read(RunFolder(folder(record)).cost)
         if counts:
             source = origin([record])
-            return [Number(counts[0] / 1e6, origin=source), Number(counts[1] / 1e9, origin=source)]
+            return [_significant(counts[0] / 1e6, source), _significant(counts[1] / 1e9, source)]
     return [Missing(NOT_COUNTED)] * 2
 
 
@@ -89,13 +91,22 @@ def _read(path: Path) -> tuple[float, float] | None:
     return counts if all(0 <= count < math.inf for count in counts) else None
 
 
-def _least(records: Sequence[Record], phase: str) -> Cell:
-    """Return the least seconds of a phase."""
-    timed = [(r.provenance.phase_seconds[phase], r) for r in records if phase in r.provenance.phase_seconds]
+def _timed(records: Sequence[Record], phase: str) -> Cell:
+    """Return the median seconds of a phase over all that were timed: once a run, or once a record."""
+    timed = [r for r in records if phase in r.provenance.phase_seconds]
+    if phase == "extract":
+        timed = list({record.run_key: record for record in timed}.values())
     if not timed:
         return Missing(NOT_TIMED)
-    seconds, record = min(timed, key=lambda pair: pair[0])
-    return Number(seconds, decimals=3, origin=origin([record]))
+    seconds = [record.provenance.phase_seconds[phase] for record in timed]
+    spread = statistics.stdev(seconds) if len(seconds) > 1 else None
+    return _significant(statistics.median(seconds), origin(timed), spread)
+
+
+def _significant(value: float, source: str, spread: float | None = None) -> Number:
+    """Return a number with three significant digits."""
+    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 1
+    return Number(value, spread=spread, decimals=decimals, origin=source)
 
 
 def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: str) -> Cell:

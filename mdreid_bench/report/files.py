@@ -20,6 +20,10 @@ PICTURED = frozenset({"markdown", "html"})
 """Forms that come with heat maps and curves as files; LaTeX shades the cells of a table instead, CSV has none."""
 ALL_LATEX = "main.tex"
 """The document with all tables; each section has one of its own besides."""
+TITLE = "Any-to-any multi-modal object re-identification"
+SYNTHETIC = (
+    "Tables marked as synthetic were measured on SYNTHETIC images, which say nothing about the published data."
+)
 LONGEST_STEM = 120
 
 
@@ -52,7 +56,7 @@ def write_report(
         texts |= {f"{section.name}.tex": render_latex([section]) for section in sections}
         texts[ALL_LATEX] = render_latex(sections)
     if "markdown" in formats:
-        texts["report.md"] = _markdown(sections, pictures)
+        texts["report.md"] = _markdown(sections, pictures, synthetic)
     if "html" in formats:
         # Heat maps are shaded tables on the page; sweeps and matrices stand there as pictures.
         swept = {table.title for section in sections for table in section.tables if table.curve or table.matrices}
@@ -76,8 +80,8 @@ def _pictures(folder: Path, sections: Sequence[Section], reporter: Reporter) -> 
     return drawn
 
 
-def _markdown(sections: Sequence[Section], pictures: dict[str, list[Path]]) -> str:
-    parts = []
+def _markdown(sections: Sequence[Section], pictures: dict[str, list[Path]], synthetic: bool) -> str:
+    parts = [f"# {TITLE}\n", *([f"**{escape(SYNTHETIC)}**\n"] if synthetic else [])]
     for section in sections:
         parts.append(f"## {escape(section.title)}\n")
         for table in section.tables:

@@ -54,7 +54,7 @@ def method_rows(
     for key, entries in printed.items():
         ours = [variant for variant in group.variants if method_key(variant.method) == key]
         if ours:
-            rows += [ComparisonRow(v.label, v, entry) for v in ours for entry in entries]
+            rows += [ComparisonRow(v.label, v, entry, entry is entries[0]) for v in ours for entry in entries]
         elif not methods and any(_in_paper(entry, quantities) for entry in entries):
             rows += [ComparisonRow(entry.method, None, entry) for entry in entries]
     return rows + [ComparisonRow(v.label, v) for v in group.variants if method_key(v.method) not in printed]

@@ -61,7 +61,8 @@ class Quantity:
         source = origin([record for protocol in self.protocols for record in variant.records[protocol]])
         value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
         by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
-        return Number(value, spread=statistics.stdev(by_seed) if len(by_seed) > 1 else None, origin=source)
+        spread = statistics.stdev(by_seed) if len(by_seed) > 1 else None
+        return Number(value, spread=spread, origin=source, ranked=variant.ranked)
 
     def chance(self, variants: Sequence[Variant]) -> Cell:
         """Return what a random order reaches on the data of these variants (at least one), in percent."""

@@ -13,7 +13,7 @@ from mdreid_bench.report.overview import NAME as OVERVIEW
 from mdreid_bench.report.overview import overview_tables
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
-from mdreid_bench.report.table import Table
+from mdreid_bench.report.table import Table, without_empty_columns
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
 from mdreid_bench.wording import in_words
@@ -72,7 +72,7 @@ class Contents:
             return Section(name, tuple(whole)) if whole else None
         built = [(group.sensors, tables) for group in self.groups if (tables := self._tables(name, group))]
         sensors = {found for found, _ in built}
-        shown = tuple(table for _, tables in built for table in tables)
+        shown = tuple(without_empty_columns(table) for _, tables in built for table in tables)
         title = "grid" if name == "all" else name
         return Section(title, shown, sensors.pop() if len(sensors) == 1 else None) if shown else None
 

@@ -27,6 +27,7 @@ class Number:
         note: what must be known to read the number; renderers mark it and give the note below the table.
         origin: where the number comes from, for renderers that can show it on demand.
         signed: show a plus before positive values.
+        ranked: whether it competes; a floor or a check is never marked as best or second.
     """
 
     value: float
@@ -37,6 +38,7 @@ class Number:
     note: str = ""
     origin: str = ""
     signed: bool = False
+    ranked: bool = True
 
     @property
     def text(self) -> str:
@@ -141,6 +143,33 @@ class Table:
         return [f"({marker}) {text}" for text, marker in self.marks().items()] + list(self.footnotes)
 
 
+def without_empty_columns(table: Table) -> Table:
+    """Leave out the columns of numbers that hold only dashes, and say why below the table.
+
+    A table of nothing but dashes stays as it is: it says why there is nothing.
+    """
+    cells = list(zip(*table.rows, strict=True))
+    empty = [
+        place
+        for place, column in enumerate(table.columns)
+        if column.numeric and all(isinstance(cell, Missing) or cell == "" for cell in cells[place])
+    ]
+    kept = [place for place in range(len(table.columns)) if place not in empty]
+    if not empty or not any(table.columns[place].numeric for place in kept):
+        return table
+    reasons: dict[str, list[str]] = {}
+    for place in empty:
+        told = dict.fromkeys(cell.reason for cell in cells[place] if isinstance(cell, Missing))
+        reasons.setdefault("; ".join(told), []).append(table.columns[place].heading)
+    notes = [f"No column {', '.join(headings)} ({reason})." for reason, headings in reasons.items()]
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        footnotes=(*table.footnotes, *notes),
+    )
+
+
 def shown(cell: Cell) -> str:
     """Return the text of a cell, without its mark and without spread and interval; a dash where there is no value."""
     if isinstance(cell, Missing):
@@ -161,13 +190,15 @@ def emphasise(cells: Sequence[Cell]) -> list[Cell]:
     Numbers that are shown alike are tied, and ties are marked alike. A number without another to compare it with
     stays unmarked.
     """
-    shown = [float(cell.text) for cell in cells if isinstance(cell, Number)]
+    shown = [float(cell.text) for cell in cells if isinstance(cell, Number) and cell.ranked]
     if len(shown) < 2:
         return list(cells)
     ranking = sorted(set(shown), reverse=True)
     marks = dict(zip(ranking, (Emphasis.BEST, Emphasis.SECOND), strict=False))
     return [
-        replace(cell, emphasis=marks.get(float(cell.text), Emphasis.NONE)) if isinstance(cell, Number) else cell
+        replace(cell, emphasis=marks.get(float(cell.text), Emphasis.NONE))
+        if isinstance(cell, Number) and cell.ranked
+        else cell
         for cell in cells
     ]
 

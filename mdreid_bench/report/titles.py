@@ -17,6 +17,14 @@ def method_title(name: str) -> str:
         return name
 
 
+def is_ranked(name: str) -> bool:
+    """Tell whether a method competes, as all do but those that show where the floor is."""
+    try:
+        return methods.card(name).ranked
+    except (UnknownNameError, UsageError):
+        return True
+
+
 def dataset_title(name: str) -> str:
     """Return the title of a dataset."""
     card = dataset_card(name)

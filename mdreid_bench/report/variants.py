@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from mdreid_bench.config.tree import leaves
 from mdreid_bench.report.origin import USUAL_PRECISION, origin, seeds_in_words
 from mdreid_bench.report.table import Number
-from mdreid_bench.report.titles import method_title
+from mdreid_bench.report.titles import is_ranked, method_title
 from mdreid_bench.results.schema import Record
 
 PERCENT = 100.0
@@ -37,6 +37,11 @@ class Variant:
         return next(iter(self.records.values()))[0]
 
     @property
+    def ranked(self) -> bool:
+        """Whether its numbers may be marked as the best."""
+        return is_ranked(self.method)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds under any protocol, in order."""
         return tuple(sorted({record.seed for records in self.records.values() for record in records}))
@@ -56,10 +61,12 @@ class Variant:
         records, source = self.repetitions(protocol), origin(self.records[protocol])
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
-            return Number(statistics.fmean(values), spread=statistics.stdev(values), origin=source)
+            return Number(
+                statistics.fmean(values), spread=statistics.stdev(values), origin=source, ranked=self.ranked
+            )
         interval = records[0].interval if metric == "mAP" else None
         bounds = None if interval is None else (PERCENT * interval.mAP[0], PERCENT * interval.mAP[1])
-        return Number(values[0], interval=bounds, origin=source)
+        return Number(values[0], interval=bounds, origin=source, ranked=self.ranked)
 
 
 def group_variants(records: Iterable[Record]) -> list[Variant]:

@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def test_html_golden(table: object, name: str) -> None:
 )
 def test_latex_obeys_no_text(text: str, expected: str) -> None:
     assert escape(text) == expected
+
+
+def test_a_note_of_several_tables_stands_once_at_the_end() -> None:
+    shared = "Measured on a machine."
+    tables = tuple(replace(comparison_table(), title=name, footnotes=(shared, f"of {name}")) for name in "ab")
+    text = render_latex([Section("x", tables)])
+    assert text.count(shared) == 1
+    assert text.index(shared) > text.index("of b")
+    assert text.count("Notes (1) at the end.") == 2
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

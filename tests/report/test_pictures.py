@@ -1,5 +1,6 @@
 """CMC curves, heat maps and sweeps as pictures."""
 
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.report.figures.cmc import curve_figure, drawn_protocols, expected_cmc
+from mdreid_bench.report.figures.cmc import chance_cmc, curve_figure, drawn_protocols, expected_cmc
 from mdreid_bench.report.figures.drawing import save_files
 from mdreid_bench.report.figures.tables import heat_map, sweep_curve
 from mdreid_bench.report.groups import group_records
@@ -31,6 +32,14 @@ def test_cmc_by_hand() -> None:
     assert expected_cmc(ranks, 5).tolist() == [0.25, 0.25, 0.75, 0.75, 0.75]
 
 
+def test_the_chance_of_a_hit_is_that_of_drawing_without_putting_back() -> None:
+    items, positives = np.array([6, 5, 4]), np.array([2, 1, 0])
+    literal = [np.mean([1 - math.comb(v - p, k) / math.comb(v, k) for v, p in ((6, 2), (5, 1))]) for k in range(1, 5)]
+    assert chance_cmc(positives, items, 4) == pytest.approx(literal)
+    assert chance_cmc(positives, items, 9)[-1] == 1.0
+    assert np.isnan(chance_cmc(positives[2:], items[2:], 3)).all()
+
+
 def test_cmc_without_a_query_is_not_a_number() -> None:
     assert np.isnan(expected_cmc(np.array([np.nan]), 2)).all()
 
@@ -45,6 +54,7 @@ def test_a_figure_has_a_panel_for_each_protocol_with_values(tmp_path: Path) -> N
     assert "synthetic" in figure.title
     shown = words(figure.svg)
     assert [name for name in (*names, "RT-to-N") if name in shown] == list(names)
+    assert "chance" in shown
 
 
 def test_datasets_with_other_sensors_have_curves_of_their_own_protocols() -> None:

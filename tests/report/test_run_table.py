@@ -217,3 +217,11 @@ def test_what_no_seed_changes_has_no_spread_but_an_interval() -> None:
     assert "Zero-shot trunk: not trained, the same with seeds 1, 2." in table.footnotes
     drawn = [make_record(**untrained, seed=seed, metrics=metrics(0.1 * seed)) for seed in (1, 2)]
     assert number(run_tables(drawn)[0].rows[0][1]).spread == pytest.approx(7.0710678)
+
+
+def test_the_random_scorer_is_never_the_second_best() -> None:
+    records = [make_record(), make_record(method="random", config_key="e" * 64, metrics=metrics(0.9))]
+    (table,) = run_tables([*records, make_record(**OTHER, metrics=metrics(0.3))])
+    found = {row[0]: number(row[1]).emphasis for row in table.rows}
+    assert found["Random scorer"] is Emphasis.NONE
+    assert (found["MDReID"], found["Single classifier"]) == (Emphasis.BEST, Emphasis.SECOND)

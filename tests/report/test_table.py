@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdreid_bench.report.table import Cell, Column, Emphasis, Missing, Number, Table, emphasise
+from mdreid_bench.report.table import Cell, Column, Emphasis, Missing, Number, Table, emphasise, without_empty_columns
 
 
 def marks(cells: list[Cell]) -> list[Emphasis]:
@@ -62,3 +62,31 @@ def test_many_reasons_get_different_letters() -> None:
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="2 cells"):
         Table("t", (Column("a"),), (("x", "y"),))
+
+
+def test_what_does_not_compete_is_never_marked() -> None:
+    floor = Number(9.0, ranked=False)
+    assert marks([Number(3.0), floor, Number(2.0)]) == [Emphasis.BEST, Emphasis.NONE, Emphasis.SECOND]
+    assert marks([Number(3.0), floor]) == [Emphasis.NONE, Emphasis.NONE]
+
+
+def test_columns_of_dashes_alone_are_left_out_with_the_reason_once() -> None:
+    columns = (
+        Column("method"),
+        Column("published", "mAP", numeric=True),
+        Column("ours", "mAP", numeric=True),
+        Column("difference", "mAP", numeric=True),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = (
+        ("a", Missing("none"), Number(1.0), Missing("none")),
+        ("b", Missing("none"), "", Missing("synthetic")),
+    )
+    table = without_empty_columns(Table("t", columns, rows, footnotes=("note",)))
+    assert [column.heading for column in table.columns] == ["method", "mAP ours"]
+    assert table.rows == (("a", Number(1.0)), ("b", ""))
+    assert table.notes() == ["note", "No column mAP published (none).", "No column mAP difference (none; synthetic)."]
+
+
+def test_a_table_of_nothing_but_dashes_stays() -> None:
+    table = Table("t", (Column("m"), Column("v", numeric=True)), (("a", Missing("none")),))
+    assert without_empty_columns(table) is table

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Column, Emphasis, Number, Table, remark, shown
@@ -31,6 +32,8 @@ _PREAMBLE = r"""\documentclass[10pt]{article}
 \newcommand{\heading}[2]{{\scriptsize\shortstack[#1]{#2}}}
 \begin{document}
 """
+_TOGETHER = 2
+"""From so many tables on that have it, a note stands once, at the end."""
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -68,9 +71,15 @@ _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãä
 
 
 def render_latex(sections: Iterable[Section]) -> str:
-    """Return a document with a page for each table."""
-    tables = [_table(table) for section in sections for table in section.tables]
-    return _PREAMBLE + "\n\\clearpage\n".join(tables) + "\n\\end{document}\n"
+    """Return a document of tables, one below the other; what several have in their notes stands once, at the end."""
+    tables = [table for section in sections for table in section.tables]
+    counts = Counter(note for table in tables for note in dict.fromkeys(table.footnotes))
+    shared = {note: place for place, note in enumerate((n for n in counts if counts[n] >= _TOGETHER), start=1)}
+    parts = [_table(table, shared) for table in tables]
+    if shared:
+        items = [rf"({place}) {escape(note)}\par" for note, place in shared.items()]
+        parts.append("\n".join([r"\textbf{Notes}\par", r"{\footnotesize\parskip1pt", *items, "}"]))
+    return _PREAMBLE + "\n\n\\bigskip\n".join(parts) + "\n\\end{document}\n"
 
 
 def escape(text: str) -> str:
@@ -86,9 +95,9 @@ def _glyph(char: str) -> str:
     return "".join(_ESCAPES.get(part, part) for part in plain) or "?"
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, shared: Mapping[str, int]) -> str:
     markers = table.marks()
-    lines = [rf"\tabletitle{{{escape(table.title)}}}"]
+    lines = [r"\begin{minipage}{\linewidth}", rf"\tabletitle{{{escape(table.title)}}}"]
     if table.caption:
         lines.append(escape(table.caption) + r"\par")
     lines += [
@@ -101,8 +110,11 @@ def _table(table: Table) -> str:
         if index in table.rules:
             lines.append(r"\midrule")
         lines.append(" & ".join(_cell(cell, markers, table.shaded) for cell in row) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}}\par", r"{\footnotesize\parskip1pt"]
-    lines += [escape(note) + r"\par" for note in table.notes()]
+    # Notes may go on over the page, so that a long table need not leave the page before it empty.
+    lines += [r"\bottomrule", r"\end{tabular}}\par", r"\end{minipage}\par\nopagebreak", r"{\footnotesize\parskip1pt"]
+    lines += [escape(note) + r"\par" for note in table.notes() if note not in shared]
+    numbers = [f"({shared[note]})" for note in table.footnotes if note in shared]
+    lines += [rf"Notes {', '.join(numbers)} at the end.\par"] if numbers else []
     return "\n".join([*lines, "}"])
 
 
