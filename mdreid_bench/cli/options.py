@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
+from mdreid_bench.cli.corruption import CorruptionOptions
 from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
     config_file,
@@ -140,7 +141,7 @@ Results = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringOptions:
+class ScoringOptions(CorruptionOptions):
     """What is scored, and how."""
 
     protocols: Protocols = field(default_factory=list)
@@ -175,7 +176,7 @@ class ScoringOptions:
 
     @property
     def form(self) -> Form:
-        """How every protocol is measured."""
+        """How every protocol is measured on the images as they are."""
         return Form(self.average_precision, self.rerank)
 
     def settings(self) -> list[str]:

@@ -50,6 +50,8 @@ def run(options: RunOptions) -> int:
 
       mdreid-bench run --dataset rgbnt201 --protocol ablation
       --method mdreid --set options.orthogonality_weight=0
+
+      mdreid-bench run --dataset msvr310 --corrupt fog-3 --corrupt random
     """
     from mdreid_bench.cli.run_session import measure
 

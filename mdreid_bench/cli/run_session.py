@@ -11,6 +11,7 @@ from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.config import presets
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
+from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.runs.outcome import Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
@@ -37,6 +38,7 @@ def measure(options: RunOptions, console: Console) -> int:
     for flag, file in (("--weights", options.weights), ("--init", options.init)):
         if file:
             names = [_method_of(flag, file, options.methods and names)]
+    options.check_corruptions(workspace.cards)
     request = Request(names, options.preset or presets.SMALLEST, options.seeds, options.overrides(), options.weights)
     check_configurations(request, workspace.cards)
 
@@ -47,7 +49,8 @@ def measure(options: RunOptions, console: Console) -> int:
         ours = shard.take(runs)
         console.message(f"Shard: {shard}, which holds {len(ours)} of {len(runs)} runs.")
         runs = ours
-    plan = [(run, plan_cells(run, workspace.settings(run.index.card), options.form)) for run in runs]
+    forms = {card.name: options.with_corruptions(options.form, card) for card in workspace.cards}
+    plan = [(run, plan_cells(run, workspace.settings(card := run.index.card), forms[card.name])) for run in runs]
     if options.dry_run:
         console.table(plan_table(plan))
         return 0
@@ -55,8 +58,8 @@ def measure(options: RunOptions, console: Console) -> int:
     outcomes = workspace.carry_out(plan, options.memory_budget)
     order = {str(setting): place for place, setting in enumerate(workspace.all_settings)}
     records = sorted(outcomes.records, key=lambda record: order[record.protocol])
-    tables = run_tables(records, _absent(outcomes))
-    for table in tables:
+    tables = run_tables([one for one in records if one.corruption is None], _absent(outcomes))
+    for table in (*tables, *corruption_tables(records)):
         console.table(table)
     workspace.conclude(tables, outcomes)
     if outcomes.last is not None:
@@ -74,11 +77,12 @@ def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
 
 
 def _absent(outcomes: Outcomes) -> list[Absent]:
-    """Return the cells that have no record, and why."""
+    """Return the cells of images as they are that have no record, and why."""
     return [
         Absent(
             cell.run.config.dataset, cell.run.config.method, str(cell.setting), outcome.reason, cell.run.source_names
         )
         for outcome in outcomes.without_record
         for cell in [outcome.cell]
+        if cell.form.corruption is None
     ]

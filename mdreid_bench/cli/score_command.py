@@ -1,7 +1,7 @@
 """``mdreid-bench score``: any metric again, from the embeddings stored with a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from mdreid_bench.cli.command import METHODS, OUTPUT, option
@@ -11,9 +11,11 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.models import registry as methods
+from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.results.finding import find_run, find_scope
+from mdreid_bench.results.form import Form
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
@@ -50,6 +52,8 @@ def score(options: ScoreOptions) -> None:
       --average-precision trapezoid
 
       mdreid-bench score --run 3f9c --protocol all --rerank 20,6,0.3
+
+      mdreid-bench score --run 3f9c --corrupt random --corrupt-side query
     """
     ScoreSession(options, Console()).score()
 
@@ -66,6 +70,7 @@ class ScoreSession:
     def __init__(self, options: ScoreOptions, console: Console) -> None:
         self.options, self.console, self.store = options, console, Store(options.results)
         self.names = options.settings()
+        options.check_corruptions([])
         resolve(self.names)  # refuses unknown names before runs are looked for
         folders = {folder.path: folder for folder in (find_run(self.store, text) for text in options.runs)}
         self.found = [(find_scope(folder, options.limit), folder) for folder in folders.values()]
@@ -81,7 +86,9 @@ class ScoreSession:
             DataError: when stored embeddings are missing or damaged.
         """
         records = [record for scope, folder in self.found for record in self._records(scope, folder)]
-        for table in run_tables(records, self.gaps):
+        for table in run_tables([one for one in records if one.corruption is None], self.gaps):
+            self.console.table(table)
+        for table in corruption_tables(records):
             self.console.table(table)
         unfit = f", {len(self.gaps)} not applicable" if self.gaps else ""
         self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done{unfit}.")
@@ -94,8 +101,11 @@ class ScoreSession:
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
         """Return the stored records of a run and score what lacks one; note what cannot be served."""
         facts = RunFacts.read(folder.facts)
-        stored: dict[Setting, Record | None] = {}
+        stored: dict[tuple[Setting, Form], Record | None] = {}
         names = self.names or datasets.get(facts.shared.dataset).card.default_protocols
+        forms: tuple[Form, ...] = (self.options.form,)
+        if self.options.corruptions:
+            forms = self.options.with_corruptions(self.options.form, datasets.get(facts.shared.dataset).card)
         for setting in resolve(names, facts.modalities):
             lacking = " and ".join(f"no {sensor}" for sensor in setting.needs if sensor not in facts.modalities)
             reason = f"{NOT_APPLICABLE}: {facts.shared.dataset} has {lacking}" if lacking else None
@@ -105,7 +115,9 @@ class ScoreSession:
             if reason := unserved(facts.shared.dataset, [str(setting)]) or reason:
                 self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
             else:
-                stored[setting] = None if self.options.force else scope.believed(str(setting), self.options.form)
+                for form in forms:
+                    known = None if self.options.force else scope.believed(str(setting), form)
+                    stored[setting, form] = known
         if None in stored.values():
             log = RunLog(folder.log, self.console)
             with log.failures():
@@ -113,7 +125,7 @@ class ScoreSession:
         return [record for record in stored.values() if record is not None]
 
     def _score(
-        self, scope: Scope, facts: RunFacts, stored: Mapping[Setting, Record | None], log: RunLog
+        self, scope: Scope, facts: RunFacts, stored: Mapping[tuple[Setting, Form], Record | None], log: RunLog
     ) -> list[Record]:
         """Return the stored records and score what lacks one, unless another process does so meanwhile."""
         options, records, name = self.options, [], scope.path.parent.name
@@ -122,13 +134,13 @@ class ScoreSession:
         EmbeddingFolder(scope.embeddings).check_training(items, facts.training)
         scorer = CellScorer(facts, scope, options.form, options.memory_budget)
         with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
-            for setting, known in stored.items():
+            for (setting, form), known in stored.items():
                 if known is not None:
                     records.append(known)
                     continue
-                with locked(scope.lock_path(str(setting), options.form), f"{setting} of {name}", log):
-                    found = None if options.force else scope.believed(str(setting), self.options.form)
-                    records.append(found or scorer(items, setting))
+                with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
+                    found = None if options.force else scope.believed(str(setting), form)
+                    records.append(found or replace(scorer, form=form)(items, setting))
                     self.done += found is None
                 step(note=str(setting))
         return records

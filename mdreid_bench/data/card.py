@@ -50,6 +50,7 @@ class DatasetCard:
         sensors: the sensors that it has.
         complete: whether every item must have images of all of them; one that lacks any is then a fault.
         default_protocols: what is run when no protocol is named; all sensors on both sides unless said otherwise.
+        corrupted_set: published name of the test set with random corruptions on its visible images; empty for none.
         cmc: whether Rank-k counts gallery items, or every identity once.
         folders: other names of its folder.
         modes: the ways to draw what is compared, in words, by the name that follows ``@`` in a protocol, ``""`` for
@@ -71,6 +72,7 @@ class DatasetCard:
     sensors: Modality = RNT
     complete: bool = True
     default_protocols: tuple[str, ...] = ()
+    corrupted_set: str = ""
     cmc: CMC = "items"
     folders: tuple[str, ...] = ()
     modes: Mapping[str, str] = field(default_factory=dict, hash=False)

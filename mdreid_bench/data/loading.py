@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from mdreid_bench.config.schema import RunConfig
+from mdreid_bench.data.corrupting import corrupted
 from mdreid_bench.data.feeding import Rows, Sample
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.items import Items
 from mdreid_bench.data.transforms import Pixels, TrainTransform, resize
+from protocols.corruption import Corruption
 from protocols.modality import Modality
 
 Draw = tuple[Rows, int, int]
@@ -22,12 +24,21 @@ class ItemReader:
         config: size of the images and range of counts.
         training: which interpolation to resize with.
         cache_bytes: memory for resized items; 0 keeps none.
+        corruption: what becomes of the decoded images before they are resized; None leaves them as they are.
     """
 
     def __init__(
-        self, index: DatasetIndex, items: Items, config: RunConfig, *, training: bool, cache_bytes: int = 0
+        self,
+        index: DatasetIndex,
+        items: Items,
+        config: RunConfig,
+        *,
+        training: bool,
+        cache_bytes: int = 0,
+        corruption: Corruption | None = None,
     ) -> None:
         self.index, self.images, self.training = index, items.images, training
+        self.names, self.corruption = items.names, corruption
         self.size, self.counts = config.image_size, config.image.counts
         self.item_bytes = len(index.sensors) * 3 * self.size[0] * self.size[1]
         self.capacity = cache_bytes // self.item_bytes
@@ -38,6 +49,8 @@ class ItemReader:
         if row in self._cache:
             return self._cache[row]
         images = self.index.read(self.images[row], self.counts)
+        if self.corruption is not None:
+            images = corrupted(images, self.corruption, str(self.names[row]))
         pixels = {m: resize(image, self.size, training=self.training) for m, image in images.items()}
         if len(self._cache) < self.capacity:
             self._cache[row] = pixels
@@ -83,10 +96,17 @@ class TrainingImages:
 
 
 class TestImages:
-    """Images of test items, or of other ones, by row number; not augmented."""
+    """Images of test items, or of other ones, by row number; not augmented, but corrupted where that is asked for."""
 
-    def __init__(self, index: DatasetIndex, config: RunConfig, items: Items | None = None) -> None:
-        self.read = ItemReader(index, index.test if items is None else items, config, training=False)
+    def __init__(
+        self,
+        index: DatasetIndex,
+        config: RunConfig,
+        items: Items | None = None,
+        corruption: Corruption | None = None,
+    ) -> None:
+        own = index.test if items is None else items
+        self.read = ItemReader(index, own, config, training=False, corruption=corruption)
         self.item_bytes = self.read.item_bytes
 
     def __len__(self) -> int:

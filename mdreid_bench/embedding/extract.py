@@ -29,6 +29,7 @@ from mdreid_bench.processes.ranks import ALONE, Ranks
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.weights import checkpoint
+from protocols.corruption import Corruption
 from protocols.modality import Modality, subsets
 
 Batch: TypeAlias = tuple[NDArray[np.int64], Vectors]
@@ -45,6 +46,7 @@ def extract(
     ranks: Ranks = ALONE,
     trained_with: int | None = None,
     trained: str = "",
+    corruption: Corruption | None = None,
 ) -> None:
     """Embed every distinct test item for all subsets of the sensors that saw it, and store the result.
 
@@ -56,6 +58,7 @@ def extract(
         ranks: the processes that share the items; the leader stores what all of them embed.
         trained_with: number of threads, where it is known, to be stored with the number of this process.
         trained: hash of the file of trained weights, likewise.
+        corruption: of the test images; None embeds them as they are.
 
     Raises:
         DataError: when the file system refuses.
@@ -67,14 +70,17 @@ def extract(
     with ranks.together():
         weights = checkpoint.digest(method.state_dict())
         facts = {"test": index.test_fingerprint, "rows": count, "weights": weights, "precision": precision}
+        facts |= {"corruption": corruption.images} if corruption else {}
         parts = Parts(folder, index.sensors, facts)
         first = parts.begin() if ranks.leads else 0
     first = ranks.agree(first)
-    with reporter.track(f"extracting {config.method} on {config.dataset}", count) as step:
+    what = f"{config.dataset}, {corruption.images}" if corruption else config.dataset
+    with reporter.track(f"extracting {config.method} on {what}", count) as step:
         if first:
             step(first, note="resumed")
         wanted = subsets(index.sensors)
-        for batches in _rounds(method, index, index.test, config, device, wanted, first, reporter, ranks):
+        images = TestImages(index, config, corruption=corruption)
+        for batches in _rounds(method, images, index.test, config, device, wanted, first, reporter, ranks):
             with ranks.together():
                 for rows, vectors in batches:
                     parts.add(rows, vectors)
@@ -108,14 +114,15 @@ def embedded(
         MdreidError: when not even a single item fits into the memory.
     """
     items = index.test if items is None else items
-    rounds = _rounds(method, index, items, config, device, subsets, 0, reporter or Silent(), ALONE)
+    images = TestImages(index, config, items)
+    rounds = _rounds(method, images, items, config, device, subsets, 0, reporter or Silent(), ALONE)
     parts = [vectors for batches in rounds for _, vectors in batches]
     return {subset: np.concatenate([part[subset] for part in parts]) for subset in subsets}
 
 
 def _rounds(
     method: Method,
-    index: DatasetIndex,
+    images: TestImages,
     items: Items,
     config: RunConfig,
     device: torch.device,
@@ -129,7 +136,7 @@ def _rounds(
         embedder = Embedder(ready(method, config, device), device, config, reporter)
     size, cameras = config.evaluation.batch_size, torch.from_numpy(items.labels.camera)
     batches = items.batches(size, first)
-    feed = feeder(TestImages(index, config, items), size, config, device, reporter, ranks.size)
+    feed = feeder(images, size, config, device, reporter, ranks.size)
     own_batches = feed(batches[ranks.rank :: ranks.size])
     for _ in range(0, len(batches), ranks.size):
         with ranks.together():

@@ -84,6 +84,11 @@ class EmbeddingFolder:
         return self.path / "items.npz"
 
     @property
+    def lock(self) -> Path:
+        """Lock of the process that provides the embeddings."""
+        return self.path / ".lock"
+
+    @property
     def parts(self) -> Path:
         """The folder of the parts of embeddings, until matrices and table are written."""
         return self.path / "parts"
@@ -200,6 +205,19 @@ class EmbeddingFolder:
             raise DataError(
                 f"The stored embeddings {self.path} were not made with the weights {weights}; "
                 f"put the right ones there, or move {self.path} away and run again."
+            )
+
+    def check_corrupted(self, stored: StoredItems, clean: StoredItems) -> None:
+        """Refuse embeddings of corrupted images that cannot stand beside those of the images as they are.
+
+        Raises:
+            DataError: when they are of other items or by other weights, or were computed in another precision.
+        """
+        alike = ("test_fingerprint", "limit", "weights", "precision")
+        if any(getattr(stored, name) != getattr(clean, name) for name in alike):
+            raise DataError(
+                f"The stored embeddings {self.path} do not go with those of the images as they are, which have other "
+                f"items, weights or precision; move {self.path} away and run again."
             )
 
     def _damaged(self, path: Path) -> DataError:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.dataset import Dataset
+from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
@@ -16,16 +17,20 @@ from mdreid_bench.results import provenance
 from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
-from mdreid_bench.results.schema import Counts, Interval, Metrics, Record
+from mdreid_bench.results.schema import CorruptedImages, Counts, Interval, Metrics, Record
 from mdreid_bench.results.store import Scope
 from protocols.bootstrap import interval
 from protocols.chance import chance
+from protocols.corruption import Corruption
 from protocols.evaluation import NoValidQueryError, PerQuery, evaluate, mean_of_trials
 from protocols.names import UnknownNameError
+from protocols.protocol import Side
 from protocols.ranking import CMC, DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
 from protocols.rivals import Rivals
 from protocols.suites import Setting
 from protocols.trial import Trial
+
+Embedded = tuple[EmbeddingFolder, StoredItems]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class CellScorer:
 
     Attributes:
         scope: with complete embeddings.
+        form: how it is measured; what it says of corruption tells whose embeddings are those of corrupted images.
         memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
@@ -56,9 +62,10 @@ class CellScorer:
         """
         start, shared = time.monotonic(), self.facts.shared
         dataset = _dataset(shared.dataset, setting)
-        trials, cmc = dataset.trials(stored.items, setting), dataset.card.cmc
+        sides, cmc = self._sides(stored), dataset.card.cmc
+        trials = trials_of(dataset, stored.items, setting, self.form.corruption)
         comparison = registry.card(shared.method).comparison(shared.options, self.facts.modalities)
-        measured = [self._measure(stored, setting, trial, comparison, cmc) for trial in trials]
+        measured = [self._measure(stored, sides, setting, trial, comparison, cmc) for trial in trials]
         values = _joined(stored, trials, measured)
         expected = [self._chance(stored, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
@@ -70,6 +77,7 @@ class CellScorer:
             mode=dataset.card.modes.get(setting.mode),
             average_precision=self.form.average_precision,
             rerank=self.form.rerank,
+            corruption=CorruptedImages.of(self.form.corruption) if self.form.corruption else None,
             metrics=Metrics.of(mean_of_trials(measured)),
             interval=Interval(mAP=interval(values.by_query(values.metrics.ap), values.identities[values.first])),
             chance=Metrics.of(mean_of_trials(expected)),
@@ -80,15 +88,32 @@ class CellScorer:
         )
         return self.scope.write(record, values)
 
+    def _sides(self, stored: StoredItems) -> dict[Side, Embedded]:
+        """Return where the embeddings of each side lie, with their table; that of the clean ones is given."""
+        clean, corruption = (EmbeddingFolder(self.scope.embeddings), stored), self.form.corruption
+        found: dict[Side, Embedded] = {"query": clean, "gallery": clean}
+        if corruption is None:
+            return found
+        folder = EmbeddingFolder(self.scope.embeddings_of(corruption))
+        table = folder.read_items()
+        folder.check_corrupted(table, stored)
+        return {side: (folder, table) if corruption.corrupts(side) else clean for side in found}
+
     def _measure(
-        self, stored: StoredItems, setting: Setting, trial: Trial, comparison: Comparison | None, cmc: CMC
+        self,
+        stored: StoredItems,
+        sides: Mapping[Side, Embedded],
+        setting: Setting,
+        trial: Trial,
+        comparison: Comparison | None,
+        cmc: CMC,
     ) -> PerQuery:
         """Return the values of every query of a trial."""
-        folder, items = EmbeddingFolder(self.scope.embeddings), stored.items
+        folder, items = sides["query"][0], stored.items
         if not len(trial.query) or not len(trial.gallery):
             raise DataError(f"{setting} cannot be scored from {folder.path}: no item has the sensors asked for.")
-        query = folder.vectors(stored, trial.query, trial.query_sensors)
-        gallery = folder.vectors(stored, trial.gallery, trial.gallery_sensors)
+        query = folder.vectors(sides["query"][1], trial.query, trial.query_sensors)
+        gallery = sides["gallery"][0].vectors(sides["gallery"][1], trial.gallery, trial.gallery_sensors)
         if comparison is not None:
             query, gallery = comparison(setting, query, gallery)
         try:
@@ -121,6 +146,14 @@ class CellScorer:
             asked, offered = (stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
             rivals = Rivals.in_random_order(asked, offered, stored.exclusion)
         return chance(found.positives, found.items, self.form.average_precision, rivals)
+
+
+def trials_of(
+    dataset: Dataset, items: Items, setting: Setting, corruption: Corruption | None = None
+) -> Sequence[Trial]:
+    """Return what is compared under a setting: all trials, but the first alone of a published corrupted set."""
+    trials = dataset.trials(items, setting)
+    return trials[:1] if corruption and corruption.published else trials
 
 
 def _dataset(dataset: str, setting: Setting) -> Dataset:

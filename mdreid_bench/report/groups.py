@@ -26,9 +26,11 @@ class Group:
 
     Attributes:
         records: at least one; all share dataset, sources, kind of data, limit, form of AP and re-ranking.
+        corrupted: those of corrupted test images that share the same; they stand in tables of their own alone.
     """
 
     records: Sequence[Record]
+    corrupted: Sequence[Record] = ()
 
     @property
     def example(self) -> Record:
@@ -84,11 +86,15 @@ class Group:
 
 
 def group_records(records: Iterable[Record]) -> list[Group]:
-    """Group records: real data first, datasets in the order of the paper, full test sets before limited ones."""
+    """Group records: real data first, datasets in the order of the paper, full test sets before limited ones.
+
+    Records of corrupted images without any of the images as they are beside them are left out.
+    """
     groups: dict[tuple[object, ...], list[Record]] = {}
+    corrupted: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(_rank(record), []).append(record)
-    return [Group(groups[rank]) for rank in sorted(groups)]
+        (groups if record.corruption is None else corrupted).setdefault(_rank(record), []).append(record)
+    return [Group(groups[rank], corrupted.get(rank, ())) for rank in sorted(groups)]
 
 
 def _rank(record: Record) -> tuple[Any, ...]:

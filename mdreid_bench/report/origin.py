@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from mdreid_bench.data.check_rules import Kind
 from mdreid_bench.results.schema import Provenance, Record
-from mdreid_bench.wording import arrow, counted
+from mdreid_bench.wording import arrow, counted, listed
 
 SELECTIONS = {
     "last-epoch": "weights of the last epoch",
@@ -44,6 +44,9 @@ def origin(records: Sequence[Record]) -> str:
         parts.insert(4, f"features depend on the test batch of {first.feature_batch}")
     if first.rerank:
         parts.insert(4, reranking(first))
+    if first.corruption:
+        names = dict.fromkeys(record.corruption.spec.cell for record in records if record.corruption)
+        parts.insert(1, f"images corrupted: {listed(list(names))}")
     if first.limit is not None:
         parts.insert(1, f"limit {first.limit}")
     return "; ".join(parts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.ablation import ablation_tables
+from mdreid_bench.report.corruption import group_tables
 from mdreid_bench.report.cost import cost_table
 from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
@@ -30,7 +31,7 @@ class Section:
     """Tables that belong together.
 
     Attributes:
-        name: of a suite, ``grid``, ``decoupling``, ``cost`` or ``other``; stem of the files.
+        name: of a suite, ``grid``, ``decoupling``, ``cost``, ``corruption`` or ``other``; stem of the files.
         tables: at least one.
         sensors: of the datasets; None when they have different ones.
     """
@@ -62,7 +63,7 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or (*PAPER_SUITES, "decoupling", "cost", "other")
+        names = suites or (*PAPER_SUITES, "decoupling", "cost", "corruption", "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
@@ -83,6 +84,8 @@ class Contents:
             return ablation_tables(group, self.figures)
         if name == "cost":
             return [cost_table(group, self.figures, self.folder)]
+        if name == "corruption":
+            return group_tables(group, self.figures)
         if name == "other":
             return self._other(group)
         protocols = [str(protocol) for protocol in named_suite(name, group.sensors)]
@@ -119,6 +122,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "overview": "Overview: all datasets, matched and mismatched",
         "decoupling": "Decoupling: how alike the parts of an item are that a method keeps apart",
         "cost": "Cost",
+        "corruption": "Corrupted test images",
         "other": "Other settings",
     }
     return titles.get(name, f"Suite {name}")

@@ -106,6 +106,7 @@ class Table:
         shaded: the numbers are percentages to be shaded by their value, as a heat map.
         matrices: each group of columns is a square of cosines times 100, to be drawn beside the others.
         curve: where the table is drawn as a curve too, the place of each of its first rows on the axis.
+        axis: what that axis shows.
     """
 
     title: str
@@ -117,6 +118,7 @@ class Table:
     shaded: bool = False
     matrices: bool = False
     curve: tuple[float, ...] = ()
+    axis: str = "weight"
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -149,6 +149,7 @@ def record_marks(record: Record) -> list[str]:
     marks = ["epoch chosen on test data"] if record.selection == "best-test" else []
     if record.feature_batch is not None:
         marks.append(f"features depend on the test batch of {record.feature_batch}")
+    marks += [f"images corrupted: {record.corruption.spec.cell}"] if record.corruption else []
     return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
 
 

@@ -68,7 +68,7 @@ def find_scope(folder: RunFolder, limit: int | None) -> Scope:
 
 
 def _checked(folder: RunFolder, scope: Scope) -> Scope:
-    for path in (scope.path, scope.embeddings):
+    for path in (scope.path, scope.embeddings, *scope.embedding_folders()):
         _inside(folder.path.parents[1], path)
     return scope
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mdreid_bench.results.schema import Record
+from protocols.corruption import Corruption
 from protocols.evaluation import AveragePrecision
 from protocols.reranking import Reranking
 
@@ -14,10 +15,12 @@ class Form:
     Attributes:
         average_precision: standard, or the trapezoid form of older tables.
         reranking: what is made of the ranking before it is evaluated; None leaves it as it is.
+        corruption: of the test images; None leaves them as they are.
     """
 
     average_precision: AveragePrecision = "standard"
     reranking: Reranking | None = None
+    corruption: Corruption | None = None
 
     @property
     def rerank(self) -> str | None:
@@ -26,11 +29,11 @@ class Form:
 
     def cell(self, protocol: str) -> str:
         """Return the name of a cell's files, without suffix."""
-        return _cell(protocol, self.average_precision, self.rerank)
+        return _cell(protocol, self.average_precision, self.rerank, self.corruption)
 
     def is_of(self, record: Record) -> bool:
         """Tell whether a record was measured in this way."""
-        return (record.average_precision, record.rerank) == (self.average_precision, self.rerank)
+        return cell_of(record) == self.cell(record.protocol)
 
 
 PLAIN = Form()
@@ -38,9 +41,13 @@ PLAIN = Form()
 
 def cell_of(record: Record) -> str:
     """Return the name of the files of a record's cell, without suffix."""
-    return _cell(record.protocol, record.average_precision, record.rerank)
+    corruption = record.corruption.spec if record.corruption else None
+    return _cell(record.protocol, record.average_precision, record.rerank, corruption)
 
 
-def _cell(protocol: str, average_precision: AveragePrecision, rerank: str | None) -> str:
+def _cell(
+    protocol: str, average_precision: AveragePrecision, rerank: str | None, corruption: Corruption | None
+) -> str:
     form = "" if average_precision == "standard" else f".{average_precision}"
-    return protocol + form + (f".rerank-{rerank}" if rerank else "")
+    form += f".rerank-{rerank}" if rerank else ""
+    return protocol + form + (f".corrupt-{corruption.cell}" if corruption else "")

@@ -18,6 +18,7 @@ _LIBRARIES = (
     "open_clip_torch",
     "timm",
     "numpy",
+    "imagecorruptions-imaug",
     "pandas",
     "pillow",
     "safetensors",

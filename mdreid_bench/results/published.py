@@ -29,8 +29,8 @@ class Figure:
 
     Attributes:
         paper: short name of the document that prints it.
-        dataset: name as on the command line; ``rgbnt100->wmveid863`` where the first was trained on and the second
-            tested with; empty for costs that belong to no dataset.
+        dataset: name as on the command line, of a corrupted set its own; ``rgbnt100->wmveid863`` where the first was
+            trained on and the second tested with; empty for costs that belong to no dataset.
         method: name as printed, with what the table says about the variant.
         protocol: such as ``R-to-NT``, or ``average:missing``; empty for costs.
         metric: field of :class:`~mdreid_bench.results.schema.Metrics`, in percent; for costs

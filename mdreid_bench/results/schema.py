@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from mdreid_bench.results.storage.hashes import canonical_json
+from protocols.corruption import Corruption, Sides
 from protocols.evaluation import Metrics as Means
 
 SCHEMA_VERSION: Literal[4] = 4
@@ -39,6 +40,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$
 """A name that is safe as a part of a file name on every system."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
 """Text without control characters, so that no record can steer a terminal."""
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$", max_length=250)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10,64}$")]
 
 
@@ -96,6 +98,36 @@ class Counts(StoredPart):
     tied_positives: Count
     trials: Annotated[int, Field(gt=0)] = 1
     gallery_of_trial: Count | None = None
+
+
+class CorruptedImages(StoredPart):
+    """The fields of :class:`protocols.corruption.Corruption`, None for those that are empty."""
+
+    name: Name
+    side: Sides
+    sensors: Name | None
+    correlated: bool
+    seed: Count
+    repetition: Count
+    published: Name | None
+
+    @classmethod
+    def of(cls, spec: Corruption) -> Self:
+        """Take the fields of a corruption."""
+        return cls.model_validate({name: None if value == "" else value for name, value in vars(spec).items()})
+
+    @property
+    def spec(self) -> Corruption:
+        """The corruption."""
+        texts = {"sensors": self.sensors or "", "published": self.published or ""}
+        return Corruption(
+            self.name, self.side, correlated=self.correlated, seed=self.seed, repetition=self.repetition, **texts
+        )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        _ = self.spec  # a ValueError for what no corruption is
+        return self
 
 
 class Provenance(StoredPart):
@@ -201,6 +233,7 @@ class Record(SharedFields):
         average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
         rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
         mode: how the dataset draws what is compared, in words, where it offers several ways.
+        corruption: what was done to the test images before they were embedded; None where they are as they are.
         limit: the ``--limit`` in force, None for the full test set.
         precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         chance: what a random order of the same gallery scores for the same queries, in expectation.
@@ -214,12 +247,13 @@ class Record(SharedFields):
     average_precision: Literal["standard", "trapezoid"] = "standard"
     rerank: Name | None = None
     mode: Line | None = None
+    corruption: CorruptedImages | None = None
     limit: Annotated[int, Field(gt=0)] | None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     metrics: Metrics
     interval: Interval | None = None
     chance: Metrics
     counts: Counts
-    per_query: Name | None = None
+    per_query: FileName | None = None
     per_query_digest: Hash | None = None
     provenance: Provenance

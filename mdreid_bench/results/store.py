@@ -13,9 +13,10 @@
             <cell>.npz        the per-query values
             .<cell>.lock      who measures it, while somebody does
             embeddings/
+            embeddings.fog-3.r0/    of corrupted images: the first repetition of fog at level 3
 
 A cell is named after its protocol; ``.trapezoid`` follows for the other average precision, ``.rerank-20-6-0.3`` for
-re-ranked results.
+re-ranked results, ``.corrupt-fog-3.both.r0`` for corrupted images on both sides.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ from mdreid_bench.results.schema import Record, RunId
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import content_hash
+from protocols.corruption import Corruption
+
+_EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,15 @@ class Scope:
     @property
     def embeddings(self) -> Path:
         """Folder of the test embeddings."""
-        return self.path / "embeddings"
+        return self.embeddings_of(None)
+
+    def embeddings_of(self, corruption: Corruption | None) -> Path:
+        """Return the folder of the embeddings of corrupted test images, or of those as they are."""
+        return self.path / (_EMBEDDINGS if corruption is None else f"{_EMBEDDINGS}.{corruption.images}")
+
+    def embedding_folders(self) -> list[Path]:
+        """Return the folders of embeddings that there are, sorted."""
+        return sorted(path for path in self.path.glob(f"{_EMBEDDINGS}*") if path.is_dir())
 
     def record_path(self, protocol: str, form: Form = PLAIN) -> Path:
         """Return where the record of a cell lies."""

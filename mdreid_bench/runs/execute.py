@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from mdreid_bench.plugins import OWN
 from mdreid_bench.processes.device import device_name, pick_precision
 from mdreid_bench.processes.ranks import ALONE, PeerGoneError, Ranks
 from mdreid_bench.progress import Reporter, Silent
+from mdreid_bench.results.form import PLAIN
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
@@ -28,13 +29,14 @@ from mdreid_bench.results.storage.place import write_sealed
 from mdreid_bench.runs.decoupling import copy_of_source, watch_end, watch_start
 from mdreid_bench.runs.facts import describe
 from mdreid_bench.runs.outcome import UNFIT, Outcome
-from mdreid_bench.runs.plan import Cell, Plan
+from mdreid_bench.runs.plan import Cell, Plan, corruptions_of, unembedded
 from mdreid_bench.runs.preflight import check_runs
 from mdreid_bench.runs.run import Run
 from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
 from mdreid_bench.weights import checkpoint, weights_file
+from protocols.corruption import Corruption
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 
@@ -57,6 +59,8 @@ class _Job:
     means: Means
     log: RunLog
     seconds: dict[str, float] = field(default_factory=dict)
+    methods: dict[str, Method] = field(default_factory=dict)
+    """By run key, with their weights: loaded once for however many ways in which images are corrupted."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -106,7 +110,7 @@ def execute(plan: Plan, means: Means, *, keep_going: bool = True) -> Iterator[Ou
             stop = not keep_going
             left = [cell for cell in cells if cell.key not in settled] if ranks.leads else []
             settled |= {cell.key for cell in left}
-            where = f"{run.name}, {left[0].setting}" if len(left) == 1 else run.name
+            where = f"{run.name}, {left[0].name}" if len(left) == 1 else run.name
             failure = expected(error)
             yield from (Outcome(cell, "failed", error=failure, where=where) for cell in left)
         if gone or ranks.agree(stop):
@@ -121,7 +125,7 @@ def _free_ones_first(plan: Plan, ranks: Ranks) -> Iterator[tuple[Run, Sequence[C
     busy = []
     for run, cells in plan:
         with ranks.together():
-            taken = ranks.leads and _is_taken(run)
+            taken = ranks.leads and _is_taken(run, cells)
         if ranks.agree(taken):
             busy.append((run, cells))
         else:
@@ -129,10 +133,9 @@ def _free_ones_first(plan: Plan, ranks: Ranks) -> Iterator[tuple[Run, Sequence[C
     yield from busy
 
 
-def _is_taken(run: Run) -> bool:
-    if run.embedded:
-        return False
-    return in_use(run.embedding_lock) or (run.must_train and in_use(run.training_folder.lock))
+def _is_taken(run: Run, cells: Sequence[Cell]) -> bool:
+    locks = [run.embeddings_of(corruption).lock for corruption in unembedded(run, cells)]
+    return any(map(in_use, locks)) or (bool(locks) and run.must_train and in_use(run.training_folder.lock))
 
 
 def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]:
@@ -155,13 +158,14 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         means.begin(run)
     job.log.note(f"{run.name}: {len(new)} cells to measure on {means.device.type}, run key {run.run_key}")
     with job.log.failures():
-        _provide(run, job)
+        for corruption in ranks.agree(corruptions_of(new)):
+            _provide(run, job, corruption)
     if facts is None:
         return
     with job.log.failures():
         items = run.embeddings.read_items()
         run.embeddings.check_training(items, facts.training)
-    scorer = CellScorer(facts, run.scope, new[0].form, means.memory_budget, device_name(means.device), job.seconds)
+    scorer = CellScorer(facts, run.scope, PLAIN, means.memory_budget, device_name(means.device), job.seconds)
     with job.log.track(f"scoring {run.title}", len(new)) as step:
         taken = []
         for cell in new:
@@ -170,12 +174,12 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
             if outcome is None:
                 taken.append(cell)
                 continue
-            step(note=str(cell.setting))
+            step(note=cell.name)
             yield outcome
         for cell in taken:
-            with job.log.failures(), locked(cell.lock, f"{cell.setting} of {run.name}", job.log):
+            with job.log.failures(), locked(cell.lock, f"{cell.name} of {run.name}", job.log):
                 outcome = _measured(cell, scorer, items, job.log)
-            step(note=str(cell.setting))
+            step(note=cell.name)
             yield outcome
 
 
@@ -185,45 +189,61 @@ def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -
     if stored is not None:
         return Outcome(cell, "reused", stored)
     try:
-        return Outcome(cell, "done", scorer(items, cell.setting))
+        return Outcome(cell, "done", replace(scorer, form=cell.form)(items, cell.setting))
     except MdreidError as error:
-        log.note(f"failed: {cell.setting}: {error}")
-        return Outcome(cell, "failed", error=error, where=f"{cell.run.name}, {cell.setting}")
+        log.note(f"failed: {cell.name}: {error}")
+        return Outcome(cell, "failed", error=error, where=f"{cell.run.name}, {cell.name}")
 
 
-def _provide(run: Run, job: _Job) -> None:
+def _provide(run: Run, job: _Job, corruption: Corruption | None) -> None:
     """Provide the embeddings of a run, unless they are stored: derived from its source's, or extracted."""
-    ranks, stored = job.means.ranks, run.embeddings.items_file
+    ranks, folder = job.means.ranks, run.embeddings_of(corruption)
+    stored = folder.items_file
     if ranks.agree(stored.exists()):
         return
-    with job.alone_at(run.embedding_lock, f"the embeddings of {run.name}"):
+    what = f"the embeddings of {run.name}{f', {corruption.images}' if corruption else ''}"
+    with job.alone_at(folder.lock, what):
         if ranks.agree(stored.exists()):
             return
         if run.source is None:
-            method = _with_weights(run, job)
-            threads, trained = None, ""
-            with ranks.together():
-                if ranks.leads:  # before the extraction: once that is complete, nothing would ask for it again
-                    cost = embedding_cost(method, run.config.image_size, run.facts.modalities)
-                    counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
-                    write_sealed(run.store.folder(run.id).cost, counts)
-                    threads = _trained_with(run)
-                    trained = content_hash(run.training_folder.weights) if run.trains else ""
-                    watch_end(run, method, job.means.device, job.log)
-            with job.phase("extract"):
-                where = (run.embeddings, job.means.device, job.log, ranks)
-                extract(method, run.index, run.config, *where, threads, trained)
+            _extract(run, job, corruption)
             return
         with ranks.together():
-            if ranks.leads and not run.source.embedded:
+            if ranks.leads and not run.source.has_embedded(corruption):
                 describe(run.source)
-        _provide(run.source, job)
+        _provide(run.source, job, corruption)
         with ranks.together():
             if ranks.leads:
                 options, known = run.config.options, run.facts.modalities
                 convert = partial(run.method.derive, options=options, sensors=known)
-                derive(run.method, run.source.embeddings, run.embeddings, convert)
-                copy_of_source(run)
+                derive(run.method, run.source.embeddings_of(corruption), folder, convert)
+                if corruption is None:
+                    copy_of_source(run)
+
+
+def _extract(run: Run, job: _Job, corruption: Corruption | None) -> None:
+    """Embed the test images of a run; corrupted ones in the precision in which they were embedded as they are."""
+    ranks, config = job.means.ranks, run.config
+    if run.run_key not in job.methods:
+        job.methods[run.run_key] = _with_weights(run, job)
+    method, threads, trained = job.methods[run.run_key], None, ""
+    with ranks.together():
+        if ranks.leads:
+            threads = _trained_with(run)
+            trained = content_hash(run.training_folder.weights) if run.trains else ""
+            if corruption is None:  # before the extraction: once that is complete, nothing would ask for it again
+                cost = embedding_cost(method, config.image_size, run.facts.modalities)
+                counts = {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
+                write_sealed(run.store.folder(run.id).cost, counts)
+                watch_end(run, method, job.means.device, job.log)
+            else:
+                precision = run.embeddings.read_items().precision
+                section = config.evaluation.model_copy(update={"precision": precision})
+                config = config.model_copy(update={"evaluation": section})
+    config = ranks.agree(config)
+    with job.phase("extract" if corruption is None else "extract corrupted"):
+        where = (run.embeddings_of(corruption), job.means.device, job.log, ranks)
+        extract(method, run.index, config, *where, threads, trained, corruption)
 
 
 def _with_weights(run: Run, job: _Job) -> Method:

@@ -145,7 +145,7 @@ def _add_records(plan: MergePlan, source: Store, target: Store, reporter: Report
         for path, record in source.records():
             if isinstance(record, Record):
                 place = target.root / path.relative_to(source.root)
-                for folder, add in ((path.parents[1], _add_run), (path.parent, _add_embeddings)):
+                for folder, add in ((path.parents[1], _add_run), (path.parent, _add_scope)):
                     if folder not in seen:
                         seen.add(folder)
                         _checked(plan, add, folder, target.root / folder.relative_to(source.root))
@@ -188,13 +188,19 @@ def _add_beside(plan: MergePlan, theirs: Path, ours: Path, use: str) -> None:
     plan.add(theirs, ours)
 
 
+def _add_scope(plan: MergePlan, origin: Path, destination: Path) -> None:
+    """Plan to copy the embeddings of a scope: of the images as they are, and of corrupted ones."""
+    for folder in Scope(origin).embedding_folders():
+        _checked(plan, _add_embeddings, folder, destination / folder.name)
+
+
 def _add_embeddings(plan: MergePlan, origin: Path, destination: Path) -> None:
     """Plan to copy complete embeddings as a whole, the table that vouches for them last."""
-    theirs, ours = (EmbeddingFolder(Scope(scope).embeddings) for scope in (origin, destination))
+    theirs, ours = EmbeddingFolder(origin), EmbeddingFolder(destination)
     if not theirs.items_file.exists():
         return
     stored = theirs.read_items()
-    facts = RunFolder(origin.parent).facts
+    facts = RunFolder(origin.parents[1]).facts
     if facts.exists():
         theirs.check_training(stored, RunFacts.read(facts).training)
     matrices = subsets(stored.sensors)

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.results.schema import Record
-from mdreid_bench.runs.plan import STATES, Cell, Plan
+from mdreid_bench.runs.plan import STATES, Cell, Plan, unembedded
 from mdreid_bench.runs.run import Run
 from mdreid_bench.wording import by_kind
 
@@ -122,7 +122,7 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
         source = [" + ".join(run.source_names) or "—"] if sources else []
         split = [*source, *([run.index.split or "—"] if splits else [])]
         facts = (run.config.dataset, *split, run.config.method, str(run.config.seed), run.config.preset)
-        row = (*facts, *counts, _work(run, states.count("new"), ahead), run.id.folder_name)
+        row = (*facts, *counts, _work(run, cells, ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")
     split = [*(["source"] if sources else []), *(["split"] if splits else [])]
@@ -134,13 +134,14 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
     return Table(title="Plan", columns=tuple(map(Column, columns)), rows=tuple(rows), footnotes=tuple(notes))
 
 
-def _work(run: Run, new: int, ahead: set[str]) -> str:
+def _work(run: Run, cells: Sequence[Cell], ahead: set[str]) -> str:
     """Say what a run needs after those whose trainings and extractions are ``ahead``, to which its own are added."""
-    if not new:
+    if all(cell.state != "new" for cell in cells):
         return "nothing"
-    source = run.source or run
-    if source.embedded or run.embedded or source.run_key in ahead:
+    source = (run.source or run).run_key
+    wanted = {source + (found.images if found else "") for found in unembedded(run, cells)} - ahead
+    if not wanted:
         return "score"
     trained = not run.must_train or run.training_key in ahead
-    ahead |= {source.run_key, run.training_key}
+    ahead |= {*wanted, run.training_key}
     return "extract, score" if trained else "train, extract, score"

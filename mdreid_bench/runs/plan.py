@@ -1,10 +1,13 @@
 """What a command will do: one run per dataset, split, method and seed, one cell per run and setting."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import merge
@@ -19,6 +22,8 @@ from mdreid_bench.results.store import Store
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.given_weights import resolve_for
 from mdreid_bench.weights.weights_file import recognise
+from protocols.corruption import Corruption
+from protocols.protocol import Side
 from protocols.suites import Setting
 
 State = Literal["new", "cached", "not applicable"]
@@ -45,7 +50,12 @@ class Cell:
     @property
     def key(self) -> tuple[str, str]:
         """What tells the cell from the others of a plan."""
-        return self.run.run_key, str(self.setting)
+        return self.run.run_key, self.form.cell(str(self.setting))
+
+    @property
+    def name(self) -> str:
+        """Protocol and corruption in words."""
+        return f"{self.setting}, {self.form.corruption.cell}" if self.form.corruption else str(self.setting)
 
     @property
     def lock(self) -> Path:
@@ -109,13 +119,46 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
     return runs
 
 
-def plan_cells(run: Run, settings: Iterable[Setting], form: Form = PLAIN) -> list[Cell]:
+def plan_cells(run: Run, settings: Iterable[Setting], forms: Sequence[Form] = (PLAIN,)) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
     unfit = _cannot_train(run) or run.method.skip(run.facts)
-    return [
-        Cell(run, setting, run.scope.believed(str(setting), form), form, _why_not(run, setting) or unfit)
-        for setting in settings
-    ]
+    cells = []
+    for setting in settings:
+        found = _why_not(run, setting) or unfit
+        for form in forms:
+            kind = replace(form.corruption, repetition=0) if form.corruption else None
+            reason = found or (_untouched(run.index, setting, kind) if kind else None)
+            cells.append(Cell(run, setting, run.scope.believed(str(setting), form), form, reason))
+    return cells
+
+
+def corruptions_of(cells: Iterable[Cell]) -> list[Corruption | None]:
+    """Return how the images are corrupted whose embeddings the new cells need; None stands for images as they are.
+
+    These come first, because every cell needs them.
+    """
+    new = [cell.form.corruption for cell in cells if cell.state == "new"]
+    return [None, *{found.images: found for found in new if found}.values()] if new else []
+
+
+def unembedded(run: Run, cells: Iterable[Cell]) -> list[Corruption | None]:
+    """Return those of :func:`corruptions_of` with which images have to be embedded, because nothing is stored."""
+    return [corruption for corruption in corruptions_of(cells) if not run.has_embedded(corruption)]
+
+
+@lru_cache(maxsize=256)
+def _untouched(index: DatasetIndex, setting: Setting, corruption: Corruption) -> str | None:
+    """Say why a corruption changes no image that is compared under a setting; None where it does."""
+    dataset, title = datasets.get(index.card.name), index.card.title
+    if corruption.published and index.split != dataset.split(None):
+        return f"{corruption.published} is made of the first split of {title}"
+    reached = corruption.of(index.sensors).value
+    for trial in dataset.trials(index.test, setting)[: 1 if corruption.published else None]:
+        sides: dict[Side, NDArray[np.uint8]] = {"query": trial.query_sensors, "gallery": trial.gallery_sensors}
+        if any(corruption.corrupts(side) and (sensors & reached).any() for side, sensors in sides.items()):
+            return None
+    where = {"both": "either side", "query": "the side of the queries", "gallery": "the side of the gallery"}
+    return f"no image of {corruption.of(index.sensors)} is to be corrupted on {where[corruption.side]}"
 
 
 def _why_not(run: Run, setting: Setting) -> str | None:

@@ -7,10 +7,11 @@ import torch
 
 from mdreid_bench.config.resolve import resolve
 from mdreid_bench.data.card import DatasetCard
+from mdreid_bench.data.corrupting import require_library
 from mdreid_bench.models import registry
 from mdreid_bench.models.trunk.tower_weights import note_on, weights_file
 from mdreid_bench.processes.device import check_compiler
-from mdreid_bench.runs.plan import Cell, Request
+from mdreid_bench.runs.plan import Cell, Request, unembedded
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.weights_file import recognise
 
@@ -37,7 +38,7 @@ def notes(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> list[str]:
     """
     found = []
     for run, cells in plan:
-        if all(cell.state != "new" for cell in cells) or run.embedded:
+        if not unembedded(run, cells):
             continue
         file, trunk = run.weights or run.config.init, run.config.trunk
         if file:
@@ -52,13 +53,16 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
     """Check every run that has to be trained or extracted.
 
     Raises:
-        UsageError: when the training set cannot fill a batch, counts would
-            lose their contrast, or a trunk is to be compiled and nothing can.
+        UsageError: when the training set cannot fill a batch, counts would lose their contrast, a trunk is to be
+            compiled and nothing can, or images are to be corrupted without the library for it.
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
     for run, cells in plan:
-        if all(cell.state != "new" for cell in cells) or run.embedded:
+        wanted = unembedded(run, cells)
+        if not wanted:
             continue
+        if any(wanted):
+            require_library()
         for index in (run.index, *run.sources):
             index.check_counts(run.config.image.counts)
         if run.config.evaluation.compile:

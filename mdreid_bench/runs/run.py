@@ -21,6 +21,7 @@ from mdreid_bench.training.stage import Stage
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_file import recognise
 from mdreid_bench.wording import arrow
+from protocols.corruption import Corruption
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,9 @@ class Run:
         """Where the embeddings for this limit lie."""
         return EmbeddingFolder(self.scope.embeddings)
 
-    @property
-    def embedding_lock(self) -> Path:
-        """Lock of the process that provides the embeddings."""
-        return self.embeddings.path / ".lock"
+    def embeddings_of(self, corruption: Corruption | None) -> EmbeddingFolder:
+        """Return where the embeddings of corrupted test images lie, or those of the images as they are."""
+        return EmbeddingFolder(self.scope.embeddings_of(corruption))
 
     @cached_property
     def source(self) -> "Run | None":
@@ -200,8 +200,13 @@ class Run:
 
     @property
     def embedded(self) -> bool:
-        """Whether no image has to be embedded any more."""
-        return self.embeddings.items_file.exists() or (self.source is not None and self.source.embedded)
+        """Whether no image has to be embedded any more, as it is."""
+        return self.has_embedded(None)
+
+    def has_embedded(self, corruption: Corruption | None) -> bool:
+        """Tell whether no image has to be embedded any more, corrupted like that."""
+        stored = self.embeddings_of(corruption).items_file
+        return stored.exists() or (self.source is not None and self.source.has_embedded(corruption))
 
     @cached_property
     def trunk_digest(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import shutil
 
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.storage.lock import attempt, in_use
@@ -22,7 +23,8 @@ def tidy(run: Run) -> None:
     folder, scope, training = run.store.folder(run.id), run.scope.path, run.training_folder
     if folder.path.is_dir() and not _is_described(folder):
         describe(run)
-    for path in (folder.path, scope, run.embeddings.path, training.path):
+    embeddings = [EmbeddingFolder(path) for path in run.scope.embedding_folders()]
+    for path in (folder.path, scope, *(found.path for found in embeddings), training.path):
         clear(path)
     for lock in scope.glob(".*.lock"):
         in_use(lock)  # whoever finds a lock without an owner removes it
@@ -30,11 +32,11 @@ def tidy(run: Run) -> None:
         with attempt(training.lock) as held:
             if held is not None:
                 training.forget_unfinished()
-    unfinished = (run.embeddings.parts, run.embedding_lock)
-    if run.embeddings.items_file.exists() and any(path.exists() for path in unfinished):
-        with attempt(run.embedding_lock) as held:
-            if held is not None:
-                shutil.rmtree(run.embeddings.parts, ignore_errors=True)
+    for found in embeddings:
+        if found.items_file.exists() and any(path.exists() for path in (found.parts, found.lock)):
+            with attempt(found.lock) as held:
+                if held is not None:
+                    shutil.rmtree(found.parts, ignore_errors=True)
 
 
 def _is_described(folder: RunFolder) -> bool:

@@ -14,8 +14,9 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.dataset import Dataset
 from mdreid_bench.data.datasets.msvr310 import MSVR310
 from mdreid_bench.data.items import Items
+from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError
-from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.evaluation.cells import CellScorer, trials_of
 from mdreid_bench.models import registry
 from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.results.form import Form
@@ -23,6 +24,7 @@ from mdreid_bench.results.schema import Metrics
 from mdreid_bench.results.store import read_values
 from protocols.bootstrap import interval
 from protocols.chance import chance
+from protocols.corruption import Corruption, Sides
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
 from protocols.mixed import MixedAvailability
 from protocols.modality import RNT, D, Modality, N, R, T
@@ -236,3 +238,56 @@ def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
     facts = stored.facts.model_copy(update={"sensors": "RNTD"})
     CellScorer(facts, stored.scope)(stored.table, SETTINGS[0])
     assert told == [(True, RNT | D)]
+
+
+def with_corrupted(stored: Stored, corruption: Corruption, draw: int) -> dict[Modality, NDArray[np.float32]]:
+    """Store other embeddings of the same items, as if their images had been corrupted, and return them."""
+    rng, folder = np.random.default_rng(draw), EmbeddingFolder(stored.scope.embeddings_of(corruption))
+    folder.path.mkdir(parents=True)
+    matrices = {s: rng.integers(3, size=m.shape).astype(np.float32) for s, m in stored.matrices.items()}
+    for subset, matrix in matrices.items():
+        np.save(folder.matrix(subset), matrix)
+    folder.write_items(stored.table)
+    return matrices
+
+
+@pytest.mark.parametrize("side", ["query", "gallery", "both"])
+def test_each_side_has_corrupted_embeddings_or_clean_ones(tmp_path: Path, side: Sides) -> None:
+    stored, spec, setting = store(tmp_path), Corruption("fog-3", side), Protocol(R, N | T)
+    corrupted = with_corrupted(stored, spec, 5)
+    record = CellScorer(stored.facts, stored.scope, Form(corruption=spec))(stored.table, setting)
+    items = stored.items
+    query = (stored.matrices if side == "gallery" else corrupted)[R][items.query]
+    gallery = (stored.matrices if side == "query" else corrupted)[N | T][items.gallery]
+    labels = items.labels.take(items.query), items.labels.take(items.gallery)
+    expected = evaluate(rank_embeddings(query, gallery, *labels, stored.table.exclusion))
+    assert record.metrics == Metrics.of(expected.summary())
+    assert record.corruption is not None
+    assert record.corruption.spec == spec
+    assert (stored.scope.path / f"R-to-NT.corrupt-fog-3.{side}.r0.json").is_file()
+    clean = CellScorer(stored.facts, stored.scope)(stored.table, setting)
+    assert clean.corruption is None
+    assert clean.metrics != record.metrics
+    assert clean.chance == record.chance
+
+
+@pytest.mark.parametrize("change", [{"weights": "other"}, {"precision": "bf16"}, {"test_fingerprint": "c" * 12}])
+def test_corrupted_embeddings_of_another_kind_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    stored, spec = store(tmp_path), Corruption("fog-3")
+    with_corrupted(stored, spec, 5)
+    EmbeddingFolder(stored.scope.embeddings_of(spec)).write_items(replace(stored.table, **change))
+    with pytest.raises(DataError, match=r"embeddings\.fog-3\.r0 do not go with those of the images as they are"):
+        CellScorer(stored.facts, stored.scope, Form(corruption=spec))(stored.table, Protocol(R, N))
+
+
+def test_a_published_corrupted_set_has_the_first_trial_alone(tmp_path: Path) -> None:
+    class Drawn(MSVR310):
+        def trials(self, items: Items, setting: Setting) -> tuple[Trial, ...]:
+            (whole,) = super().trials(items, setting)
+            few = slice(0, -4)
+            return whole, replace(whole, gallery=whole.gallery[few], gallery_sensors=whole.gallery_sensors[few])
+
+    items, setting = store(tmp_path).items, Protocol(R, N)
+    assert len(trials_of(Drawn(), items, setting, Corruption("random"))) == 2
+    (only,) = trials_of(Drawn(), items, setting, Corruption("random", published="SYSU-MM01-C"))
+    assert len(only.gallery) == len(items.gallery)

@@ -90,3 +90,11 @@ def test_an_unknown_older_schema_is_named() -> None:
 def test_an_intact_file_with_an_impossible_field_is_refused() -> None:
     with pytest.raises(BadRecordError, match="'limit'"):
         decode(changed(limit=-3))
+
+
+def test_what_is_no_corruption_is_refused() -> None:
+    spec = {"name": "fog-3", "side": "both", "sensors": None, "correlated": False, "seed": 0, "repetition": 0}
+    assert decode(changed(corruption=spec | {"published": None})).corruption is not None
+    for wrong in ({"name": "mist-3"}, {"side": "left"}, {"repetition": -1}, {"sensors": "X"}):
+        with pytest.raises(BadRecordError, match="'corruption"):
+            decode(changed(corruption=spec | {"published": None} | wrong))

@@ -53,6 +53,7 @@ class RegDB(Dataset):
         sensors=Modality.R | Modality.T,
         complete=False,
         default_protocols=("R-to-T", "T-to-R"),
+        corrupted_set="RegDB-C",
     )
     roles: ClassVar = dict.fromkeys(("Visible", "Thermal"), Role.TRAIN | Role.QUERY | Role.GALLERY)
     sensors: ClassVar = {"Visible": Modality.R, "Thermal": Modality.T}

@@ -78,6 +78,7 @@ class SYSUMM01(Dataset):
         sensors=Modality.R | Modality.N,
         complete=False,
         default_protocols=("N-to-R", "N-to-R@indoor"),
+        corrupted_set="SYSU-MM01-C",
         cmc="identities",
         modes={name: f"{search}, {shots}, draws {draws}" for name, (search, shots, draws) in _WORDS.items()},
         test_cameras=(1374, 1565, 1883, 1918, 1918, 1920),

@@ -69,7 +69,7 @@ def sweep_curve(table: Table) -> "Figure":
     for index, column in shown:
         if column.title != "difference":
             _line(axis, table, index, column)
-    axis.set(xlabel="weight", ylabel="%")
+    axis.set(xlabel=table.axis, ylabel="%")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.set_title(table.title, fontsize=8, wrap=True)
