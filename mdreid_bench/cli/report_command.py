@@ -9,6 +9,7 @@ from typing import Annotated
 from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
+from mdreid_bench.cli.source_options import ReportedSources
 from mdreid_bench.cli.values import chosen, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
@@ -16,6 +17,7 @@ from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents, Section
+from mdreid_bench.report.transfer import NAME as TRANSFER
 from mdreid_bench.results import published
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
@@ -31,12 +33,14 @@ class ReportOptions:
     datasets: Annotated[list[str], option(DATA, "--dataset", "Only this dataset; may be repeated.")] = field(
         default_factory=list
     )
+    sources: ReportedSources = field(default_factory=list)
     suites: Annotated[
         list[str],
         option(
             DATA,
             "--suite",
-            "Only the tables of this suite; may be repeated. Default: those of the paper.",
+            "Only the tables of this suite, or 'transfer', what was trained on against what was tested with; may be "
+            "repeated. Default: those of the paper.",
         ),
     ] = field(default_factory=list)
     methods: Annotated[
@@ -88,7 +92,8 @@ def report(options: ReportOptions) -> int:
     """Make the tables of the paper from the stored records.
 
     Matched, mismatched and missing sensors, ablation, the grid of all 49
-    protocols and the cost, beside the published figures. Nothing is measured:
+    protocols, sources against targets, and the cost, beside the published
+    figures. Nothing is measured:
     what was not run is a dash. Without a format the tables are shown here.
     A row is the mean over the seeds that ran under all protocols of a table;
     other seeds are rows of their own.
@@ -113,7 +118,7 @@ class ReportSession:
 
     def __init__(self, options: ReportOptions, console: Console) -> None:
         self.options, self.console = options, console
-        self.suites = chosen(options.suites, list(SUITES), "suite") if options.suites else []
+        self.suites = chosen(options.suites, [TRANSFER, *SUITES], "suite") if options.suites else []
         self.store = Store(options.results)
         self.bad = 0
 
@@ -166,6 +171,10 @@ class ReportSession:
             ("seed", self.options.seeds),
         ]
         kept = [r for r in records if all(not values or getattr(r, name) in values for name, values in asked)]
+        sources = _names(self.options.sources, "dataset", {name for record in records for name in record.trained_on})
+        if sources:
+            asked.append(("source", sources))
+            kept = [r for r in kept if not set(sources).isdisjoint(r.trained_on)]
         if not kept:
             wanted = " ".join(f"--{name} {value}" for name, values in asked for value in dict.fromkeys(values))
             raise DataError(
@@ -179,7 +188,8 @@ class ReportSession:
         contents = Contents(groups, figures, self.options.methods, self._run_folder)
         sections = contents.sections(self.suites)
         if not sections:
-            names = " ".join(f"--protocol {suite}" for suite in self.suites)
+            flags = ("--source DATASET" if suite == TRANSFER else f"--protocol {suite}" for suite in self.suites)
+            names = " ".join(flags)
             raise DataError(
                 f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench run "
                 f"--dataset {groups[0].dataset} {names}'."

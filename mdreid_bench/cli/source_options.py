@@ -21,7 +21,7 @@ CheckedSources = Annotated[
 ]
 ReportedSources = Annotated[
     list[str],
-    option(DATA, "--source", "Only what was trained on this dataset instead; may be repeated. Default: all."),
+    option(DATA, "--source", "Only what was trained on this dataset; may be repeated. Default: all."),
 ]
 SourceRoot = Annotated[
     Path | None,

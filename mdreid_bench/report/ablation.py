@@ -6,7 +6,7 @@ from dataclasses import replace
 from mdreid_bench.models.mdreid.ablation import COMPONENTS, DEFAULTS, ROWS, SWEEPS, Study, StudyRow, is_ablated, swept
 from mdreid_bench.report.comparison import ComparisonRow, comparison
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.paper_tables import PAPER
+from mdreid_bench.report.paper_tables import PAPERS
 from mdreid_bench.report.printed import Printed, printed_rows
 from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, average, single
 from mdreid_bench.report.table import Table
@@ -28,7 +28,7 @@ def ablation_tables(group: Group, figures: Sequence[Figure]) -> list[Table]:
     served = tuple(str(protocol) for protocol in suite(SUITE) if protocol.needs in group.sensors)
     if not served or not any(is_ablated(record.method, record.options) for record in group.records):
         return []
-    shown = [f for f in figures if f.dataset == group.printed and f.paper == PAPER]
+    shown = [f for f in figures if f.dataset == group.printed and f.paper in PAPERS]
     mean = f"mean over the {in_words(len(served))} settings" if len(served) > 1 else served[0]
     means = [average(SUITE, served, metric) for metric in METRICS]
     settings = [single(protocol, metric) for protocol in served for metric in MAIN_METRICS]

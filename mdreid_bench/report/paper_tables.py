@@ -9,8 +9,9 @@ from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, aver
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.published import Figure, method_key
 
-PAPER = "MDReID"
-"""The paper whose tables are mirrored; the methods in them are shown even when they were not run."""
+PAPERS = ("MDReID", "MAN")
+"""The papers whose tables are mirrored, within a dataset and from one to another; the methods in them are shown even
+when they were not run."""
 MOST_COLUMNS = 24
 """Tables that would have more columns of numbers are split by metric."""
 
@@ -61,9 +62,9 @@ def method_rows(
 
 
 def _in_paper(entry: Printed, quantities: Sequence[Quantity]) -> bool:
-    """Tell whether the paper prints at least half of the columns; single figures come from other tables of it."""
+    """Tell whether these papers print at least half of the columns; single figures come from other tables of it."""
     found = [entry.figures.get((quantity.printed, quantity.metric)) for quantity in quantities]
-    return 2 * sum(figure is not None and figure.paper == PAPER for figure in found) >= len(found)
+    return 2 * sum(figure is not None and figure.paper in PAPERS for figure in found) >= len(found)
 
 
 def _quantities(suite: str, protocols: tuple[str, ...], metric: str) -> list[Quantity]:

@@ -15,6 +15,8 @@ from mdreid_bench.report.overview import overview_tables
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table, without_empty_columns
+from mdreid_bench.report.transfer import NAME as TRANSFER
+from mdreid_bench.report.transfer import transfer_tables
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
 from mdreid_bench.wording import in_words
@@ -63,19 +65,24 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or (*PAPER_SUITES, "decoupling", "cost", "corruption", "other")
+        names = suites or (*PAPER_SUITES, TRANSFER, "decoupling", "cost", "corruption", "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
-        if name in (OVERVIEW, "decoupling"):
-            records = (record for group in self.groups for record in group.records)
-            whole = overview_tables(self.groups) if name == OVERVIEW else decoupling_tables(records, self.folder)
-            return Section(name, tuple(whole)) if whole else None
+        if name in (OVERVIEW, TRANSFER, "decoupling"):
+            return Section(name, tuple(whole)) if (whole := self._whole(name)) else None
         built = [(group.sensors, tables) for group in self.groups if (tables := self._tables(name, group))]
         sensors = {found for found, _ in built}
         shown = tuple(without_empty_columns(table) for _, tables in built for table in tables)
         title = "grid" if name == "all" else name
         return Section(title, shown, sensors.pop() if len(sensors) == 1 else None) if shown else None
+
+    def _whole(self, name: str) -> list[Table]:
+        """Return the tables over all datasets."""
+        if name == TRANSFER:
+            return transfer_tables(self.groups, self.figures)
+        records = (record for group in self.groups for record in group.records)
+        return overview_tables(self.groups) if name == OVERVIEW else decoupling_tables(records, self.folder)
 
     def _tables(self, name: str, group: Group) -> list[Table]:
         if name == "all":
@@ -121,6 +128,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "grid": f"All{pairs} protocols",
         "overview": "Overview: all datasets, matched and mismatched",
         "decoupling": "Decoupling: how alike the parts of an item are that a method keeps apart",
+        TRANSFER: "From one dataset to another",
         "cost": "Cost",
         "corruption": "Corrupted test images",
         "other": "Other settings",

@@ -173,6 +173,11 @@ class RunId(StoredPart):
     run_key: Hash
 
     @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The datasets that were trained on, or would be by a method that trains."""
+        return self.sources or (self.dataset,)
+
+    @property
     def folder_name(self) -> str:
         """``<dataset>-<method>-<preset>-s<seed>-<first 10 digits of the key>``; a split stands before the seed.
 

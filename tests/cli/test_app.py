@@ -164,7 +164,7 @@ def test_an_unknown_command_exits_2_and_names_the_nearest() -> None:
             "report takes options only, and 'x' is none; its options are listed by 'mdreid-bench report -h'.",
         ),
         ("run", "Missing option '--dataset'; see 'mdreid-bench run -h'."),
-        ("run --dataset msvr310 --colour", "No such option: --colour; see 'mdreid-bench run -h'."),
+        ("run --dataset msvr310 --zzz", "No such option: --zzz; see 'mdreid-bench run -h'."),
         ("lst", "No such command 'lst'. Did you mean 'list'?"),
         ("search i --top 0", "--top takes a whole number of at least 1, not '0'."),
         ("synth d --seed -3", "--seed takes a whole number of at least 0, not '-3'."),

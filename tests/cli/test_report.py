@@ -111,6 +111,28 @@ def test_a_choice_of_seeds_and_preset(tmp_path: Path) -> None:
     assert report(tmp_path, "--preset", "papr").exit_code == 2
 
 
+def test_a_choice_of_sources(tmp_path: Path) -> None:
+    put(tmp_path, study(["mdreid"], ["rgbnt100", "msvr310"], ["paper-matched"], seeds=(1,)))
+    nothing = report(tmp_path, "--suite", "transfer")
+    assert nothing.exit_code == 3
+    assert "'mdreid-bench run --dataset rgbnt100 --source DATASET'" in nothing.stderr.replace("\n", " ")
+    apart = {"sources": ("rgbnt100",), "run_key": "e" * 64, "config_key": "e" * 64}
+    put(tmp_path, study(["mdreid"], ["msvr310"], ["paper-matched"], seeds=(1,), **apart))
+    every = report(tmp_path, "--suite", "transfer").stdout
+    assert "Trained on one dataset, tested with another (synthetic)" in every
+    assert [line.split()[:2] for line in every.splitlines() if line.startswith("MDReID ")] == [
+        ["MDReID", "RGBNT100"],
+        ["MDReID", "MSVR310"],
+    ]
+    shown = report(tmp_path, "--no-published", "--suite", "paper-matched", "--source", "RGBNT100").stdout
+    titles = [line for line in shown.splitlines() if line.startswith("Matched: ")]
+    assert [title.partition("sides, ")[2] for title in titles] == [
+        "RGBNT100 (synthetic)",
+        "RGBNT100 → MSVR310 (synthetic)",
+    ]
+    assert report(tmp_path, "--source", "rgbnt201").exit_code == 3
+
+
 def test_no_records(tmp_path: Path) -> None:
     done = report(tmp_path / "nothing", "--latex", "--out", str(tmp_path / "out"))
     assert done.exit_code == 3
