@@ -21,6 +21,7 @@ from mdreid_bench.report.transfer import NAME as TRANSFER
 from mdreid_bench.results import published
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
+from mdreid_bench.wording import counted
 from protocols.suites import SUITES
 
 _NAMED = 10
@@ -129,7 +130,14 @@ class ReportSession:
             DataError: when there is nothing to report.
             UnknownNameError: for a dataset or method that is neither registered nor in the records.
         """
-        groups = group_records(self._chosen(list(self._believable())))
+        records = self._chosen(list(self._believable()))
+        groups = group_records(records)
+        alone = len(records) - sum(len(group.records) + len(group.corrupted) for group in groups)
+        if alone:
+            told = f"{counted(alone, 'record')} of corrupted images without any of the images as they are"
+            if not groups:
+                raise DataError(f"There are only {told}; run the cells again, which measures both.")
+            self.console.warn(f"{told}: left out of the report; run the cells again, which measures both.")
         sections = self._sections(groups)
         if self.options.formats:
             self._write(groups, sections)

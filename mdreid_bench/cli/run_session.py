@@ -13,7 +13,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
-from mdreid_bench.runs.outcome import Outcomes, plan_table
+from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
@@ -61,6 +61,8 @@ def measure(options: RunOptions, console: Console) -> int:
     tables = run_tables([one for one in records if one.corruption is None], _absent(outcomes))
     for table in (*tables, *corruption_tables(records)):
         console.table(table)
+    for note in _uncorrupted(outcomes):
+        console.message(note)
     workspace.conclude(tables, outcomes)
     if outcomes.last is not None:
         # Of several records, the folder of all of them.
@@ -74,6 +76,14 @@ def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
     if named and list(named) != [method]:
         raise UsageError(f"{flag} {weights} holds weights of {method}, not of {', '.join(named)}.")
     return method
+
+
+def _uncorrupted(outcomes: Outcomes) -> list[str]:
+    """Say, once each, why corruptions were not measured where the images as they are were."""
+    measured = {(cell.run.run_key, cell.setting) for cell in (o.cell for o in outcomes.all if o.record is not None)}
+    found = (o.cell for o in outcomes.without_record if o.status == UNFIT and o.cell.form.corruption is not None)
+    cells = [cell for cell in found if (cell.run.run_key, cell.setting) in measured]
+    return list(dict.fromkeys(f"Corrupted images under {cell.setting}: {UNFIT}: {cell.why_not}." for cell in cells))
 
 
 def _absent(outcomes: Outcomes) -> list[Absent]:

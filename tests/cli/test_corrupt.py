@@ -123,6 +123,21 @@ def test_corrupted_cells_are_measured_shown_reported_and_scored(root: Path, tmp_
     assert "mAP by level of corruption" in text
     assert list(tmp_path.glob("map-by-level-of-corruption-*.svg"))
 
+    (clean,) = (root / "r" / "runs").glob("*/full/R-to-NT.json")
+    clean.unlink()
+    alone = call(root, "report")
+    assert alone.returncode == 3
+    assert "There are only 5 records of corrupted images without any of the images as they are" in alone.stderr
+
+
+def test_what_a_corruption_does_not_reach_is_told(root: Path, tmp_path: Path) -> None:
+    asked = ("--protocol", "N-to-T", "--corrupt", "contrast-1", "--corrupt-sensors", "R", "--results", str(tmp_path))
+    done = run(root, *asked)
+    assert done.returncode == 0, done.stderr
+    told = "Corrupted images under N-to-T: not applicable: no image of R is to be corrupted on either side."
+    assert told in " ".join(done.stderr.split())
+    assert "Cells: 0 reused, 3 done, 0 skipped, 0 failed, 1 not applicable." in done.stderr
+
 
 def test_a_published_set_is_named_and_corrupts_visible_images_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
