@@ -149,7 +149,9 @@ def _parts(measured: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, Mapp
             types = {name.partition("-")[0] for name in found}
             levels = sorted({name.partition("-")[2] for name in found})
             kinds = types.pop() if len(types) == 1 else f"{len(types)} types"
-            yield f"{family}: {kinds}, {'levels' if len(levels) > 1 else 'level'} {'/'.join(levels)}", found
+            whole = len(levels) > 2 and len(levels) == int(levels[-1]) - int(levels[0]) + 1
+            told = f"{levels[0]}-{levels[-1]}" if whole else "/".join(levels)
+            yield f"{family}: {kinds}, {'levels' if len(levels) > 1 else 'level'} {told}", found
 
 
 def _mean(each: Iterable[Sequence[Record]], metric: str) -> Number:
@@ -237,7 +239,7 @@ def _curves(group: Group, rows: Sequence[_Row]) -> Iterator[Table]:
         yield Table(
             title=f"mAP by level of corruption, {method}, {protocol}, {images}, {group.title}",
             caption=remarks.caption([found[0].variant]),
-            columns=(Column("level"), *(Column(row.label, numeric=True) for row in found)),
+            columns=(Column("level"), *(Column(row.label.partition(", level")[0], numeric=True) for row in found)),
             rows=tuple(body),
             footnotes=(NOTES[1], "Level 0 of the curve is the clean figure."),
             curve=tuple(map(float, ([0] if len(body) > len(levels) else []) + levels)),
