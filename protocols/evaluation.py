@@ -40,8 +40,8 @@ class Metrics:
 
     Attributes:
         mAP: mean average precision.
-        rank1: expected share of queries whose first item, or identity, is right; likewise for one of the first 5
-            and 10.
+        rank1: expected share of queries whose first item, or identity, is right; likewise for one of the first 5,
+            10 and 20.
         mINP: mean inverse negative penalty.
         queries: number of queries in the means.
         left_out: number of queries without a valid positive.
@@ -51,6 +51,7 @@ class Metrics:
     rank1: float
     rank5: float
     rank10: float
+    rank20: float
     mINP: float  # noqa: N815 - the field's spelling
     queries: int
     left_out: int
@@ -64,7 +65,7 @@ class PerQuery:
         ap: average precision, standard or trapezoid.
         inp: inverse negative penalty.
         first_hit_rank: rank of the best positive, among items or among identities.
-        rank1: probability that the first item, or identity, is right; likewise for one of the first 5 and 10.
+        rank1: probability that the first item, or identity, is right; likewise for one of the first 5, 10 and 20.
         positives: valid positives.
         tied_positives: positives that share their score with another valid item.
         items: valid gallery items.
@@ -76,6 +77,7 @@ class PerQuery:
     rank1: Values
     rank5: Values
     rank10: Values
+    rank20: Values
     positives: Counts
     tied_positives: Counts
     items: Counts
@@ -102,6 +104,7 @@ class PerQuery:
             rank1=float(self.rank1[valid].mean()),
             rank5=float(self.rank5[valid].mean()),
             rank10=float(self.rank10[valid].mean()),
+            rank20=float(self.rank20[valid].mean()),
             mINP=float(self.inp[valid].mean()),
             queries=int(valid.sum()),
             left_out=int((~valid).sum()),
@@ -111,8 +114,8 @@ class PerQuery:
 def evaluate(ranking: Ranking, average_precision: AveragePrecision = "standard") -> PerQuery:
     """Compute every metric of every query.
 
-    Where the ranking counts identities, so do ``rank1``, ``rank5``, ``rank10`` and ``first_hit_rank``; the others
-    always count items.
+    Where the ranking counts identities, so do ``rank1`` to ``rank20`` and ``first_hit_rank``; the others always count
+    items.
 
     Raises:
         UnknownNameError: for an average precision other than ``"standard"`` and ``"trapezoid"``.
@@ -127,6 +130,7 @@ def evaluate(ranking: Ranking, average_precision: AveragePrecision = "standard")
         rank1=at(ranking, 1),
         rank5=at(ranking, 5),
         rank10=at(ranking, 10),
+        rank20=at(ranking, 20),
         positives=ranking.positive_counts,
         tied_positives=ranking.tied_positives,
         items=ranking.items,
@@ -152,7 +156,7 @@ def mean_of_trials(trials: Sequence[PerQuery]) -> Metrics:
     summaries = [trial.summary() for trial in trials]
     valid = np.any([trial.valid for trial in trials], axis=0)
 
-    names = ("mAP", "rank1", "rank5", "rank10", "mINP")
+    names = ("mAP", "rank1", "rank5", "rank10", "rank20", "mINP")
     means = {name: float(np.mean([getattr(summary, name) for summary in summaries])) for name in names}
     return Metrics(**means, queries=int(valid.sum()), left_out=int((~valid).sum()))
 

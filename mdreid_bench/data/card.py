@@ -55,6 +55,7 @@ class DatasetCard:
         folders: other names of its folder.
         modes: the ways to draw what is compared, in words, by the name that follows ``@`` in a protocol, ``""`` for
             the usual one; empty where there is only one way.
+        metrics: those that tables on it have, in their order.
         test_cameras: published number of test items of each camera; empty where that is not known.
     """
 
@@ -76,6 +77,7 @@ class DatasetCard:
     cmc: CMC = "items"
     folders: tuple[str, ...] = ()
     modes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    metrics: tuple[str, ...] = ("mAP", "rank1", "rank5", "rank10")
     test_cameras: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

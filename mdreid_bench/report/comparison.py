@@ -9,7 +9,7 @@ from mdreid_bench.report.printed import NO_FIGURE, Printed
 from mdreid_bench.report.quantities import Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import Variant, by_seeds
+from mdreid_bench.report.variants import Variant, by_seeds, test_data
 
 SYNTHETIC = f"{NOT_APPLICABLE}: what synthetic data give has no meaningful difference to a published figure"
 RERANKED = f"{NOT_APPLICABLE}: the published figures are without re-ranking"
@@ -137,7 +137,7 @@ def _chance(variants: Sequence[Variant], quantities: Sequence[Quantity], publish
     """Return a row for each version of the test data."""
     versions: dict[str, list[Variant]] = {}
     for variant in variants:
-        versions.setdefault(variant.example.test_fingerprint, []).append(variant)
+        versions.setdefault(test_data(variant.example), []).append(variant)
     rows = []
     for fingerprint, found in versions.items():
         label = "chance" if len(versions) == 1 else f"chance (test data {fingerprint[:10]})"

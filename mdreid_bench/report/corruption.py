@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group, group_records
-from mdreid_bench.report.origin import origin, seeds_in_words
+from mdreid_bench.report.origin import made_in_words, origin
 from mdreid_bench.report.printed import NO_FIGURE, printed_decimals
 from mdreid_bench.report.quantities import METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
-from mdreid_bench.report.variants import PERCENT, Variant, marked
+from mdreid_bench.report.variants import PERCENT, Variant, configuration, marked, ordered
 from mdreid_bench.results.published import Figure, method_key
 from mdreid_bench.results.schema import Record
 from mdreid_bench.wording import counted
@@ -55,8 +55,8 @@ class _Row:
     @property
     def clean(self) -> list[Record]:
         """Those of the images as they are, of the same seeds."""
-        seeds = {(record.seed, record.split) for record in self.records}
-        return [r for r in self.variant.records.get(self.protocol, ()) if (r.seed, r.split) in seeds]
+        made = {record.repetition for record in self.records}
+        return [r for r in self.variant.records.get(self.protocol, ()) if r.repetition in made]
 
     @property
     def published(self) -> str:
@@ -67,9 +67,9 @@ class _Row:
     @property
     def repetitions(self) -> str:
         """What each figure is a mean over."""
-        seeds = sorted({record.seed for record in self.records})
+        made = ordered(record.repetition for record in self.records)
         number = len({record.corruption.repetition for record in self.records if record.corruption})
-        return f"{seeds_in_words(seeds)}, with {counted(number, 'repetition')} each"
+        return f"{made_in_words(made)}, with {counted(number, 'repetition')} each"
 
     def cells(self, metric: str) -> list[Cell]:
         """Return the clean and the corrupted figure, and the loss."""
@@ -104,24 +104,18 @@ def _rows(group: Group) -> list[_Row]:
     for record in sorted(group.corrupted, key=lambda record: record.provenance.created):
         if record.corruption is not None:
             spec = record.corruption.spec
-            key = (record.protocol, *_configuration(record), _images(spec))
-            repetition = (record.split or "", record.seed, spec.repetition)
+            key = (record.protocol, *configuration(record), _images(spec))
+            repetition = (*record.repetition, spec.repetition)
             newest.setdefault(key, {}).setdefault(spec.name, {})[repetition] = record
     rows = []
     for protocol in dict.fromkeys(record.protocol for record in (*group.records, *group.corrupted)):
         for variant in group.variants:
-            wanted = (protocol, *_configuration(variant.example))
+            wanted = (protocol, *configuration(variant.example))
             for key, found in newest.items():
                 if key[:-1] == wanted:
                     measured = {name: [each[own] for own in sorted(each)] for name, each in found.items()}
                     rows += [_Row(variant, protocol, label, key[-1], part) for label, part in _parts(measured)]
     return rows
-
-
-def _configuration(record: Record) -> tuple[str, ...]:
-    """Return what the records of one variant share; see ``group_variants``."""
-    data = (record.train_fingerprint or "", record.test_fingerprint)
-    return (record.method, record.selection, record.precision, record.config_key, *data)
 
 
 def _images(spec: Corruption) -> str:

@@ -7,11 +7,11 @@ import numpy as np
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Locate, group_records
-from mdreid_bench.report.origin import origin, seeds_in_words
+from mdreid_bench.report.origin import made_in_words, origin
 from mdreid_bench.report.table import Cell, Column, Number, Table
-from mdreid_bench.report.variants import PERCENT, Variant, group_variants
+from mdreid_bench.report.variants import PERCENT, Variant, group_variants, ordered
 from mdreid_bench.results.decoupling import Matrix, PartSimilarities, distance
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import Record, Repetition
 from mdreid_bench.results.store import RunFolder
 
 BEFORE, AFTER, IDEAL = "before", "after", "ideal"
@@ -58,18 +58,20 @@ def _table(title: str, variant: Variant, measured: Sequence[tuple[Record, PartSi
     numbers = range(1, len(first.names) + 1)
     return Table(
         title=title,
-        caption=_caption(variant, sorted({record.seed for record, _ in alike}), first, stages),
+        caption=_caption(variant, ordered(record.repetition for record, _ in alike), first, stages),
         columns=(Column("part"), *(Column(str(n), stage, numeric=True) for stage in shown for n in numbers)),
         rows=tuple(rows),
         matrices=True,
     )
 
 
-def _caption(variant: Variant, seeds: Sequence[int], first: PartSimilarities, stages: dict[str, list[Matrix]]) -> str:
+def _caption(
+    variant: Variant, made: Sequence[Repetition], first: PartSimilarities, stages: dict[str, list[Matrix]]
+) -> str:
     far = {stage: [distance(matrix, first.ideal) for matrix in stages[stage]] for stage in (BEFORE, AFTER)}
     told = ", ".join(f"{_mean(values)} {stage} training" for stage, values in far.items() if values)
     equal = distance(np.ones_like(first.ideal), first.ideal)
-    over = f" and {seeds_in_words(seeds)}" if len(seeds) > 1 else ""
+    over = f" and {made_in_words(made)}" if len(made) > 1 else ""
     unit = (
         f"Cosines between the parts of one item, times 100: means over {first.items} test items{over}. "
         f"Distance to the ideal, the mean of the squared differences: {told}; equal parts have {equal:.3f}."

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mdreid_bench.data.check_rules import Kind
-from mdreid_bench.results.schema import Provenance, Record
+from mdreid_bench.results.schema import Provenance, Record, Repetition
 from mdreid_bench.wording import arrow, counted, listed
 
 SELECTIONS = {
@@ -25,14 +25,14 @@ _RERANKING = ("k1", "k2", "lambda")
 def origin(records: Sequence[Record]) -> str:
     """Describe the measurement behind one number: data, configuration, seeds, queries, code, hardware."""
     first = records[0]
-    seeds = sorted({record.seed for record in records})
+    made = sorted({record.repetition for record in records}, key=lambda one: (len(one[0]), *one))
     protocols = list(dict.fromkeys(record.protocol for record in records))
     parts = [
         f"measured on {first.data_kind} data, {arrow(first.sources, first.dataset)}",
         protocols[0] if len(protocols) == 1 else f"mean of {', '.join(protocols)}",
         first.method,
         f"preset {first.preset}, trunk {first.trunk}",
-        seeds_in_words(seeds),
+        made_in_words(made),
         SELECTIONS[first.selection],
         sizes(first),
         *code(record.provenance for record in records),
@@ -52,9 +52,13 @@ def origin(records: Sequence[Record]) -> str:
     return "; ".join(parts)
 
 
-def seeds_in_words(seeds: Sequence[int]) -> str:
-    """Return ``seed 1`` or ``seeds 1, 2``."""
-    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+def made_in_words(made: Sequence[Repetition]) -> str:
+    """Return ``seed 1``, ``seeds 1, 2`` or, of some splits and seeds, ``splits 1, 2 and seed 1``."""
+    splits, seeds = (list(dict.fromkeys(one[part] for one in made)) for part in (0, 1))
+    named = [("split", [split for split in splits if split]), ("seed", sorted(seeds))]
+    return " and ".join(
+        f"{name}{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}" for name, found in named if found
+    )
 
 
 def reranking(record: Record) -> str:

@@ -4,18 +4,32 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.report.origin import origin
 from mdreid_bench.report.sensors import unserved
 from mdreid_bench.report.table import Cell, Missing, Number
-from mdreid_bench.report.variants import PERCENT, Variant
+from mdreid_bench.report.titles import dataset_card
+from mdreid_bench.report.variants import PERCENT, TOO_OLD, Variant
 from mdreid_bench.results.published import AVERAGE
 from mdreid_bench.results.schema import Record
 
-METRICS = {"mAP": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
+METRICS = {
+    "mAP": "mAP",
+    "rank1": "Rank-1",
+    "rank5": "Rank-5",
+    "rank10": "Rank-10",
+    "rank20": "Rank-20",
+    "mINP": "mINP",
+}
 """Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading."""
 MAIN_METRICS = ("mAP", "rank1")
 """Those that a table shows which has no room for all, as in the paper."""
 NOT_RUN = "not run"
+
+
+def metrics_of(dataset: str) -> tuple[str, ...]:
+    """Return the metrics of a table that has room for all that papers on a dataset print."""
+    return (dataset_card(dataset) or DatasetCard).metrics
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class Quantity:
         absent = [protocol for protocol in self.protocols if protocol not in variant.records]
         if absent:
             return Missing(unserved(variant.example.dataset, absent) or self._not_run(absent))
-        return self._average(variant) if self.mean else variant.number(self.protocols[0], self.metric)
+        return self._average(variant) if self.mean else variant.cell(self.protocols[0], self.metric)
 
     def _not_run(self, absent: Sequence[str]) -> str:
         """Say under which of the protocols a variant was not run; they are not none."""
@@ -71,7 +85,10 @@ class Quantity:
             records = next((v.records[protocol] for v in variants if protocol in v.records), None)
             if records is None:
                 return Missing(unserved(variants[0].example.dataset, [protocol]) or NOT_RUN)
-            values.append(PERCENT * float(getattr(records[0].chance, self.metric)))
+            found = [getattr(record.chance, self.metric) for record in records]
+            if None in found:
+                return Missing(TOO_OLD)
+            values.append(PERCENT * statistics.fmean(found))
         return Number(statistics.fmean(values), origin="expectation over random orders of the same gallery")
 
     def _percent(self, record: Record) -> float:

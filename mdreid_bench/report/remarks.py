@@ -6,8 +6,8 @@ from mdreid_bench.data.images import described
 from mdreid_bench.report import origin
 from mdreid_bench.report.table import Cell, Number
 from mdreid_bench.report.titles import dataset_title
-from mdreid_bench.report.variants import Variant, flat, marked
-from mdreid_bench.results.schema import Record
+from mdreid_bench.report.variants import Variant, flat, marked, test_data
+from mdreid_bench.results.schema import Record, Repetition
 from mdreid_bench.wording import by_kind
 
 INTERVAL_NOTE = "[low, high]: 95 % bootstrap interval over queries, clustered by identity."
@@ -88,7 +88,7 @@ def interval_notes(rows: Iterable[Sequence[Cell]]) -> list[str]:
 
 def _data(variants: Sequence[Variant]) -> str:
     """Describe the test data; several versions of it are told apart by their fingerprints."""
-    versions = {variant.example.test_fingerprint: origin.sizes(variant.example) for variant in variants}
+    versions = {test_data(variant.example): origin.sizes(variant.example) for variant in variants}
     if len(versions) == 1:
         return f"{next(iter(versions.values()))}."
     listed = "; ".join(f"{fingerprint[:10]} ({size})" for fingerprint, size in versions.items())
@@ -102,14 +102,14 @@ def _setup(variant: Variant) -> str:
 
 
 def _seed_notes(variants: Iterable[Variant]) -> list[str]:
-    labels: dict[tuple[bool, tuple[int, ...]], list[str]] = {}
+    labels: dict[tuple[bool, tuple[Repetition, ...]], list[str]] = {}
     for variant in variants:
-        labels.setdefault((variant.seedless, variant.seeds), []).append(variant.label)
+        labels.setdefault((variant.seedless, variant.made), []).append(variant.label)
     return [f"{', '.join(names)}: {_repetitions(*key)}." for key, names in labels.items()]
 
 
-def _repetitions(seedless: bool, seeds: Sequence[int]) -> str:
-    told = origin.seeds_in_words(seeds)
+def _repetitions(seedless: bool, made: Sequence[Repetition]) -> str:
+    told = origin.made_in_words(made)
     if seedless:
         return f"not trained, the same with {told}"
-    return f"mean ± sample standard deviation over {told}" if len(seeds) > 1 else told
+    return f"mean ± sample standard deviation over {told}" if len(made) > 1 else told

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report import remarks
-from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
-from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN, metrics_of, single
+from mdreid_bench.report.table import Cell, Column, Missing, Table, emphasise
 from mdreid_bench.report.titles import data_title, method_title
-from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, group_variants
+from mdreid_bench.report.variants import Variant, by_seeds, group_variants, test_data
 from mdreid_bench.results.schema import Record
 
 MANY_PROTOCOLS = 8
@@ -33,7 +33,7 @@ def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list
     """
     settings: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        data = (record.dataset, record.sources, record.data_kind, record.limit, record.test_fingerprint)
+        data = (record.dataset, record.sources, record.data_kind, record.limit, test_data(record))
         settings.setdefault((*data, record.average_precision, record.rerank), []).append(record)
     tables = []
     for group in settings.values():
@@ -57,7 +57,7 @@ class _Row:
 
     def cells(self, protocol: str, metrics: Collection[str], gaps: Sequence[Absent]) -> list[Cell]:
         if self.variant is not None and protocol in self.variant.records:
-            return [self.variant.number(protocol, metric) for metric in metrics]
+            return [self.variant.cell(protocol, metric) for metric in metrics]
         reasons = (gap.reason for gap in gaps if (gap.method, gap.protocol) == (self.method, protocol))
         return [Missing(next(reasons, NOT_RUN))] * len(metrics)
 
@@ -73,14 +73,15 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
     """One row for each method, then chance."""
     first = variants[0].example
     known = [variant for variant in variants if protocol in variant.records]
-    rows = [[row.label, *row.cells(protocol, METRICS, gaps)] for row in _method_rows(variants, gaps)]
+    metrics = metrics_of(first.dataset)
+    rows = [[row.label, *row.cells(protocol, metrics, gaps)] for row in _method_rows(variants, gaps)]
     marked = zip(*(emphasise(column) for column in zip(*rows, strict=True)), strict=True)
     notes = remarks.footnotes(known, [protocol]) + remarks.interval_notes(rows)
     return Table(
         title=f"{data_title(first)} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),
-        columns=(Column("method"), *(Column(title, numeric=True) for title in METRICS.values())),
-        rows=(*marked, *([("chance", *_chance(known, protocol, METRICS))] if known else [])),
+        columns=(Column("method"), *(Column(METRICS[metric], numeric=True) for metric in metrics)),
+        rows=(*marked, *([("chance", *_chance(known, protocol, metrics))] if known else [])),
         footnotes=tuple(notes),
         rules=frozenset({len(rows)}),
     )
@@ -113,8 +114,4 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
 
 
 def _chance(variants: Sequence[Variant], protocol: str, metrics: Collection[str]) -> list[Cell]:
-    for variant in variants:
-        if protocol in variant.records:
-            chance = variant.records[protocol][0].chance
-            return [Number(PERCENT * float(getattr(chance, metric))) for metric in metrics]
-    return [Missing(NOT_RUN)] * len(metrics)
+    return [single(protocol, metric).chance(variants) for metric in metrics]

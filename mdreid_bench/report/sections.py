@@ -17,6 +17,7 @@ from mdreid_bench.report.run_table import MANY_PROTOCOLS, run_tables
 from mdreid_bench.report.table import Table, without_empty_columns
 from mdreid_bench.report.transfer import NAME as TRANSFER
 from mdreid_bench.report.transfer import transfer_tables
+from mdreid_bench.report.usual_table import usual_protocols, usual_table
 from mdreid_bench.report.variants import group_variants
 from mdreid_bench.results.published import Figure
 from mdreid_bench.wording import in_words
@@ -65,7 +66,7 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or (*PAPER_SUITES, TRANSFER, "decoupling", "cost", "corruption", "other")
+        names = suites or ("usual", *PAPER_SUITES, TRANSFER, "decoupling", "cost", "corruption", "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
@@ -85,6 +86,8 @@ class Contents:
         return overview_tables(self.groups) if name == OVERVIEW else decoupling_tables(records, self.folder)
 
     def _tables(self, name: str, group: Group) -> list[Table]:
+        if name == "usual":
+            return usual_table(section_title(name, group.sensors), group, self.figures)
         if name == "all":
             return grid_tables(group)
         if name == "ablation":
@@ -108,6 +111,7 @@ class Contents:
         shown = {str(protocol) for suite in PAPER_SUITES[:-1] for protocol in named_suite(suite, group.sensors)}
         outside = {name for v in group.variants for name in v.records} - set(map(str, protocols_of(group.sensors)))
         others = outside.union(*(variant.records for variant in grid_variants(group)[1])) - shown
+        others -= set(usual_protocols(group))
         return [table for name in sorted(others) for table in self._protocols(name, [name], "", group)]
 
 
@@ -132,6 +136,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "cost": "Cost",
         "corruption": "Corrupted test images",
         "other": "Other settings",
+        "usual": "As papers on the dataset print it",
     }
     return titles.get(name, f"Suite {name}")
 

@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from mdreid_bench.config.tree import leaves
-from mdreid_bench.report.origin import USUAL_PRECISION, origin, seeds_in_words
-from mdreid_bench.report.table import Number
+from mdreid_bench.report.origin import USUAL_PRECISION, made_in_words, origin
+from mdreid_bench.report.table import Missing, Number
 from mdreid_bench.report.titles import is_ranked, method_title
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import Record, Repetition
 
 PERCENT = 100.0
+TOO_OLD = "not in records of an earlier version"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One method in one configuration: all its seeds, which are averaged, on all its protocols.
+    """One method in one configuration: all its seeds and splits, which are averaged, on all its protocols.
 
     Attributes:
         label: the method's title and, where one method comes in several variants, what sets this one apart.
-        records: protocol -> its records, one for each seed, in the order of the seeds.
-        superseded: how many records were left out because a newer one has the same seed.
+        records: protocol -> its records, one for each split and seed, in their order.
+        superseded: how many records were left out because a newer one has the same split and seed.
     """
 
     label: str
@@ -42,9 +43,9 @@ class Variant:
         return is_ranked(self.method)
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds under any protocol, in order."""
-        return tuple(sorted({record.seed for records in self.records.values() for record in records}))
+    def made(self) -> tuple[Repetition, ...]:
+        """The splits and seeds under any protocol, in order."""
+        return ordered(record.repetition for records in self.records.values() for record in records)
 
     @property
     def seedless(self) -> bool:
@@ -53,11 +54,16 @@ class Variant:
         return self.example.selection == "none" and max(counts)[0] > 1 and all(kinds == 1 for _, kinds in counts)
 
     def repetitions(self, protocol: str) -> tuple[Record, ...]:
-        """Return the records that are averaged: one a seed, or a single one where the seed changes nothing."""
+        """Return the records that are averaged: one a split and seed, or a single one where they change nothing."""
         return self.records[protocol][: 1 if self.seedless else None]
 
+    def cell(self, protocol: str, metric: str) -> Number | Missing:
+        """Return :meth:`number`, or that records of an earlier version do not have the metric."""
+        lacking = any(getattr(record.metrics, metric) is None for record in self.repetitions(protocol))
+        return Missing(TOO_OLD) if lacking else self.number(protocol, metric)
+
     def number(self, protocol: str, metric: str) -> Number:
-        """Return a metric in percent: the mean and sample standard deviation when there are several seeds."""
+        """Return a metric in percent: the mean and sample standard deviation when there are several repetitions."""
         records, source = self.repetitions(protocol), origin(self.records[protocol])
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
@@ -70,15 +76,13 @@ class Variant:
 
 
 def group_variants(records: Iterable[Record]) -> list[Variant]:
-    """Group records that differ only in protocol and seed, in the order in which they first appear.
+    """Group records that differ only in protocol, split and seed, in the order in which they first appear.
 
     Records on different training or test data, or of embeddings of different precision, are never brought together.
     """
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        data = (record.train_fingerprint or "", record.test_fingerprint)
-        kind: tuple[str, ...] = (record.method, record.selection, record.precision, record.config_key)
-        groups.setdefault((*kind, *data), []).append(record)
+        groups.setdefault(configuration(record), []).append(record)
     facts = {key: _facts(group[0]) for key, group in groups.items()}
     labels = {key: _label(group[0], facts[key], facts) for key, group in groups.items()}
     variants = []
@@ -90,25 +94,41 @@ def group_variants(records: Iterable[Record]) -> list[Variant]:
     return variants
 
 
-def by_seeds(variants: Iterable[Variant], protocols: Sequence[str]) -> Iterator[Variant]:
-    """Yield the rows of a table over some protocols: within a row, every column has the same seeds.
+def configuration(record: Record) -> tuple[str, ...]:
+    """Return what the records of one variant share; of a dataset with splits, the key tells the data."""
+    data = () if record.split else (record.train_fingerprint or "", record.test_fingerprint)
+    return (record.method, record.selection, record.precision, record.config_key, *data)
 
-    Seeds that ran under different ones of the protocols are rows of their own, named by their seeds.
+
+def ordered(repetitions: Iterable[Repetition]) -> tuple[Repetition, ...]:
+    """Return the different ones of some splits and seeds, in order; split 2 comes before 10."""
+    return tuple(sorted(set(repetitions), key=lambda one: (len(one[0]), *one)))
+
+
+def test_data(record: Record) -> str:
+    """Return what records on the same test data share; those of all splits of a dataset are the same in this."""
+    return "" if record.split else record.test_fingerprint
+
+
+def by_seeds(variants: Iterable[Variant], protocols: Sequence[str]) -> Iterator[Variant]:
+    """Yield the rows of a table over some protocols: within a row, every column has the same splits and seeds.
+
+    Those that ran under different ones of the protocols are rows of their own, named by them.
     """
     for variant in variants:
         shown = {protocol: variant.records[protocol] for protocol in protocols if protocol in variant.records}
-        ran: dict[tuple[str, ...], set[int]] = {}
-        for seed in variant.seeds:
-            under = tuple(name for name, records in shown.items() if any(record.seed == seed for record in records))
-            ran.setdefault(under, set()).add(seed)
+        ran: dict[tuple[str, ...], set[Repetition]] = {}
+        for one in variant.made:
+            under = tuple(name for name, found in shown.items() if any(record.repetition == one for record in found))
+            ran.setdefault(under, set()).add(one)
         ran.pop((), None)
         whole = replace(variant, records=shown or variant.records)
         if len(ran) < 2 or whole.seedless:
             yield whole
             continue
-        for number, (under, seeds) in enumerate(ran.items()):
-            kept = {name: tuple(record for record in shown[name] if record.seed in seeds) for name in under}
-            label = f"{variant.label}, {seeds_in_words(sorted(seeds))}"
+        for number, (under, made) in enumerate(ran.items()):
+            kept = {name: tuple(record for record in shown[name] if record.repetition in made) for name in under}
+            label = f"{variant.label}, {made_in_words(ordered(made))}"
             yield replace(variant, label=label, records=kept, superseded=0 if number else variant.superseded)
 
 
@@ -159,11 +179,10 @@ def marked(label: str, marks: Sequence[str]) -> str:
 
 
 def _newest(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
-    newest: dict[str, dict[tuple[str, int], Record]] = {}
+    newest: dict[str, dict[Repetition, Record]] = {}
     for record in records:
         repetitions = newest.setdefault(record.protocol, {})
-        own = record.split or "", record.seed
-        other = repetitions.get(own)
+        other = repetitions.get(record.repetition)
         if other is None or record.provenance.created >= other.provenance.created:
-            repetitions[own] = record
-    return {protocol: tuple(found[own] for own in sorted(found)) for protocol, found in newest.items()}
+            repetitions[record.repetition] = record
+    return {protocol: tuple(found[own] for own in ordered(found)) for protocol, found in newest.items()}

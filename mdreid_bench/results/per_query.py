@@ -16,6 +16,8 @@ from protocols.arrays import Values
 from protocols.evaluation import PerQuery, values_over_trials
 
 _METRICS = tuple(field.name for field in fields(PerQuery))
+_ADDED = frozenset({"rank20"})
+"""Metrics that older files lack."""
 _NAMES, _IDENTITIES, _TRIALS = "names", "identities", "trial"
 _COUNTS = frozenset({"positives", "tied_positives", "items", _IDENTITIES, _TRIALS})
 _DEPTH = 3
@@ -82,6 +84,7 @@ class QueryValues:
                 raise DataError(f"The per-query values {path} are not those of the record beside them; {_AGAIN}.")
             stored = read_npz(path)
             check_place(path, _DEPTH, str(stored[PLACE]))
+            stored = dict.fromkeys(_ADDED, np.full(len(stored[_NAMES]), np.nan)) | stored
             arrays = {name: stored[name] for name in (*_METRICS, _NAMES, _IDENTITIES, _TRIALS)}
             _check_lengths(arrays)
             _check_kinds(arrays)

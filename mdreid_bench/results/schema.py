@@ -1,7 +1,7 @@
 """The record of one evaluated cell: what was measured, on what, by what, and where it came from."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AwareDatetime,
@@ -41,6 +41,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
 """Text without control characters, so that no record can steer a terminal."""
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$", max_length=250)]
+Repetition: TypeAlias = tuple[str, int]
+"""What tells apart runs that are averaged."""
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10,64}$")]
 
 
@@ -51,18 +53,19 @@ class StoredPart(BaseModel):
 
 
 class Metrics(StoredPart):
-    """Means over the queries that have a positive; fractions, not percentages."""
+    """Means over the queries that have a positive; fractions, not percentages; no Rank-20 in older records."""
 
     mAP: Fraction  # noqa: N815 - the field's spelling
     rank1: Fraction
     rank5: Fraction
     rank10: Fraction
     mINP: Fraction  # noqa: N815 - the field's spelling
+    rank20: Fraction | None = None
 
     @classmethod
     def of(cls, means: Means) -> Self:
         """Take the metrics from the summary of an evaluation."""
-        return cls(mAP=means.mAP, rank1=means.rank1, rank5=means.rank5, rank10=means.rank10, mINP=means.mINP)
+        return cls.model_validate({name: getattr(means, name) for name in cls.model_fields})
 
 
 class Interval(StoredPart):
@@ -176,6 +179,11 @@ class RunId(StoredPart):
     def trained_on(self) -> tuple[str, ...]:
         """The datasets that were trained on, or would be by a method that trains."""
         return self.sources or (self.dataset,)
+
+    @property
+    def repetition(self) -> Repetition:
+        """Split, empty where there is only one way to divide the dataset, and seed."""
+        return self.split or "", self.seed
 
     @property
     def folder_name(self) -> str:

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,10 +18,13 @@ from mdreid_bench.data.synthetic import plans
 from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
+from protocols.evaluation import evaluate
 from protocols.modality import R, T
+from protocols.ranking import rank
 from protocols.suites import resolve
 from tests.cli.running import environment, in_process
 from tests.data.trees import check_dataset, names
+from tests.protocols import official
 
 
 def write_lists(folder: Path, scale: str) -> None:
@@ -54,9 +58,10 @@ def refusal(folder: Path, split: str = "1") -> str:
 def test_every_split_has_the_published_counts(tmp_path: Path) -> None:
     write_lists(tmp_path, "full")
     known, paths = RegDB(), names(RegDB().plan("full"))
-    trained = set()
-    assert len(known.splits) == 10
-    for split in known.splits:
+    trained = {(tmp_path / f"idx/train_visible_{split}.txt").read_text() for split in known.splits}
+    assert len(trained) == len(known.splits) == 10
+    assert all(sorted(known.named(tmp_path, split)) == sorted(paths) for split in known.splits)
+    for split in ("1", "10"):
         scan = known.scan(paths, known.assignment(tmp_path, split))
         assert scan.misnamed == ()
         train = [item for item in scan.items if item.roles == Role.TRAIN]
@@ -67,8 +72,6 @@ def test_every_split_has_the_published_counts(tmp_path: Path) -> None:
         assert not persons[0] & persons[1]
         assert Counter((item.sensors, item.camera) for item in test) == {(R, 0): 2060, (T, 1): 2060}
         assert set(Counter((item.identity, item.camera) for item in test).values()) == {10}
-        trained.add(persons[0])
-    assert len(trained) == 10
 
 
 def test_both_directions_leave_nothing_out(folder: Path) -> None:
@@ -157,3 +160,26 @@ def test_check_takes_splits(folder: Path) -> None:
     for name, said in (("regdb", "Unknown split of RegDB '11'"), ("msvr310", "leave it out")):
         done = in_process("check", name, *root, "--split", "11", env=env)
         assert (done.returncode, said in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("direction", ["R-to-T", "T-to-R"])
+def test_evaluates_as_the_released_code(direction: str) -> None:
+    known = RegDB()
+    listed = [
+        f"{part}/{person}/male_back_{part[0].lower()}_0000{frame}_{person}.bmp"
+        for part in ("Visible", "Thermal")
+        for person in range(1, 13)
+        for frame in range(4)
+    ]
+    test = Items.of(known.scan(listed, lambda _: Role.QUERY | Role.GALLERY).items)
+    (setting,) = resolve([direction])
+    (trial,) = known.trials(test, setting)
+    scores = np.random.default_rng(7).standard_normal((48, 48))
+    sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
+    found = evaluate(rank(scores, *sides, known.card.exclusion, cmc=known.card.cmc)).summary()
+    theirs = official.regdb(-scores, sides[0].identity, sides[1].identity)
+    assert (found.queries, found.left_out) == (48, 0)
+    assert found.mAP == pytest.approx(theirs.mean_average_precision, abs=1e-9)
+    assert found.mINP == pytest.approx(theirs.mean_inverse_negative_penalty, abs=1e-9)
+    for k, value in ((1, found.rank1), (5, found.rank5), (10, found.rank10), (20, found.rank20)):
+        assert value == pytest.approx(theirs.cmc[k - 1], abs=1e-9)

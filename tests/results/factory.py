@@ -63,5 +63,5 @@ def query_values(queries: int = 3) -> QueryValues:
         names=np.array([f"0001_s001_v{i}_000" for i in range(queries)]),
         identities=np.arange(queries),
         trials=np.zeros(queries, dtype=np.int64),
-        metrics=PerQuery(values, values, values, values, values, values, counts, counts, counts + 5),
+        metrics=PerQuery(values, values, values, values, values, values, values, counts, counts, counts + 5),
     )

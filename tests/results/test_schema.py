@@ -18,8 +18,8 @@ def test_a_record_round_trips_through_json() -> None:
 
 
 def test_metrics_come_from_the_summary_of_an_evaluation() -> None:
-    means = Means(mAP=0.1, rank1=0.2, rank5=0.3, rank10=0.4, mINP=0.05, queries=7, left_out=1)
-    assert Metrics.of(means) == Metrics(mAP=0.1, rank1=0.2, rank5=0.3, rank10=0.4, mINP=0.05)
+    means = Means(mAP=0.1, rank1=0.2, rank5=0.3, rank10=0.4, rank20=0.5, mINP=0.05, queries=7, left_out=1)
+    assert Metrics.of(means) == Metrics(mAP=0.1, rank1=0.2, rank5=0.3, rank10=0.4, rank20=0.5, mINP=0.05)
 
 
 @pytest.mark.parametrize(

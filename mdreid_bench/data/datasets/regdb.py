@@ -52,6 +52,7 @@ class RegDB(Dataset):
         layout="RegDB/{Visible,Thermal}/PERSON/*.bmp and RegDB/idx/{train,test}_{visible,thermal}_{1..10}.txt",
         sensors=Modality.R | Modality.T,
         complete=False,
+        metrics=("rank1", "rank10", "rank20", "mAP", "mINP"),
         default_protocols=("R-to-T", "T-to-R"),
         corrupted_set="RegDB-C",
     )

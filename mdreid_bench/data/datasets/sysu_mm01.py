@@ -77,6 +77,7 @@ class SYSUMM01(Dataset):
         layout="SYSU-MM01/cam{1..6}/PERSON/*.jpg and SYSU-MM01/exp/{train,val,test}_id.txt",
         sensors=Modality.R | Modality.N,
         complete=False,
+        metrics=("rank1", "rank10", "rank20", "mAP", "mINP"),
         default_protocols=("N-to-R", "N-to-R@indoor"),
         corrupted_set="SYSU-MM01-C",
         cmc="identities",
