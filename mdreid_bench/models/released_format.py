@@ -16,6 +16,8 @@ from mdreid_bench.models.state_dict import UNKNOWN, Faults
 
 BLOCK = "{n}"
 """Stands for the number of a transformer block in the name of a row."""
+HEAD = "{h}"
+"""Stands for the number of a head of experts, likewise; a name has one number of either kind."""
 COUNTER = "num_batches_tracked"
 """Last part of the names of counters that nothing is computed with; a file may lack any of them."""
 _DIGITS = 6
@@ -24,10 +26,10 @@ _SIDE = re.compile(r"(\d*)([A-Z]?)")
 
 @dataclass(frozen=True)
 class Row:
-    """One tensor of a released checkpoint, or one of every transformer block.
+    """One tensor of a released checkpoint, or one of every transformer block or head of experts.
 
     Attributes:
-        name: as released; ``{n}`` stands for the number of the block.
+        name: as released; ``{n}`` stands for the number of the block, ``{h}`` for that of the head.
         shape: sides with a space between, such as ``"C 1536"``; a letter is a size that the file decides: C
             identities, K cameras, L rows of the position table. A number before a letter multiplies it.
         own: the parameter that it becomes; None for a tensor that is knowingly left out.
@@ -39,10 +41,16 @@ class Row:
     own: str | None
     part: str = ""
 
-    def at(self, block: int) -> "Row":
-        """Return the row of one block."""
-        own = self.own and self.own.replace(BLOCK, str(block))
-        return replace(self, name=self.name.replace(BLOCK, str(block)), own=own)
+    @property
+    def numbered(self) -> str | None:
+        """What stands for a number in the name, if anything does."""
+        return next((mark for mark in (BLOCK, HEAD) if mark in self.name), None)
+
+    def at(self, number: int) -> "Row":
+        """Return the row of one block or head."""
+        mark = self.numbered or ""
+        own = self.own and self.own.replace(mark, str(number))
+        return replace(self, name=self.name.replace(mark, str(number)), own=own)
 
     def neutral(self, sizes: Mapping[str, int]) -> Tensor:
         """Return what stands for a tensor that the file lacks: a norm that changes nothing, a head of zeros."""
@@ -51,8 +59,8 @@ class Row:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What the names of this row look like, the number of the block as a group."""
-        return re.compile(re.escape(self.name).replace(re.escape(BLOCK), rf"(\d{{1,{_DIGITS}}})"))
+        """What the names of this row look like, the number as a group."""
+        return re.compile(re.escape(self.name).replace(re.escape(self.numbered or ""), rf"(\d{{1,{_DIGITS}}})"))
 
     def shape_for(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape in numbers, ``UNKNOWN`` for a side whose letter has no size."""
@@ -126,23 +134,24 @@ class ReleasedFormat(ABC):
     def likeness(self, names: Iterable[str]) -> float:
         """Return the share of names, out of the file's and those that matter, that are of the format; 1 for all."""
         given = set(names)
-        rows = self._expanded(self._blocks(given))
+        rows = self._expanded(given)
         return len(given & {row.name for row in rows}) / len(given | {row.name for row in rows if not row.part})
 
     def layout(self, state: Mapping[str, Tensor]) -> Layout:
         """Return the sizes that most tensors speak for."""
-        blocks = self._blocks(state)
         votes: dict[str, Counter[int]] = {}
-        for row in self._expanded(blocks):
+        for row in self._expanded(state):
             if row.name in state:
                 for letter, size in row.votes(state[row.name].shape):
                     votes.setdefault(letter, Counter())[size] += 1
-        return Layout(blocks, {letter: found.most_common(1)[0][0] for letter, found in votes.items()})
+        return Layout(
+            self._count(state, BLOCK), {letter: found.most_common(1)[0][0] for letter, found in votes.items()}
+        )
 
     def faults(self, state: Mapping[str, Tensor]) -> Faults:
         """Return which names are missing or unexpected and which shapes are not what they should be."""
         layout, free = self.layout(state), {COUNTER, *self.absent(state)}
-        rows = [row for row in self._expanded(layout.blocks) if row.name in state or row.part not in free]
+        rows = [row for row in self._expanded(state) if row.name in state or row.part not in free]
         wanted = {row.name: row.shape_for(layout.sizes) for row in rows}
         return Faults.between(wanted, {name: tuple(value.shape) for name, value in state.items()})
 
@@ -159,27 +168,30 @@ class ReleasedFormat(ABC):
         """Return a state without faults and, for all that it lacks, values that no embedding depends on."""
         layout = self.layout(state)
         sizes = {"C": 1, **layout.sizes}
-        rows = [row for row in self._expanded(layout.blocks) if row.name not in state]
+        rows = [row for row in self._expanded(state) if row.name not in state]
         return {**state, **{row.name: row.neutral(sizes) for row in rows}}
 
     def mapped(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return every tensor that is kept under its name here."""
-        pairs = ((row.own, state[row.name]) for row in self._expanded(self._blocks(state)))
+        pairs = ((row.own, state[row.name]) for row in self._expanded(state))
         return {own: value for own, value in pairs if own is not None}
 
-    def _expanded(self, blocks: int) -> list[Row]:
+    def _expanded(self, names: Iterable[str]) -> list[Row]:
+        """Return one row for each tensor, with as many blocks and heads as some names speak of."""
+        given = list(names)
+        counts = {mark: self._count(given, mark) for mark in (BLOCK, HEAD)}
         rows = []
         for row in self.rows:
-            rows += [row.at(n) for n in range(blocks)] if BLOCK in row.name else [row]
+            rows += [row.at(number) for number in range(counts[row.numbered])] if row.numbered else [row]
         return rows
 
-    def _blocks(self, names: Iterable[str]) -> int:
-        """Return one more than the highest number of a block in names, at least 1.
+    def _count(self, names: Iterable[str], mark: str) -> int:
+        """Return one more than the highest number of a block or head in names, at least 1.
 
-        Every block has names of its own, so a number beyond that of all names is none.
+        Every one of them has names of its own, so a number beyond that of all names is none.
         """
         given = list(names)
-        patterns = [row.pattern for row in self.rows if BLOCK in row.name]
+        patterns = [row.pattern for row in self.rows if row.numbered == mark]
         matches = (pattern.fullmatch(name) for name in given for pattern in patterns)
         numbers = (int(match[1]) for match in matches if match)
         return max((number for number in numbers if number < len(given)), default=0) + 1

@@ -1,5 +1,7 @@
 """The paper presets of the baselines, value by value."""
 
+from typing import Any
+
 import pytest
 
 from mdreid_bench.config import presets
@@ -39,6 +41,40 @@ def test_paper_recipes(
     assert (config.batch.size, config.batch.instances, config.seed) == (128, 16, 1111)
     assert config.options["supervision"] == supervision
     assert config.options["drop_path"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "batch", "epochs", "warmup", "supervision", "own"),
+    [
+        ("mfrnet", "rgbnt201", (64, 8), 45, 10, "joint", {"global_local": False}),
+        ("mfrnet", "rgbnt100", (64, 16), 45, 5, "separate", {"global_local": True}),
+        ("mfrnet", "msvr310", (64, 4), 50, 10, "separate", {"global_local": False}),
+        ("demo", "rgbnt201", (64, 8), 50, 10, "joint", {"heads": 4}),
+        ("demo", "rgbnt100", (128, 16), 30, 5, "separate", {"heads": 8}),
+        ("demo", "msvr310", (64, 4), 50, 10, "separate", {"heads": 8}),
+    ],
+)
+def test_paper_recipes_on_clip(
+    name: str, dataset: str, batch: tuple[int, int], epochs: int, warmup: int, supervision: str, own: dict[str, Any]
+) -> None:
+    config = recipe(name, dataset)
+    optimizer, schedule = config.optimizer, config.schedule
+    assert (optimizer.name, optimizer.lr, optimizer.trunk_lr, optimizer.weight_decay) == ("adam", 3.5e-4, 5e-6, 1e-4)
+    assert (schedule.epochs, schedule.warmup, schedule.warmup_factor, schedule.noise) == (epochs, warmup, 0.1, 0.67)
+    assert ((config.batch.size, config.batch.instances), config.seed) == (batch, 1111)
+    assert config.options.items() >= (own | {"supervision": supervision, "identity_weight": 0.25}).items()
+    for preset in ("small", "tiny"):
+        assert recipe(name, dataset, preset).options == config.options
+
+
+def test_the_preset_released_has_mfrnets_code_as_it_is() -> None:
+    released, paper = recipe("mfrnet", "msvr310", "released"), recipe("mfrnet", "msvr310")
+    changed = {name: value for name, value in released.options.items() if value != paper.options[name]}
+    assert changed == {"independent_experts": False, "capacity": 1.0, "expert_init": "zero"}
+    assert (released.evaluation.batch_size, paper.evaluation.batch_size) == (64, 128)
+    assert released.schedule == paper.schedule
+    assert recipe("mdreid", "msvr310", "released").options["similarity"] == "released"
+    assert recipe("demo", "msvr310", "released").options == recipe("demo", "msvr310").options
 
 
 def test_editor_keeps_the_papers_numbers_of_patches() -> None:

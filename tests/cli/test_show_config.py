@@ -67,7 +67,7 @@ def test_every_value_stands_below_its_meaning_and_its_source() -> None:
 
 @pytest.mark.parametrize("preset", presets.names())
 @pytest.mark.parametrize("dataset", ["rgbnt201", "rgbnt100", "msvr310"])
-@pytest.mark.parametrize("method", ["mdreid", "single-classifier", "top-reid", "editor", "mfrnet"])
+@pytest.mark.parametrize("method", ["mdreid", "single-classifier", "top-reid", "editor", "mfrnet", "demo"])
 def test_every_value_of_every_recipe_has_a_source(method: str, dataset: str, preset: str) -> None:
     chosen, card = methods.card(method), datasets.get(dataset).card
     config = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, Overrides())

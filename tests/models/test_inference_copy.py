@@ -131,7 +131,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-@pytest.mark.parametrize("name", ["mdreid", "top-reid", "editor", "mfrnet"])
+@pytest.mark.parametrize("name", ["mdreid", "top-reid", "editor", "mfrnet", "demo"])
 def test_compiled_copy_equals_the_plain_one(name: str) -> None:
     method = build(name, {"trunk": {"layers": 2}})
     compiled = inference_copy(method, CPU, torch.float32, compiled=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 KEYS = Path(__file__).parent / "keys"
-FORMATS = ("mdreid", "top_reid", "editor", "mfrnet")
+FORMATS = ("mdreid", "top_reid", "editor", "mfrnet", "demo")
 COUNTER = "num_batches_tracked"
 
 

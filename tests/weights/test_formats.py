@@ -16,13 +16,16 @@ from mdreid_bench.weights.given_weights import GivenWeights
 from mdreid_bench.weights.weights_file import recognise
 from tests.weights.checkpoints import COUNTER, FORMATS, empty_state, random_state, shapes
 
-METHODS = {"mdreid": "mdreid", "top_reid": "top-reid", "editor": "editor", "mfrnet": "mfrnet"}
+METHODS = {"mdreid": "mdreid", "top_reid": "top-reid", "editor": "editor", "mfrnet": "mfrnet", "demo": "demo"}
 
-ON_CLIP = {"mdreid", "mfrnet"}
+ON_CLIP = {"mdreid", "mfrnet", "demo"}
 """Formats that have a tower in common, which is about half of all names."""
 MAY_BE_ABSENT = (
     COUNTER,
-    *(f"classifier{head}.weight" for head in ("", "_r", "_n", "_t", "_s", "_rs", "_ns", "_ts", "_ViT", "_TPM")),
+    *(
+        f"classifier{head}.weight"
+        for head in ("", "_r", "_n", "_t", "_s", "_rs", "_ns", "_ts", "_ViT", "_TPM", "_moe")
+    ),
     *(f"{head}_HEAD.weight" for head in ("FUSE", "AL", "BACKBONE")),
 )
 

@@ -43,7 +43,7 @@ def photographs(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
-@pytest.mark.parametrize("name", ["mdreid", "single-classifier", "top-reid", "editor", "mfrnet"])
+@pytest.mark.parametrize("name", ["mdreid", "single-classifier", "top-reid", "editor", "mfrnet", "demo"])
 def test_three_image_files_become_an_embedding(tmp_path: Path, photographs: dict[str, Path], name: str) -> None:
     source = write(tmp_path / "weights.safetensors", name)
     method = mdreid_bench.load_method(tmp_path / "weights.safetensors")
@@ -141,7 +141,7 @@ def test_a_dataset_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     assert method.config.image_size == (128, 256)
 
 
-@pytest.mark.parametrize("name", ["mdreid", "single-classifier", "editor", "top-reid", "mfrnet"])
+@pytest.mark.parametrize("name", ["mdreid", "single-classifier", "editor", "top-reid", "mfrnet", "demo"])
 @pytest.mark.parametrize("loaded_inside", [True, False])
 def test_loading_in_inference_mode_changes_nothing(tmp_path: Path, name: str, loaded_inside: bool) -> None:
     source = write(tmp_path / "w.safetensors", name)

@@ -75,7 +75,7 @@ def patch_grid(patch: Any, image_size: tuple[int, int]) -> tuple[int, int]:
 
 
 class Trunk(Backbone):
-    """A CLIP vision transformer that puts out one vector for each of its leading tokens.
+    """A CLIP vision transformer that puts out one vector for each of its leading tokens, or for all.
 
     Token order: class (specific) token, shared token if any, patches. The camera embedding is added to the class
     token only, before the position table and the first layer norm. The output projection is applied to every
@@ -89,6 +89,7 @@ class Trunk(Backbone):
         shared_token: whether a second leading token is used.
         tie_shared_token: let the shared token be the class token's parameter, as in the released code.
         random_shared_token: let one that is not tied start from noise of the class token's spread.
+        all_tokens: whether vectors of the patches are put out too.
         camera_scale: coefficient of the camera embedding.
 
     Attributes:
@@ -107,6 +108,7 @@ class Trunk(Backbone):
         shared_token: bool,
         tie_shared_token: bool = True,
         random_shared_token: bool = False,
+        all_tokens: bool = False,
         camera_scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -120,6 +122,7 @@ class Trunk(Backbone):
             start = source.class_embedding.detach().clone()
             self.shared_token = nn.Parameter(torch.randn_like(start) * start.std() if random_shared_token else start)
         self.leading = 2 if shared_token else 1
+        self.keep = None if all_tokens else self.leading
         table = source.positional_embedding.detach()
         self.position = nn.Parameter(interpolate_positions(table, patch_grid(self.patch, image_size), self.leading))
         self.camera = nn.Parameter(torch.empty(cameras, table.shape[1]))
@@ -159,7 +162,7 @@ class Trunk(Backbone):
         self.checkpointing = on
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
-        """Return the output vectors of the leading tokens, (B, k, D), of images (B, 3, H, W) and cameras (B,)."""
+        """Return the vectors of the tokens that are put out, (B, k, D), of images (B, 3, H, W) and cameras (B,)."""
         return torch.cat([self._transform(self._assemble(*chunk)) for chunk in self._chunks(images, camera)])
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -193,7 +196,7 @@ class Trunk(Backbone):
         tokens = self.ln_pre(tokens)
         last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
-            tokens = self.kept_or_repeated(run_block, block, tokens, self.leading if number == last else None)
+            tokens = self.kept_or_repeated(run_block, block, tokens, self.keep if number == last else None)
         output: Tensor = self.ln_post(tokens) @ self.projection
         return output
 
