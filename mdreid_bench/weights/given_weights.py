@@ -163,7 +163,7 @@ class GivenWeights:
         usual = [
             c.image_size
             for c in datasets.cards(Silent().message).values()
-            if (c.image_size[0] > c.image_size[1]) == (height > width)
+            if (c.image_size[0] > c.image_size[1]) == (height > width) and c.sensors == self.data.modalities
         ]
         overlapping = [
             (s, step)
