@@ -34,6 +34,14 @@ class Trial:
         if self.query.shape != self.query_sensors.shape or self.gallery.shape != self.gallery_sensors.shape:
             raise ValueError("each row of a side needs the sensors by which it is known")
 
+    def keeping(self, *, query: Counts | None = None, gallery: Counts | None = None) -> "Trial":
+        """Return the trial with these rows alone on a side; a side that is not given stays as it is."""
+        asked = slice(None) if query is None else np.isin(self.query, query)
+        offered = slice(None) if gallery is None else np.isin(self.gallery, gallery)
+        return Trial(
+            self.query[asked], self.gallery[offered], self.query_sensors[asked], self.gallery_sensors[offered]
+        )
+
 
 def trial_of(
     setting: Setting,

@@ -76,6 +76,21 @@ def read_lines(file: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
+def read_numbers(file: Path) -> set[int]:
+    """Return the numbers of a list, between commas on any number of lines.
+
+    Raises:
+        DataError: as :func:`read_lines`, and when it holds something else.
+    """
+    found = set()
+    for number, line in read_lines(file):
+        try:
+            found |= {int(text) for text in line.strip(",").split(",")}
+        except ValueError:
+            raise DataError(f"{file}, line {number}, is no list of numbers between commas; restore it.") from None
+    return found
+
+
 def image_paths(dataset: Dataset, folder: Path) -> list[str]:
     """List the images of a dataset as sorted POSIX paths relative to ``folder``.
 

@@ -218,7 +218,7 @@ def test_workers_notice_an_image_that_changes_after_opening(tmp_path: Path) -> N
 
 
 def test_registry_lists_all_datasets() -> None:
-    assert set(registry.names()) == {*DATASETS, "regdb", "rgbnt201-141-60", "sysu-mm01"}
+    assert set(registry.names()) == {*DATASETS, "llcm", "regdb", "rgbnt201-141-60", "sysu-mm01"}
     for name, card in registry.cards().items():
         assert card.name == name
         assert card.layout.startswith((card.title, *card.folders))

@@ -43,6 +43,12 @@ def sysu(distance: Floats, query: Ints, gallery: Ints, query_camera: Ints, galle
     return agw(distance, query, gallery, removed, by_identity=True)
 
 
+def llcm(distance: Floats, query: Ints, gallery: Ints, query_camera: Ints, gallery_camera: Ints) -> Result:
+    """The evaluator of LLCM: that of SYSU-MM01, but a query does not see its person in its own camera."""
+    removed = (query[:, None] == gallery) & (query_camera[:, None] == gallery_camera)
+    return agw(distance, query, gallery, removed, by_identity=True)
+
+
 def regdb(distance: Floats, query: Ints, gallery: Ints) -> Result:
     """The evaluator of RegDB in AGW: no image shares its camera with one of the other side."""
     return agw(distance, query, gallery, np.zeros(distance.shape, dtype=np.bool_), by_identity=False)

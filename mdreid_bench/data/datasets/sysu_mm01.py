@@ -11,7 +11,7 @@ import numpy as np
 from mdreid_bench.data.card import DatasetCard, SplitCounts
 from mdreid_bench.data.dataset import Assignment, Dataset, Scan
 from mdreid_bench.data.draws import SHOTS, TRIALS, listed_draw, marked, read_permutations, released_draw
-from mdreid_bench.data.files import read_lines
+from mdreid_bench.data.files import read_numbers
 from mdreid_bench.data.items import Items, Role
 from mdreid_bench.data.synthetic import plans
 from mdreid_bench.data.synthetic.plan import PlannedFrame, Scale
@@ -109,16 +109,8 @@ class SYSUMM01(Dataset):
         """
         roles: dict[int, Role] = {}
         for name, role in _USES.items():
-            file = folder / "exp" / f"{name}_id.txt"
-            for number, line in read_lines(file):
-                try:
-                    persons = [int(text) for text in line.strip(",").split(",")]
-                except ValueError:
-                    raise DataError(
-                        f"{file}, line {number}, is no list of numbers between commas; restore it."
-                    ) from None
-                for person in persons:
-                    roles[person] = roles.get(person, Role(0)) | role
+            for person in read_numbers(folder / "exp" / f"{name}_id.txt"):
+                roles[person] = roles.get(person, Role(0)) | role
         draws = folder / _PERMUTATIONS
         return _Lists(roles, draws if draws.exists() else None)
 
@@ -153,11 +145,7 @@ class SYSUMM01(Dataset):
                 f"{self.card.title}; put it there, or leave out '-matlab'."
             )
         draw, count = listed_draw if draws == "matlab" else released_draw, SHOTS if shots == "multi-shot" else 1
-        chosen = (np.isin(whole.gallery, draw(items, offered, trial, count)) for trial in range(TRIALS))
-        return tuple(
-            replace(whole, gallery=whole.gallery[mask], gallery_sensors=whole.gallery_sensors[mask])
-            for mask in chosen
-        )
+        return tuple(whole.keeping(gallery=draw(items, offered, trial, count)) for trial in range(TRIALS))
 
     def plan(self, scale: Scale) -> list[PlannedFrame]:
         """Return what synthetic SYSU-MM01 consists of."""

@@ -208,6 +208,49 @@ def _sysu_visits(scale: Scale) -> tuple[list[Visit], list[Visit]]:
     return train, test
 
 
+def llcm(scale: Scale) -> list[PlannedFrame]:
+    """Return the tiny set, of 36 and 24 persons, or one with the published counts; camera 3 is visible alone."""
+    result = []
+    for use, sensor, person, camera, size in _llcm_visits(scale):
+        letters = str(sensor).translate({ord("R"): "vis", ord("N"): "nir"})
+        folder = f"test_{letters}/cam{camera}/{person:04d}" if use == "test" else f"{letters}/{person:04d}"
+        for frame in range(size):
+            path = f"{folder}/{person:04d}_c{camera:02d}_s{person:06d}_f{frame:04d}_{letters}.jpg"
+            result.append(PlannedFrame(person, camera, (person, camera), 0, (path,), sensors=sensor))
+    return result
+
+
+def llcm_lists(scale: Scale) -> dict[str, str]:
+    """Return the lists of training images, with labels from 0, and that of the persons to test with."""
+    paths = [frame.paths[0] for frame in llcm(scale)]
+    persons = sorted({path.split("/")[1] for path in paths if not path.startswith("test_")})
+    lists = {
+        f"idx/train_{letters}.txt": "".join(
+            f"{path} {persons.index(path.split('/')[1])}\n" for path in paths if path.startswith(f"{letters}/")
+        )
+        for letters in ("vis", "nir")
+    }
+    tested = sorted({int(path.split("/")[2]) for path in paths if path.startswith("test_")})
+    return lists | {"idx/test_id.txt": ",".join(map(str, tested)) + "\n"}
+
+
+def _llcm_visits(scale: Scale) -> list[tuple[str, Modality, int, int, int]]:
+    """Return use, sensor, person, camera and number of images: three cameras a person, four of the visible ones."""
+    persons, images = {"train": 36, "test": 24}, {"train": (288, 216), "test": (192, 144)}
+    if scale == "full":
+        persons, images = {"train": 713, "test": 351}, {"train": (16946, 13975), "test": (8680, 7166)}
+    result = []
+    for use, count in persons.items():
+        for sensor, cameras, total in ((Modality.R, 4, images[use][0]), (Modality.N, 3, images[use][1])):
+            sizes = iter(spread(total, count * cameras))
+            for number in range(count):
+                for step in range(cameras):
+                    camera = ((1, 2, 4, 5, 6, 7, 8, 9)[(number + 3 * step) % 8]) if step < 3 else 3
+                    person = number + 1 + (persons["train"] if use == "test" else 0)
+                    result.append((use, sensor, person, camera, next(sizes)))
+    return result
+
+
 def _regdb_size(scale: Scale) -> tuple[int, int]:
     """Return the number of persons, and of images by each sensor."""
     return (64, 5) if scale == "tiny" else (412, 10)
