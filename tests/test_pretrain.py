@@ -17,16 +17,20 @@ from mdreid_bench.models.trunk.resnet import ResNet
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.pretrain import __main__ as script
 from mdreid_bench.pretrain import samples
-from mdreid_bench.pretrain.naming import Batch, Namer, naming_loss
+from mdreid_bench.pretrain.batch import Batch, photographed
+from mdreid_bench.pretrain.naming import Namer, naming_loss
 from mdreid_bench.progress import Silent
 from protocols.modality import Modality
 
 KINDS: tuple[Kind, ...] = ("person", "vehicle")
-SMALL = {"person": (32, 16), "vehicle": (16, 32)}
 
 
-def small_batch(kind: Kind, images: int = 4) -> Batch:
-    return Batch.of([samples.draw_sample(kind, "train", i, SMALL[kind]) for i in range(images)])
+def pool(kind: Kind, images: int = 4) -> Batch:
+    return script.draw_pool(kind, "train", images, lambda *_: None)
+
+
+def changed(batch: Batch, seed: int = 0) -> Batch:
+    return photographed(batch, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,31 +51,31 @@ def test_each_image_is_the_only_one_of_its_object_and_taken_by_one_sensor(
 
     monkeypatch.setattr("mdreid_bench.pretrain.samples.draw_identity", drawn)
     monkeypatch.setattr("mdreid_bench.pretrain.samples.render", rendered)
-    batches = [script.draw_batch(kind, split, number, 3) for split in ("train", "held-out") for number in range(3)]
-    assert taken == [(i, (Modality.R,)) for i in range(3 * len(batches))]
-    materials = {identity.materials.tobytes() for identity in objects}
-    assert len(materials) == len(objects) == 3 * len(batches)
+    pools = [script.draw_pool(kind, split, 6, lambda *_: None) for split in ("train", "held-out")]
+    assert taken == [(i, (Modality.R,)) for i in range(12)]
+    assert len({identity.materials.tobytes() for identity in objects}) == len(objects) == 12
+    assert sum(len(pool.images) for pool in pools) == 12
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_caption_does_not_say_who_it_is(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects that look alike have the same image and caption, whatever their numbers: neither holds the number."""
     assert {field.name for field in fields(samples.Sample)} == {
-        *("image", "fields", "shares", "colours", "coloured", "words", "told", "view")
+        *("images", "fields", "regions", "colours", "coloured", "words", "told", "view")
     }
-    other = samples.draw_sample(kind, "train", 1, SMALL[kind])
+    other = samples.draw_sample(kind, "train", 1)
     monkeypatch.setattr(samples, "stream", lambda *_: stream("test", 0))
-    one, same = (samples.draw_sample(kind, "train", number, SMALL[kind]) for number in (0, 917))
+    one, same = (samples.draw_sample(kind, "train", number) for number in (0, 917))
     for field in fields(samples.Sample):
         assert np.array_equal(getattr(one, field.name), getattr(same, field.name))
-    assert not np.array_equal(one.image, other.image)
+    assert not np.array_equal(one.images, other.images)
 
 
 @pytest.mark.parametrize("name", script.STEPS)
 def test_the_loss_is_a_mean_over_images_that_have_nothing_to_do_with_each_other(name: str) -> None:
     torch.manual_seed(0)
-    namer, batch = Namer(name).eval(), small_batch("person")
-    alone = [Batch(*(getattr(batch, field.name)[i : i + 1] for field in fields(Batch))) for i in range(4)]
+    namer, batch = Namer(name).eval(), changed(pool("person"))
+    alone = [batch.rows(torch.tensor([i])) for i in range(4)]
     with torch.no_grad():
         assert naming_loss(namer, batch) == pytest.approx(
             np.mean([naming_loss(namer, one).item() for one in alone]), rel=1e-5
@@ -86,30 +90,47 @@ def test_no_dataset_has_the_random_streams_of_the_pretraining() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_caption_describes_its_image(kind: Kind) -> None:
-    for number in range(6):
-        sample = samples.draw_sample(kind, "train", number, samples.SIZES[kind][0])
-        height, width = sample.image.shape[:2]
-        assert sample.fields.shape == (height * width // samples.PATCH**2, len(Part))
-        assert sample.fields.sum(1) == pytest.approx(1, abs=1e-5)
-        assert sample.shares == pytest.approx(sample.fields.mean(0), abs=1e-6)
-        assert np.hypot(*sample.view) == pytest.approx(1, abs=1e-5)
-        grey = np.ptp(sample.image, axis=2).max() == 0
-        assert not (grey and sample.coloured.any())
-        assert (sample.shares[sample.coloured] > 0).all()
-        assert not sample.coloured[[Part.BACKGROUND, Part.OCCLUDER]].any() or sample.colours[Part.OCCLUDER].any()
+    height, width = samples.SIZES[kind]
+    batch = pool(kind, 8)
+    assert batch.images.shape == (8, 3, height, width)
+    assert batch.fields.shape == (8, height * width // samples.FIELD**2, len(Part))
+    assert batch.regions.shape == (8, samples.REGIONS, len(Part))
+    assert torch.allclose(batch.fields.sum(2), torch.ones(()))
+    assert torch.allclose(batch.fields.mean(1), batch.regions.mean(1), atol=1e-6)
+    assert torch.allclose(batch.view.norm(dim=1), torch.ones(()))
+    assert (batch.regions.mean(1)[batch.coloured] > 0).all()
+    assert batch.words[:, samples.WORDS.index(kind)].all()
+    assert not batch.words[:, samples.WORDS.index("vehicle" if kind == "person" else "person")].any()
+
+
+def test_a_changed_photograph_says_so_and_depends_on_no_other() -> None:
+    before = pool("vehicle", 24)
+    after = changed(before)
+    grey, negative = after.words[:, -2].bool(), after.words[:, -1].bool()
+    assert 0 < grey.sum() < 24
+    assert 0 < negative.sum() < 24
+    assert torch.equal((after.images - after.images[:, :1]).flatten(1).abs().amax(1) < 1e-6, grey)
+    assert after.images.min() >= -1
+    assert after.images.max() <= 1
+    assert not after.coloured[grey | negative].any()
+    assert torch.equal(after.coloured[~(grey | negative)], before.coloured[~(grey | negative)])
+    assert torch.equal(after.words[:, :-2], before.words[:, :-2])
+    others = Batch(*(getattr(before, field.name).clone() for field in fields(Batch)))
+    others.images[1:] = others.images[1:].flip(0)
+    assert torch.equal(changed(others).images[0], after.images[0])
 
 
 @pytest.mark.parametrize("name", script.STEPS)
 def test_a_short_pretraining_learns_and_what_it_writes_is_loaded(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "draw_batch", lambda kind, *_: small_batch(kind))
+    monkeypatch.setattr(script, "_IMAGES", 4)
     monkeypatch.setattr(script, "_BATCH", 4)
     monkeypatch.setattr(script, "_HELD_OUT", 4)
     torch.manual_seed(script._SEED)
-    before = naming_loss(Namer(name), small_batch("person"))
+    before = naming_loss(Namer(name), changed(pool("person")))
     namer, _ = script.pretrain(name, 8, Silent())
-    assert naming_loss(namer, small_batch("person")) < before
+    assert naming_loss(namer, changed(pool("person"))) < before
     out = tmp_path / "out.safetensors"
     script.save(namer, {}, out)
     config = TrunkConfig(name=name, pretrained=str(out))

@@ -1,10 +1,8 @@
 """Learning to name what is where: heads on a trunk, their loss, and how well they do."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,31 +12,11 @@ from mdreid_bench.data.synthetic.latents import Part
 from mdreid_bench.models.trunk.resnet import SHAPES, ResNet
 from mdreid_bench.models.trunk.tower_weights import visual_tower
 from mdreid_bench.models.trunk.trunk import interpolate_positions, patch_grid
-from mdreid_bench.pretrain.samples import PATCH, WORDS, Sample
+from mdreid_bench.pretrain.batch import Batch
+from mdreid_bench.pretrain.samples import FIELD, REGIONS, WORDS
 
-_WEIGHTS = {"fields": 1.0, "shares": 1.0, "colours": 10.0, "words": 20.0, "view": 1.0}
-"""Bring the errors, some of which are means of small numbers, to about the same size."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images of one size and their captions, stacked; see :class:`Sample`."""
-
-    images: Tensor
-    fields: Tensor
-    shares: Tensor
-    colours: Tensor
-    coloured: Tensor
-    words: Tensor
-    told: Tensor
-    view: Tensor
-
-    @classmethod
-    def of(cls, samples: Sequence[Sample]) -> "Batch":
-        """Stack samples; images become (B, 3, H, W) in -1..1."""
-        images = torch.from_numpy(np.stack([s.image for s in samples])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        rest = ("fields", "shares", "colours", "coloured", "words", "told", "view")
-        return cls(images, *(torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in rest))
+_WEIGHTS = {"fields": 10.0, "regions": 5.0, "colours": 5.0, "words": 3.0, "view": 0.2}
+"""What is named in a place leads: when words, rare and hard, weigh as much, only their frequencies are learned."""
 
 
 class Namer(nn.Module):
@@ -63,7 +41,7 @@ class Namer(nn.Module):
             field_width, summary_width = self.trunk.proj.shape
             self._look = self._attend
         self.field_head = nn.Linear(field_width, parts)
-        self.share_head = nn.Linear(summary_width, parts)
+        self.region_head = nn.Linear(summary_width, REGIONS * parts)
         self.colour_head = nn.Linear(summary_width, 3 * parts)
         self.word_head = nn.Linear(summary_width, len(WORDS))
         self.view_head = nn.Linear(summary_width, 2)
@@ -71,8 +49,7 @@ class Namer(nn.Module):
     def errors(self, batch: Batch) -> dict[str, Tensor]:
         """Return what is wrong with each image's description, (B,) each: no image has to do with another.
 
-        Keys: cross entropies of the parts in the fields and in the image and of the words, squared errors of colours
-        and view.
+        Keys: cross entropies of the parts in fields and regions and of the words, squared errors of colours and view.
         """
         fields, summary = self._look(batch.images)
         coloured = batch.coloured[..., None].float()
@@ -82,7 +59,7 @@ class Namer(nn.Module):
         )
         return {
             "fields": -(batch.fields * F.log_softmax(self.field_head(fields), dim=2)).sum(2).mean(1),
-            "shares": -(batch.shares * F.log_softmax(self.share_head(summary), dim=1)).sum(1),
+            "regions": -(batch.regions * self._regions(summary).log_softmax(2)).sum(2).mean(1),
             "colours": colours.sum((1, 2)) / (3 * coloured.sum((1, 2)).clamp(min=1)),
             "words": words.sum(1) / batch.told.sum(1),
             "view": (self.view_head(summary) - batch.view).square().sum(1),
@@ -97,7 +74,7 @@ class Namer(nn.Module):
         """
         fields, summary = self._look(batch.images)
         named = self.field_head(fields).argmax(2) == batch.fields.argmax(2)
-        shares = (self.share_head(summary).softmax(1) - batch.shares).abs().sum(1) / 2
+        shares = (self._regions(summary).softmax(2) - batch.regions).abs().sum(2).mean(1) / 2
         colours = (self.colour_head(summary).unflatten(1, (-1, 3)) - batch.colours).abs().mean(2)
         seen = batch.coloured.any(1)
         colours = (colours * batch.coloured).sum(1)[seen] / batch.coloured.sum(1)[seen]
@@ -113,6 +90,10 @@ class Namer(nn.Module):
             "view_error": view,
         }
 
+    def _regions(self, summary: Tensor) -> Tensor:
+        logits: Tensor = self.region_head(summary)
+        return logits.unflatten(1, (REGIONS, -1))
+
     def _attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return patch tokens (B, P, W) and the projected class token (B, D)."""
         visual = self.trunk
@@ -126,7 +107,7 @@ class Namer(nn.Module):
 
     def _convolve(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means of the last map over the fields of an image (B, P, C), and over all (B, C)."""
-        grid = images.shape[2] // PATCH, images.shape[3] // PATCH
+        grid = images.shape[2] // FIELD, images.shape[3] // FIELD
         cells = F.adaptive_avg_pool2d(self.trunk(images), grid).flatten(2).transpose(1, 2)
         return cells, cells.mean(1)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mdreid_bench.data.synthetic.draw import Rng, draw_camera, draw_identity, draw_scene, stream
+from mdreid_bench.data.synthetic.draw import draw_camera, draw_identity, draw_scene, stream
 from mdreid_bench.data.synthetic.latents import Kind, Part, Shape
 from mdreid_bench.data.synthetic.raster import SUPERSAMPLING, part_map
 from mdreid_bench.data.synthetic.render import render
@@ -17,12 +17,11 @@ from protocols.modality import Modality
 
 NAMESPACE = "trunk-pretraining"
 """Namespace of all random streams of the pretraining; no dataset uses it, so no dataset contains its objects."""
-PATCH = 16
-"""Side of the fields whose parts are named, in pixels: a patch of the small vision transformer."""
-SIZES: dict[Kind, tuple[tuple[int, int], ...]] = {"person": ((128, 64), (96, 48)), "vehicle": ((64, 128), (48, 96))}
-"""Heights and widths of the images: half and three eighths of those on disk."""
-_GREY, _INVERTED, _GAMMA = 0.5, 0.3, 0.35
-"""Share of images made a random mixture of their channels, share made a negative, spread of log gamma."""
+SIZES: dict[Kind, tuple[int, int]] = {"person": (128, 64), "vehicle": (64, 128)}
+"""Height and width of the images: half of those on disk."""
+FIELD, REGION = 16, 32
+"""Sides in pixels of the squares in which parts are named: a patch of the small vision transformer, and two."""
+REGIONS = 8
 _IN_SIGHT = 0.005
 """Least share of an image by which a part is in sight."""
 
@@ -32,19 +31,19 @@ class Sample:
     """One image and its caption.
 
     Attributes:
-        image: (H, W, 3) uint8, RGB or a photographic change of it.
-        fields: (rows * columns, parts) share of each part in each field of the image; rows sum to 1.
-        shares: (parts,) share of each part in the image.
+        images: (3, H, W) uint8.
+        fields: (fields, parts) share of each part in each field of the image, row by row; they sum to 1.
+        regions: (regions, parts) likewise in each region.
         colours: (parts, 3) red, green and blue of each part, 0..1; meaningless where ``coloured`` is False.
-        coloured: (parts,) whether the part is in sight and the image in its own colours.
+        coloured: (parts,) whether the part is in sight.
         words: (words,) which of ``WORDS`` describe the object and the photograph.
         told: (words,) False for words of the object that a hidden part would bear out.
         view: cosine and sine of where the camera stands around the object.
     """
 
-    image: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     fields: NDArray[np.float32]
-    shares: NDArray[np.float32]
+    regions: NDArray[np.float32]
     colours: NDArray[np.float32]
     coloured: NDArray[np.bool_]
     words: NDArray[np.float32]
@@ -52,35 +51,31 @@ class Sample:
     view: NDArray[np.float32]
 
 
-def draw_sample(kind: Kind, split: str, number: int, size: tuple[int, int]) -> Sample:
+def draw_sample(kind: Kind, split: str, number: int) -> Sample:
     """Draw an object that is seen once, and describe its image.
 
     Args:
         kind: person or vehicle.
         split: ``train``, or ``held-out`` for what is measured on.
         number: of the random stream; the caption does not know it.
-        size: (height, width) in pixels, multiples of ``PATCH``.
     """
     rng = stream(NAMESPACE, 0, kind, split, number)
     identity, camera = draw_identity(kind, rng), draw_camera(kind, rng)
-    scene = draw_scene(kind, rng)
-    frame = int(rng.integers(2**62))
-    labels = part_map(identity, camera, np.random.default_rng(frame), *size)
-    image = render(identity, camera, scene, np.random.default_rng(frame), size, Modality.R)[Modality.R]
-    image, changes = _changed(image, rng)
-    fields = _fields(labels)
-    shares = fields.mean(axis=0)
-    angle = 2 * np.pi * camera.azimuth
-    painted = identity.materials[:, :3].any(axis=1)
-    seen = {_word(shape) for shape in identity.shapes if shares[shape.part] > _IN_SIGHT}
+    scene, frame = draw_scene(kind, rng), int(rng.integers(2**62))
+    labels = part_map(identity, camera, np.random.default_rng(frame), *SIZES[kind])
+    image = render(identity, camera, scene, np.random.default_rng(frame), SIZES[kind], Modality.R)[Modality.R]
+    fields = _shares(labels, FIELD)
+    in_sight = fields.mean(axis=0) > _IN_SIGHT
+    seen = {_word(shape) for shape in identity.shapes if in_sight[shape.part]}
     hidden = {_word(shape) for shape in identity.shapes} - seen
-    said = seen | changes | {kind} | ({"night"} if scene.night else set())
+    said = seen | {kind} | ({"night"} if scene.night else set())
+    angle = 2 * np.pi * camera.azimuth
     return Sample(
-        image=image,
+        images=np.ascontiguousarray(image.transpose(2, 0, 1)),
         fields=fields,
-        shares=shares,
+        regions=_shares(labels, REGION),
         colours=identity.materials[:, :3],
-        coloured=(shares > _IN_SIGHT) & painted & (not changes),
+        coloured=in_sight & identity.materials[:, :3].any(axis=1),
         words=np.array([word in said for word in WORDS], dtype=np.float32),
         told=np.array([word not in hidden for word in WORDS]),
         view=np.array((np.cos(angle), np.sin(angle)), dtype=np.float32),
@@ -91,22 +86,9 @@ def _word(shape: Shape) -> str:
     return f"{shape.part.name.lower()}: {shape.word}"
 
 
-def _changed(image: NDArray[np.uint8], rng: Rng) -> tuple[NDArray[np.uint8], set[str]]:
-    """Return the image with another gamma, perhaps in grey or as a negative, and which of these two it is."""
-    grey, inverted = bool(rng.random() < _GREY), bool(rng.random() < _INVERTED)
-    values = image / np.float32(255)
-    if grey:
-        values = np.repeat((values @ rng.dirichlet(np.ones(3)).astype(np.float32))[..., None], 3, axis=2)
-    values = values ** np.float32(np.exp(rng.normal(0, _GAMMA)))
-    if inverted:
-        values = 1 - values
-    changes = {word for word, done in (("grey", grey), ("negative", inverted)) if done}
-    return np.rint(values * 255).astype(np.uint8), changes
-
-
-def _fields(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Count the parts in each field of a map that is larger than the image by the supersampling."""
-    side = PATCH * SUPERSAMPLING
+def _shares(labels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Count the parts in each square of a map that is larger than the image by the supersampling."""
+    side *= SUPERSAMPLING
     rows, columns = labels.shape[0] // side, labels.shape[1] // side
     split = labels.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side * side)
     keyed = split + len(Part) * np.arange(rows * columns)[:, None]
@@ -122,4 +104,4 @@ def _vocabulary() -> tuple[str, ...]:
 
 
 WORDS = _vocabulary()
-"""What a caption may say, in the order of ``Sample.words``."""
+"""What a caption may say, in the order of ``Sample.words``; the last two are those of changed photographs."""
