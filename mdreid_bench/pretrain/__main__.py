@@ -64,7 +64,7 @@ def pretrain(name: str, steps: int, reporter: Reporter) -> tuple[Namer, dict[str
 def measure(namer: Namer, step: Step) -> dict[str, float]:
     """Return the mean scores on images of objects that were not trained on, by kind and score."""
     random = torch.Generator().manual_seed(_SEED)
-    figures = {}
+    figures: dict[str, float] = {}
     for kind in SIZES:
         pool = photographed(draw_pool(kind, "held-out", _HELD_OUT, step), random)
         figures |= {f"{kind}.{score}": float(values.mean()) for score, values in namer.scores(pool).items()}

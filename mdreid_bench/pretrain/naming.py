@@ -53,7 +53,7 @@ class Namer(nn.Module):
         """
         fields, summary = self._look(batch.images)
         coloured = batch.coloured[..., None].float()
-        colours = (self.colour_head(summary).unflatten(1, (-1, 3)) - batch.colours).square() * coloured
+        colours = (self._colours(summary) - batch.colours).square() * coloured
         words = (
             F.binary_cross_entropy_with_logits(self.word_head(summary), batch.words, reduction="none") * batch.told
         )
@@ -75,7 +75,7 @@ class Namer(nn.Module):
         fields, summary = self._look(batch.images)
         named = self.field_head(fields).argmax(2) == batch.fields.argmax(2)
         shares = (self._regions(summary).softmax(2) - batch.regions).abs().sum(2).mean(1) / 2
-        colours = (self.colour_head(summary).unflatten(1, (-1, 3)) - batch.colours).abs().mean(2)
+        colours = (self._colours(summary) - batch.colours).abs().mean(2)
         seen = batch.coloured.any(1)
         colours = (colours * batch.coloured).sum(1)[seen] / batch.coloured.sum(1)[seen]
         words = ((self.word_head(summary) > 0) & batch.told).float()
@@ -92,7 +92,11 @@ class Namer(nn.Module):
 
     def _regions(self, summary: Tensor) -> Tensor:
         logits: Tensor = self.region_head(summary)
-        return logits.unflatten(1, (REGIONS, -1))
+        return logits.view(len(summary), REGIONS, -1)
+
+    def _colours(self, summary: Tensor) -> Tensor:
+        colours: Tensor = self.colour_head(summary)
+        return colours.view(len(summary), -1, 3)
 
     def _attend(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return patch tokens (B, P, W) and the projected class token (B, D)."""
