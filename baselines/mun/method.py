@@ -17,7 +17,8 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.precision import full_precision
 from mdreid_bench.losses.triplet import margin_triplet
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts, Encoded, EpochAhead, Images, Method, TrainingBatch
+from mdreid_bench.models.epoch import EpochAhead
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
 from mdreid_bench.models.trunk.resnet import ForkedResNet, ResNet
 from protocols.modality import Modality
 

@@ -90,14 +90,10 @@ def read_permutations(file: Path) -> dict[tuple[int, int], NDArray[np.int64]]:
     """Read ``rand_perm_cam``, cells of cells of tables, from a MATLAB file: camera, identity, trial x image.
 
     Raises:
-        DataError: when the file cannot be read or holds something else, or scipy is not installed.
+        DataError: when the file cannot be read or holds something else.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise DataError(
-            f"Reading {file} needs scipy; install it with 'pip install mdreid-bench[matlab]', or move the file away."
-        ) from None
+    from scipy.io import loadmat  # slow to import
+
     try:
         cameras: Sequence[NDArray[np.object_]] = loadmat(file)["rand_perm_cam"].ravel()
         tables = {

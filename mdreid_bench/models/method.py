@@ -1,7 +1,7 @@
 """The contract every method fulfils: images of any modalities in, one vector for any subset out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.card import MethodCard
+from mdreid_bench.models.epoch import EpochAhead
 from mdreid_bench.models.released_format import ReleasedFormat
 from protocols.modality import RNT, Modality
 
@@ -68,46 +69,18 @@ class TrainingBatch:
         of_rows = camera[rows] if isinstance(camera, Tensor) else {m: c[rows] for m, c in camera.items()}
         return {m: x[rows] for m, x in self.images.items()}, of_rows
 
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """n training items, as a method may look at them before an epoch.
-
-    Attributes:
-        names: (n,) unique names.
-        sensors: (n,) uint8, the value of the ``Modality`` that saw each.
-        camera: (n,) indices of cameras.
-        identity: (n,) labels in 0..C-1; None where they are unknown to the method.
-        embed: from subsets of the sensors to one float32 matrix (n, E) for each, as of test items; rows of items
-            that lack a sensor of a subset are NaN.
-    """
-
-    names: NDArray[np.str_]
-    sensors: NDArray[np.uint8]
-    camera: NDArray[np.int64]
-    identity: NDArray[np.int64] | None
-    embed: Callable[[Sequence[Modality]], Mapping[Modality, NDArray[np.float32]]]
-
-
-@dataclass(frozen=True)
-class EpochAhead:
-    """What a method may know before an epoch.
-
-    Attributes:
-        epoch: that is about to begin, counted from 1.
-        seed: for random draws; another one for every epoch.
-        labelled: the items that the labelled batches are drawn from.
-        unlabelled: those that the batches of a method that adapts are drawn from, else None.
-        done: steps that were taken in the epochs before.
-        steps: of the whole training.
-    """
-
-    epoch: int
-    seed: int
-    labelled: TrainingSet
-    unlabelled: TrainingSet | None
-    done: int = 0
-    steps: int = 1
+    def joined(self) -> "TrainingBatch":
+        """Return the rows of the target behind those of the other datasets; without a target, the batch itself."""
+        target = self.target
+        if target is None:
+            return self
+        assert isinstance(self.camera, Tensor)
+        assert isinstance(target.camera, Tensor)
+        return TrainingBatch(
+            {m: torch.cat([x, target.images[m]]) for m, x in self.images.items()},
+            torch.cat([self.identity, target.identity]),
+            torch.cat([self.camera, target.camera]),
+        )
 
 
 @dataclass(frozen=True)
@@ -165,26 +138,38 @@ class Method(nn.Module, ABC):
     def training_losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Return the named loss terms, already weighted scalars; their sum is minimised.
 
-        A method that trains overrides this, or ``losses``, which lets it take a batch apart.
+        A method that trains overrides this, or ``losses``, which lets it take a batch apart; with ``losses`` one
+        that adapts overrides ``adapting_losses`` as well.
 
         Raises:
             UsageError: for a method with nothing to train.
         """
-        return self.losses(self.represent(batch.images, batch.camera), batch.identity)
+        if batch.target is None:
+            return self.losses(self.represent(batch.images, batch.camera), batch.identity)
+        return self.adapting_losses(*self.represent_both(batch), batch.identity, batch.target.identity)
+
+    @classmethod
+    def shareable(cls) -> bool:
+        """Say whether there are losses of what was represented before.
+
+        Training can then represent a batch on several devices, and still compute the losses, with their mining and
+        their batch statistics, over the whole batch.
+        """
+        return cls.losses is not Method.losses
 
     @classmethod
     def separable(cls) -> bool:
-        """Say whether batches may be taken apart: whether there are losses of what was represented before.
+        """Say whether batches may be taken apart: whether, besides, items do not influence each other on the way.
 
-        Training can then send a batch through the trunk piece by piece, or on several devices, and still compute the
-        losses, with their mining and their batch statistics, over the whole batch.
+        Training can then send a batch through the trunk piece by piece. A method with batch normalisation in its
+        trunk overrides this.
         """
-        return cls.losses is not Method.losses
+        return cls.shareable()
 
     def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return all that the losses need of each item, with gradient: the same as ``encode``, unless overridden.
 
-        Items must not influence each other.
+        Items must not influence each other, but through batch normalisation where the method is not separable.
 
         Args:
             images: (B, 3, H, W) of every sensor of the dataset.
@@ -205,6 +190,29 @@ class Method(nn.Module, ABC):
             identity: (B,) labels in 0..C-1.
         """
         raise UsageError(f"{self.card.name} has nothing to train; evaluate it as it is.")
+
+    def represent_both(self, batch: TrainingBatch) -> tuple[Encoded, Encoded]:
+        """Return what the losses need of the rows of a batch and of its target, for one pass over both."""
+        both = self.represent(*batch.joined().piece(slice(None)))
+        count = len(batch)
+        return {name: x[:count] for name, x in both.items()}, {name: x[count:] for name, x in both.items()}
+
+    def adapting_losses(
+        self, labelled: Encoded, unlabelled: Encoded, identity: Tensor, guessed: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the named loss terms of a whole batch of labelled datasets and one of the evaluated dataset.
+
+        Args:
+            labelled: what is represented of the first.
+            unlabelled: what is represented of the second.
+            identity: (B,) labels in 0..C-1.
+            guessed: (B,) identities that ``before_epoch`` has guessed.
+        """
+        raise UsageError(f"{self.card.name} does not adapt to another dataset.")
+
+    def trusted(self, guessed: Tensor) -> Tensor:
+        """Return (n,) bool, which guessed identities are learned from as if they were known."""
+        return guessed >= 0
 
     def before_epoch(self, ahead: EpochAhead) -> NDArray[np.int64] | None:
         """Get ready for an epoch: here nothing. May embed training items, cluster them, keep prototypes.

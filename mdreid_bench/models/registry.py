@@ -61,7 +61,7 @@ def get(name: str) -> "type[Method]":
         loaded = _REGISTERED.imported(name, loaded.target)
     found: type[Method] = _REGISTERED.checked(name, loaded, Method)  # type: ignore[type-abstract]
     card = _REGISTERED.own_card(name, getattr(found, "card", None), MethodCard)
-    if card.trains and not found.separable() and found.training_losses is Method.training_losses:
+    if card.trains and not found.shareable() and found.training_losses is Method.training_losses:
         raise UsageError(
             f"{_REGISTERED.called(name)} trains, as its card says, but has neither losses nor training_losses."
         )

@@ -146,6 +146,13 @@ class Ranks:
         gathered: Tensor = _Gather.apply(rows, self)
         return gathered
 
+    def add(self, values: Tensor) -> Tensor:
+        """Return the sum of the values of all processes; the gradient that comes back is the sum of all of theirs."""
+        if self.size == 1:
+            return values
+        total: Tensor = _Sum.apply(values)
+        return total
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the processes.
 
@@ -197,6 +204,25 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         ranks: Ranks = ctx.ranks
         return gradients[0].chunk(ranks.size)[ranks.rank] * ranks.size, None
+
+
+class _Sum(torch.autograd.Function):
+    """Adds up over the processes, on the way there and on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _added(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _added(gradients[0])
+
+
+def _added(values: Tensor) -> Tensor:
+    total = values.detach().clone()
+    with _meeting():
+        dist.all_reduce(total)
+    return total
 
 
 def _device() -> torch.device:

@@ -1,6 +1,6 @@
 """Batches of a training: labels of all, images of this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 
@@ -14,7 +14,8 @@ from mdreid_bench.data.feeding import feeder
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.loading import Draw, TrainingImages
 from mdreid_bench.embedding.extract import embedded
-from mdreid_bench.models.method import EpochAhead, Method, TrainingBatch, TrainingSet
+from mdreid_bench.models.epoch import EpochAhead, TrainingSet
+from mdreid_bench.models.method import Method, TrainingBatch
 from mdreid_bench.processes.ranks import Ranks
 from mdreid_bench.progress import Reporter
 from mdreid_bench.training.stage import Stage
@@ -112,12 +113,31 @@ class Batches:
         """Return how many batches an epoch has."""
         return sum(1 for _ in self.sampler.epoch(epoch))
 
-    def ahead(self, method: Method, epoch: int, seed: int) -> EpochAhead:
-        """Return what a method may look at before an epoch, and a seed for its draws."""
+    def ahead(self, method: Method, epoch: int, seed: int, tell: Callable[[str], None]) -> EpochAhead:
+        """Return what a method may look at before an epoch, a seed for its draws, and where it can say something."""
         target = None if self.unlabelled is None else self.unlabelled.shown(method, labelled=False)
         counts = [self.count(number) for number in range(1, self.config.schedule.epochs + 1)]
         steps = {"done": sum(counts[: epoch - 1]), "steps": sum(counts)}
-        return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target, **steps)
+        return EpochAhead(epoch, seed, self.labelled.shown(method, labelled=True), target, tell, **steps)
+
+    def guessed_facts(self, guessed: NDArray[np.int64], trusted: NDArray[np.bool_]) -> dict[str, float | None]:
+        """Describe what a method has guessed, (n,), for the log; it learns nothing of it.
+
+        Returns:
+            How many unlabelled items can be drawn, how many are trusted, how many identities these are guessed to
+            have, and the purity of these: the share of items that are of the most frequent identity among those with
+            the same guess. None for the purity where the images are not synthetic, or none is trusted.
+        """
+        assert self.unlabelled is not None
+        true, names = self.unlabelled.identity, guessed[trusted]
+        most = sum(int(np.bincount(true[trusted & (guessed == name)]).max()) for name in np.unique(names))
+        known = len(names) and all(index.synthetic for index in self.unlabelled.indexes)
+        return {
+            "items": int((true >= 0).sum()),
+            "trusted": len(names),
+            "identities": len(np.unique(names)),
+            "purity": most / len(names) if known else None,
+        }
 
     def epoch(self, number: int, guessed: NDArray[np.int64] | None = None) -> Iterator[Loaded]:
         """Yield the batches of an epoch, counted from 1, each with the names of all its items.

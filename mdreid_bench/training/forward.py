@@ -27,8 +27,9 @@ class Forward:
     def __init__(self, method: Method, config: RunConfig, precision: Precision, ranks: Ranks) -> None:
         self.method, self.precision, self.ranks = method, precision, ranks
         self.micro_batch = config.memory.micro_batch
-        separable = method.separable() and not method.card.batch_dependent(config.options)
-        if (self.micro_batch or ranks.size > 1) and not separable:
+        whole = method.card.batch_dependent(config.options)
+        pieces, shares = method.separable() and not whole, method.shareable() and not whole
+        if (self.micro_batch and not pieces) or (ranks.size > 1 and not shares):
             what = "memory.micro_batch" if self.micro_batch else "more than one process"
             raise UsageError(f"{config.method} cannot take a batch apart, so it trains without {what}.")
         if config.batch.size % ranks.size:
@@ -47,13 +48,22 @@ class Forward:
         """
         with torch.autocast(batch.identity.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"):
             method = self.method
-            if not method.separable() or not (self.micro_batch or self.ranks.size > 1):
+            if not self.micro_batch and self.ranks.size == 1:
                 return method.training_losses(batch)
+            if batch.target is not None:
+                with self.ranks.together():
+                    sides = method.represent_both(batch)
+                known, other = (self._gathered(side) for side in sides)
+                with self.ranks.together():
+                    return method.adapting_losses(known, other, batch.identity, batch.target.identity)
             with self.ranks.together():
                 represented = self._represent(method, batch)
-            whole = {name: self.ranks.gather(rows) for name, rows in represented.items()}
+            gathered = self._gathered(represented)
             with self.ranks.together():
-                return method.losses(whole, batch.identity)
+                return method.losses(gathered, batch.identity)
+
+    def _gathered(self, represented: Encoded) -> Encoded:
+        return {name: self.ranks.gather(rows) for name, rows in represented.items()}
 
     def _represent(self, method: Method, batch: TrainingBatch) -> Encoded:
         count, size = len(batch), self.micro_batch

@@ -28,6 +28,7 @@ class TrainingState:
         log: an entry for each complete epoch.
         prepared: number of the epoch that the method has got ready for, 0 for none.
         guessed: (n,) the identities that it guessed for that epoch, if it did.
+        said: what it had to say of that epoch.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class TrainingState:
         self.log: list[dict[str, Any]] = []
         self.prepared = 0
         self.guessed: NDArray[np.int64] | None = None
+        self.said: list[str] = []
 
     def save(self, epoch: int) -> None:
         """Write the state after an epoch, which may already be ready for the next one."""
-        facts = {"epoch": epoch, "prepared": self.prepared, "scaler": self.scaler.state_dict(), "log": self.log}
+        facts = {"epoch": epoch, "prepared": self.prepared, "said": self.said, "log": self.log}
+        facts["scaler"] = self.scaler.state_dict()
         more = {_BUFFER + name: value for name, value in _passing_buffers(self.method).items()}
         if self.guessed is not None:
             more[_GUESSED] = torch.from_numpy(self.guessed)
@@ -61,7 +64,7 @@ class TrainingState:
         facts, more = checkpoint.load_state(self.folder.state, self.method, self.optimizer)
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
-        self.log, self.prepared = facts["log"], int(facts["prepared"])
+        self.log, self.prepared, self.said = facts["log"], int(facts["prepared"]), facts.get("said", [])
         self.guessed = more.pop(_GUESSED).numpy() if _GUESSED in more else None
         _set_buffers(self.method, {name.removeprefix(_BUFFER): value for name, value in more.items()})
         self._write_log()

@@ -15,6 +15,7 @@ from mdreid_bench.errors import MdreidError, UsageError, is_out_of_memory
 from mdreid_bench.models.method import Method, TrainingBatch
 from mdreid_bench.processes.device import pick_precision
 from mdreid_bench.processes.ranks import ALONE, Ranks
+from mdreid_bench.processes.shared_norm import share_statistics
 from mdreid_bench.progress import Reporter, Step
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.batches import Batches
@@ -69,11 +70,13 @@ class Trainer:
         self.optimizer = build_optimizer(self.method, config)
         self.precision = pick_precision(config.precision, device, method.token_width)
         self.forward = Forward(self.method, config, self.precision, self.ranks)
-        if self.stage.unlabelled and (config.memory.micro_batch or ranks.size > 1):
+        if self.stage.unlabelled and config.memory.micro_batch:
             raise UsageError(
-                f"{config.method} has batches of two datasets in a step, which cannot be taken apart; leave out "
-                "memory.micro_batch and start one process."
+                f"{config.method} has batches of two datasets in a step, which are not taken apart; leave out "
+                "memory.micro_batch."
             )
+        if ranks.size > 1:
+            share_statistics(self.method, ranks)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         looks = config.selection == "best-test" and ranks.leads
         self.selection = BestTest(index, config, folder, device) if looks else Selection()
@@ -127,11 +130,25 @@ class Trainer:
         torch.manual_seed(seed)
         with self.ranks.together():
             if self.ranks.leads:
-                ahead = self.batches.ahead(self.method, epoch, seed)
+                state.said = []
+                ahead = self.batches.ahead(self.method, epoch, seed, self._tell)
                 state.guessed, state.prepared = self.method.before_epoch(ahead), epoch
                 state.save(epoch - 1)
         self.ranks.share_weights(self.method)
         state.share_preparation()
+
+    def _tell(self, text: str) -> None:
+        """Pass on what the method says of an epoch, and keep it for the log."""
+        self.state.said.append(text)
+        self.reporter.message(text)
+
+    def _guesses(self) -> dict[str, Any]:
+        """Return what the log says of the identities that were guessed for an epoch; nothing where none were."""
+        guessed = self.state.guessed
+        if guessed is None:
+            return {}
+        trusted = self.method.trusted(torch.from_numpy(guessed)).numpy()
+        return {"guessed": self.batches.guessed_facts(guessed, trusted), "said": self.state.said}
 
     def _facts(self, epoch: int) -> WeightsHeader:
         """Describe the weights of an epoch, so that the method can be built from their file alone."""
@@ -179,6 +196,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "seconds": round(time.monotonic() - start, 3),
             "skipped": [asdict(trouble) for trouble in skipped],
+            **self._guesses(),
         }
 
     def _step(self, batch: TrainingBatch, place: Place) -> dict[str, float] | None:
@@ -232,9 +250,11 @@ class Trainer:
 
 
 def _note(entry: Mapping[str, Any]) -> str:
-    """Return the losses of an epoch in short, and how many batches were skipped."""
+    """Return the losses of an epoch in short, how many guesses were trusted, and how many batches were skipped."""
     skipped = f" ({len(entry['skipped'])} skipped)" if entry["skipped"] else ""
-    return " ".join(f"{name} {value:.3f}" for name, value in entry["losses"].items()) + skipped
+    found = entry.get("guessed")
+    guesses = f"; {found['trusted']} of {found['items']} guesses trusted" if found else ""
+    return " ".join(f"{name} {value:.3f}" for name, value in entry["losses"].items()) + guesses + skipped
 
 
 def _epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -14,7 +14,8 @@ from baselines.mun.identity_alignment import identity_alignment
 from baselines.mun.method import MUN
 from baselines.mun.prototypes import ModalityPrototypes
 from mdreid_bench.errors import UsageError
-from mdreid_bench.models.method import EpochAhead, TrainingBatch
+from mdreid_bench.models.epoch import EpochAhead
+from mdreid_bench.models.method import TrainingBatch
 from protocols.modality import RNT, Modality, N, R, T
 from protocols.suites import resolve
 from tests.support import FACTS, small_config
@@ -162,7 +163,7 @@ def test_three_steps_by_the_equations() -> None:
     for linear, seed in zip(("first", "second", "auxiliary"), (5, 6, 7), strict=True):
         weight = method.prototypes.get_parameter(f"{linear}.weight")  # type: ignore[union-attr]
         weight.data += draw(*weight.shape, seed=seed) / 50
-    ahead: Any = EpochAhead(1, 0, None, None, done=0, steps=3)  # type: ignore[arg-type]
+    ahead: Any = EpochAhead(1, 0, None, None, str, done=0, steps=3)  # type: ignore[arg-type]
     assert method.before_epoch(ahead) is None
     kept: list[Maps] = []
     for step, beta in enumerate((1e-8, 1e-8 + (1 - 1e-8) / 2, 1.0)):

@@ -19,7 +19,8 @@ from mdreid_bench.data.synthetic.generate import generate
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts, Encoded, EpochAhead, Images, Method, TrainingBatch
+from mdreid_bench.models.epoch import EpochAhead
+from mdreid_bench.models.method import DataFacts, Encoded, Images, Method, TrainingBatch
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.trained import TrainingFolder

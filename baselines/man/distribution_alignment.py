@@ -1,0 +1,63 @@
+"""PDA and MMA: features of one dataset are drawn towards prototypes of the other, sensors kept at a distance."""
+
+from collections.abc import Mapping
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from baselines.man.card import Reduction
+from mdreid_bench.losses.mean_discrepancy import mean_discrepancy
+from protocols.modality import Modality
+
+BySensor = Mapping[Modality, Tensor]
+"""(n, D) for each sensor."""
+
+
+def domain_alignment(
+    instances: BySensor, prototypes: BySensor, margin: float, reduction: Reduction = "mean", *, hinge: bool = False
+) -> Tensor:
+    """Return L_intra + L_inter of features of one dataset and prototypes of the other (MAN, Eq. 12-16), a scalar.
+
+    L_intra adds up the discrepancies (MMD) of the two sets of each sensor. L_inter reduces | margin - MMD | over the
+    ordered pairs of different sensors; with one sensor there is none.
+
+    Args:
+        instances: (B, D) by sensor.
+        prototypes: (C, D) by sensor, without gradient.
+        hinge: take max(0, MMD - margin) in place of the absolute difference.
+    """
+    within = torch.stack([mean_discrepancy(instances[m], prototypes[m]) for m in instances]).sum()
+    pairs = permutations(instances, 2)
+    return within + _reduced(
+        [mean_discrepancy(instances[i], prototypes[j]) for i, j in pairs], margin, reduction, hinge
+    )
+
+
+def modality_alignment(
+    instances: BySensor, prototypes: BySensor, margin: float, reduction: Reduction = "mean", *, hinge: bool = False
+) -> Tensor:
+    """Return L_uma of features of one dataset and prototypes of the other (MAN, Eq. 17-19), a scalar.
+
+    Dist(I, I) + Dist(P, P) + Dist(I, P), where Dist reduces | margin - d | over the ordered pairs of different
+    sensors, and d is the squared distance of the means of the two sets.
+
+    Args: see :func:`domain_alignment`.
+    """
+    features = {m: x.mean(0) for m, x in instances.items()}
+    centres = {m: x.mean(0) for m, x in prototypes.items()}
+    terms = []
+    for first, second in ((features, features), (centres, centres), (features, centres)):
+        distances = [(first[i] - second[j]).square().sum() for i, j in permutations(instances, 2)]
+        terms.append(_reduced(distances, margin, reduction, hinge))
+    return torch.stack([torch.as_tensor(term) for term in terms]).sum()
+
+
+def _reduced(values: list[Tensor], margin: float, reduction: Reduction, hinge: bool) -> Tensor:
+    if not values:
+        return torch.zeros(())
+    apart = torch.stack(values) - margin
+    apart = apart.clamp(min=0) if hinge else apart.abs()
+    if reduction == "max":
+        return apart.max()
+    return apart.sum() if reduction == "sum" else apart.mean()
