@@ -4,23 +4,22 @@ An option of a few commands is an alias. Commands that take many have one parame
 ``options: RunOptions``: a dataclass whose fields become the options (:mod:`mdreid_bench.cli.command`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
 from mdreid_bench.cli.corruption import CorruptionOptions
 from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
+    choice,
     config_file,
+    count,
     number,
-    one_of,
     parse_reranking,
     parse_seed,
     parse_size,
     reader,
-    whole,
     with_mix,
 )
 from mdreid_bench.config.resolve import Overrides
@@ -31,16 +30,6 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.reranking import Reranking
 
 DEFAULT_RESULTS = Path("results")
-
-
-def count(panel: str, flag: str, help: str, least: int = 0, default: bool = False) -> Any:
-    """Declare an option that takes a whole number."""
-    return option(panel, flag, help, default, metavar="<int>", parser=reader(whole(flag, least)))
-
-
-def choice(panel: str, flag: str, help: str, words: Sequence[str], default: bool = False) -> Any:
-    """Declare an option that takes one of some words, in any case."""
-    return option(panel, flag, help, default, metavar="<str>", parser=reader(one_of(f"value of {flag}", words)))
 
 
 DataRoot = Annotated[
@@ -172,6 +161,7 @@ class ScoringOptions(CorruptionOptions):
         ),
     ] = DEFAULT_MEMORY_BUDGET
     limit: Limit = None
+    as_json: AsJson = False
     results: Results = DEFAULT_RESULTS
 
     @property

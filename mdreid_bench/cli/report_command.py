@@ -8,7 +8,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Results
 from mdreid_bench.cli.source_options import ReportedSources
 from mdreid_bench.cli.values import chosen, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
@@ -17,6 +17,7 @@ from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.sections import Contents, Section
+from mdreid_bench.report.tidy import tidy
 from mdreid_bench.report.transfer import NAME as TRANSFER
 from mdreid_bench.results import published
 from mdreid_bench.results.schema import Record
@@ -81,6 +82,7 @@ class ReportOptions:
     out: Annotated[
         Path | None, option(OUTPUT, "--out", "Folder for the files; made when missing. Default: tables in --results.")
     ] = None
+    as_json: AsJson = False
     results: Results = DEFAULT_RESULTS
 
     @property
@@ -131,6 +133,9 @@ class ReportSession:
             UnknownNameError: for a dataset or method that is neither registered nor in the records.
         """
         records = self._chosen(list(self._believable()))
+        if self.options.as_json:
+            self.console.json([*tidy(records)])
+            return 1 if self.bad else 0
         groups = group_records(records)
         alone = len(records) - sum(len(group.records) + len(group.corrupted) for group in groups)
         if alone:
@@ -140,7 +145,7 @@ class ReportSession:
             self.console.warn(f"{told}: left out of the report; run the cells again, which measures both.")
         sections = self._sections(groups)
         if self.options.formats:
-            self._write(groups, sections)
+            self._write(groups, sections, records)
         else:
             for section in sections:
                 for table in section.tables:
@@ -204,10 +209,11 @@ class ReportSession:
             )
         return sections
 
-    def _write(self, groups: Sequence[Group], sections: Sequence[Section]) -> None:
+    def _write(self, groups: Sequence[Group], sections: Sequence[Section], records: Sequence[Record]) -> None:
         synthetic = any(group.example.data_kind == "synthetic" for group in groups)
         out, formats = self.options.out or self.options.results / "tables", self.options.formats
-        for path in write_report(out, formats, sections, lambda: self._curves(groups), synthetic, self.console):
+        how = (lambda: self._curves(groups), synthetic, self.console, records)
+        for path in write_report(out, formats, sections, *how):
             self.console.result(path)
 
     def _curves(self, groups: Sequence[Group]) -> list[CurveFigure]:

@@ -13,6 +13,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
+from mdreid_bench.report.tidy import tidy
 from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
@@ -58,6 +59,9 @@ def measure(options: RunOptions, console: Console) -> int:
     outcomes = workspace.carry_out(plan, options.memory_budget)
     order = {str(setting): place for place, setting in enumerate(workspace.all_settings)}
     records = sorted(outcomes.records, key=lambda record: order[record.protocol])
+    if options.as_json:
+        console.json({"measured": [*tidy(records)], "not_measured": [vars(gap) for gap in _absent(outcomes)]})
+        return outcomes.exit_code
     tables = run_tables([one for one in records if one.corruption is None], _absent(outcomes))
     for table in (*tables, *corruption_tables(records)):
         console.table(table)

@@ -14,6 +14,7 @@ from mdreid_bench.models import registry as methods
 from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
+from mdreid_bench.report.tidy import tidy
 from mdreid_bench.results.finding import find_run, find_scope
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.run_facts import RunFacts
@@ -86,6 +87,9 @@ class ScoreSession:
             DataError: when stored embeddings are missing or damaged.
         """
         records = [record for scope, folder in self.found for record in self._records(scope, folder)]
+        if self.options.as_json:
+            self.console.json({"measured": [*tidy(records)], "not_measured": [vars(gap) for gap in self.gaps]})
+            return
         for table in run_tables([one for one in records if one.corruption is None], self.gaps):
             self.console.table(table)
         for table in corruption_tables(records):

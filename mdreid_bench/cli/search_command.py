@@ -5,8 +5,8 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Camera, Device, Results, count
-from mdreid_bench.cli.values import parse_image
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Camera, Device, Results
+from mdreid_bench.cli.values import count, parse_image
 from mdreid_bench.errors import UsageError
 from protocols.modality import Modality
 

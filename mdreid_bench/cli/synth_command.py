@@ -6,8 +6,8 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import Datasets, count
-from mdreid_bench.cli.values import ALL, chosen
+from mdreid_bench.cli.options import Datasets
+from mdreid_bench.cli.values import ALL, chosen, count
 
 
 class Scale(enum.StrEnum):

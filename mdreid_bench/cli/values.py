@@ -5,8 +5,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from mdreid_bench.cli.command import option
 from mdreid_bench.config.schema import LARGEST_SEED
 from mdreid_bench.config.tree import Tree, read_yaml
 from mdreid_bench.data import registry
@@ -231,3 +232,13 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise UsageError(f"--memory-budget must be at least one byte, not {text!r}.")
     return size
+
+
+def count(panel: str, flag: str, help: str, least: int = 0, default: bool = False) -> Any:
+    """Declare an option that takes a whole number."""
+    return option(panel, flag, help, default, metavar="<int>", parser=reader(whole(flag, least)))
+
+
+def choice(panel: str, flag: str, help: str, words: Sequence[str], default: bool = False) -> Any:
+    """Declare an option that takes one of some words, in any case."""
+    return option(panel, flag, help, default, metavar="<str>", parser=reader(one_of(f"value of {flag}", words)))

@@ -13,11 +13,15 @@ from mdreid_bench.report.render.html import render_html
 from mdreid_bench.report.render.latex import render_latex
 from mdreid_bench.report.render.markdown import escape, render_markdown
 from mdreid_bench.report.sections import Section
+from mdreid_bench.report.tidy import tidy_csv
+from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 
 PICTURED = frozenset({"markdown", "html"})
 """Forms that come with heat maps and curves as files; LaTeX shades the cells of a table instead, CSV has none."""
+TIDY = "results.csv"
+"""All measurements, a row a number; the other CSV files hold the tables of the sections."""
 ALL_LATEX = "main.tex"
 """The document with all tables; each section has one of its own besides."""
 TITLE = "Any-to-any multi-modal object re-identification"
@@ -34,6 +38,7 @@ def write_report(
     curves: Callable[[], Iterable[CurveFigure]],
     synthetic: bool,
     reporter: Reporter,
+    records: Iterable[Record] = (),
 ) -> list[Path]:
     """Write ``csv``, ``latex``, ``markdown`` or ``html``, or several of them.
 
@@ -41,6 +46,7 @@ def write_report(
         folder: made when missing.
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
+        records: what was measured, for the table that has a row a number.
 
     Returns:
         The files; the last is the one to open.
@@ -52,6 +58,7 @@ def write_report(
     texts: dict[str, str] = {}
     if "csv" in formats:
         texts |= {f"{section.name}.csv": render_csv(section.tables) for section in sections}
+        texts[TIDY] = tidy_csv(records)
     if "latex" in formats:
         texts |= {f"{section.name}.tex": render_latex([section]) for section in sections}
         texts[ALL_LATEX] = render_latex(sections)

@@ -1,5 +1,6 @@
 """``mdreid-bench report``, from stored records to files."""
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 import protocols.suites
 from mdreid_bench.cli import report_command
 from mdreid_bench.cli.app import app
+from mdreid_bench.results.store import Store
 from protocols.protocol import Protocol
 from protocols.suites import SUITES
 from tests.cli.running import environment
@@ -48,7 +50,7 @@ def test_all_forms(written: Written) -> None:
     assert written.done.exit_code == 0, written.done.output
     sections = ("paper-matched", "paper-mismatched", "missing", "ablation", "grid", "cost")
     expected = {f"{name}.{suffix}" for name in sections for suffix in ("tex", "csv")}
-    expected |= {"main.tex", "report.md", "report.html"}
+    expected |= {"main.tex", "report.md", "report.html", "results.csv"}
     for method in ("mdreid", "single-classifier"):
         for dataset in ("rgbnt201", "msvr310"):
             stem = f"heat-map-of-{method}-map-{dataset}-synthetic"
@@ -57,6 +59,17 @@ def test_all_forms(written: Written) -> None:
     lines = written.done.stdout.splitlines()
     assert {Path(line).name for line in lines} == expected
     assert lines[-1] == str(written.folder / "report.html")
+
+
+def test_the_tidy_table_has_a_row_a_number_and_json_the_same(written: Written, results: Path) -> None:
+    lines = list(csv.DictReader((written.folder / "results.csv").read_text(encoding="utf-8").splitlines()))
+    rows = json.loads(report(results, "--json").stdout)
+    assert len(lines) == len(rows) == 5 * len(Store(results).paths())
+    assert [float(line["value"]) for line in lines] == [row["value"] for row in rows]
+    first = next(row for row in rows if row["metric"] == "mAP")
+    record = next(r for _, r in Store(results).records() if not isinstance(r, str) and r.folder_name == first["run"])
+    assert (first["dataset"], first["data_kind"], first["seed"]) == (record.dataset, "synthetic", record.seed)
+    assert 100 * record.chance.mAP == first["chance"]
 
 
 def test_every_form_says_that_the_data_are_synthetic(written: Written) -> None:
