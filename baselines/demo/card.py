@@ -80,4 +80,5 @@ CARD = MethodCard(
     recipes=RECIPES,
     evaluation_options=frozenset({"feature", "missing"}),
     derived_from={"feature": "both"},
+    unpaired=True,
 )

@@ -108,5 +108,6 @@ CARD = MethodCard(
     target="baselines.mfrnet.method:MFRNet",
     options_model=MFRNetOptions,
     recipes=RECIPES,
+    unpaired=True,
     batch_dependent=depends_on_batch,
 )
