@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,14 @@ from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
 from mdreid_bench.evaluation.compare import compare as compared
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
+from mdreid_bench.report.origin import made_in_words
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
 from mdreid_bench.report.titles import dataset_title
-from mdreid_bench.report.variants import PERCENT, marked, record_marks
+from mdreid_bench.report.variants import PERCENT, marked, ordered, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.form import Form
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import Record, Repetition
 from mdreid_bench.results.store import Store, load_record
 from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
@@ -67,10 +69,10 @@ def compare(
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: the records of a configuration with their paths, by protocol and then by seed."""
+    """One side of a comparison: the records of a configuration with their paths, by protocol, then split and seed."""
 
     typed: str
-    by_protocol: dict[str, dict[int, tuple[Path, Record]]]
+    by_protocol: dict[str, dict[Repetition, tuple[Path, Record]]]
 
     @property
     def records(self) -> list[Record]:
@@ -89,7 +91,7 @@ class Side:
 
 
 def comparisons(a: Side, b: Side, protocols: Sequence[str], reporter: Reporter) -> list[Comparison]:
-    """Return one comparison per protocol and pair of seeds, then one over all pairs where there are several.
+    """Return one comparison per protocol, split and pair of seeds, and one over all seeds where a split has several.
 
     Without names of protocols, they are all that both sides have.
 
@@ -102,13 +104,14 @@ def comparisons(a: Side, b: Side, protocols: Sequence[str], reporter: Reporter) 
     seeds = {protocol: _seeds(a, b, protocol) for protocol in _protocols(a, b, protocols)}
     with reporter.track(f"comparing {a.typed} with {b.typed}", sum(map(len, seeds.values()))) as step:
         for protocol, chosen in seeds.items():
-            pairs = []
-            for one, other in chosen:
-                paths = a.by_protocol[protocol][one][0], b.by_protocol[protocol][other][0]
-                pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
-                found.append(compared(pairs[-1:]))
-                step(note=protocol)
-            found += [compared(pairs)] if len(pairs) > 1 else []
+            for _, of_split in groupby(chosen, lambda pair: pair[0][0]):
+                pairs = []
+                for one, other in of_split:
+                    paths = a.by_protocol[protocol][one][0], b.by_protocol[protocol][other][0]
+                    pairs.append((Evaluation.read(paths[0]), Evaluation.read(paths[1])))
+                    found.append(compared(pairs[-1:]))
+                    step(note=protocol)
+                found += [compared(pairs)] if len(pairs) > 1 else []
     return found
 
 
@@ -131,16 +134,16 @@ def _protocols(a: Side, b: Side, names: Sequence[str]) -> list[str]:
     return wanted
 
 
-def _seeds(a: Side, b: Side, protocol: str) -> list[tuple[int, int]]:
-    """Pair equal seeds; one seed against one seed is a pair whatever they are."""
-    ours, theirs = sorted(a.by_protocol[protocol]), sorted(b.by_protocol[protocol])
+def _seeds(a: Side, b: Side, protocol: str) -> list[tuple[Repetition, Repetition]]:
+    """Pair equal splits and seeds; one record against one record is a pair whatever they are."""
+    ours, theirs = ordered(a.by_protocol[protocol]), ordered(b.by_protocol[protocol])
     if len(ours) == len(theirs) == 1:
         return [(ours[0], theirs[0])]
     shared = [(seed, seed) for seed in ours if seed in theirs]
     if not shared:
         raise UsageError(
             f"{a.typed} and {b.typed} share no seed under {protocol} "
-            f"({', '.join(map(str, ours))} and {', '.join(map(str, theirs))}); name single runs instead."
+            f"({made_in_words(ours)}; {made_in_words(theirs)}); name single runs instead."
         )
     return shared
 
@@ -180,8 +183,8 @@ def side_of(store: Store, text: str, limit: int | None, form: Form) -> Side:
     if text.endswith(".json"):
         path = Path(text)
         record = load_record(path)
-        return Side(text, {record.protocol: {record.seed: (path, record)}})
-    found: dict[str, dict[int, tuple[Path, Record]]] = {}
+        return Side(text, {record.protocol: {record.repetition: (path, record)}})
+    found: dict[str, dict[Repetition, tuple[Path, Record]]] = {}
     configurations: set[tuple[str, ...]] = set()
     for folder in find_runs(store, text):
         # Not with glob, which passes over a folder that cannot be read.
@@ -191,7 +194,7 @@ def side_of(store: Store, text: str, limit: int | None, form: Form) -> Side:
             record = load_record(path)
             if form.is_of(record):
                 configurations.add((record.config_key, record.selection, record.precision))
-                found.setdefault(record.protocol, {})[record.seed] = (path, record)
+                found.setdefault(record.protocol, {})[record.repetition] = (path, record)
     if len(configurations) > 1:
         find_run(store, text)  # raises the error that lists the candidates
     return Side(text, found)
@@ -201,6 +204,7 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
     return {
         "protocol": comparison.protocol,
         "seeds": [list(pair) for pair in comparison.seeds],
+        **({} if comparison.split is None else {"split": comparison.split}),
         "queries": comparison.queries,
         "identities": comparison.identities,
         "mAP": _values(comparison.mean_ap),
@@ -222,6 +226,7 @@ def _values(compared: Compared) -> dict[str, float]:
 def _row(comparison: Comparison) -> tuple[Cell, ...]:
     seeds = comparison.seeds
     shown = f"mean of {len(seeds)}" if len(seeds) > 1 else "/".join(dict.fromkeys(map(str, seeds[0])))
+    shown += "" if comparison.split is None else f", split {comparison.split}"
     return (comparison.protocol, shown, *_numbers(comparison.mean_ap), *_numbers(comparison.rank1))
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0)]
 LARGEST_SIDE = 4096
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 """Side of an image in pixels; a trunk has a row of its position table for each patch."""
@@ -69,8 +70,12 @@ class ImageConfig(Section):
     scale: Annotated[float, Field(gt=0, le=LARGEST_SIDE)] = Field(
         default=1.0, description="factor on the dataset's size; used when size is null"
     )
-    mean: float = Field(default=0.5, description="subtracted from pixels in [0, 1], the same in all channels")
-    std: Annotated[float, Field(gt=0)] = Field(default=0.5, description="divides the pixels after the mean")
+    mean: float | tuple[float, float, float] = Field(
+        default=0.5, description="subtracted from pixels in [0, 1]: one number, or [red, green, blue]"
+    )
+    std: Deviation | tuple[Deviation, Deviation, Deviation] = Field(
+        default=0.5, description="divides the pixels after the mean: one number, or [red, green, blue]"
+    )
     counts: tuple[float, float] | None = Field(
         default=None,
         description="[low, high], counts that become black and white in images of more than 8 bits; null takes the "

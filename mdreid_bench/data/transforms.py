@@ -36,11 +36,20 @@ def normalise(pixels: Pixels, config: ImageConfig) -> Tensor:
 
 
 def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
-    """Return float32 from uint8 of any shape: divided by 255, minus the mean, divided by the std.
+    """Return float32 from uint8 (..., 3, H, W): divided by 255, minus the mean, divided by the std.
 
     The 256 results are computed once, on the CPU, and looked up, so that they are the same on every device.
     """
-    levels = torch.arange(256, dtype=torch.uint8).float().div_(255).sub_(config.mean).div_(config.std)
+    mean, std = config.mean, config.std
+    if not isinstance(mean, tuple) and not isinstance(std, tuple):
+        return _looked_up(pixels, mean, std)
+    means, stds = (value if isinstance(value, tuple) else (value,) * 3 for value in (mean, std))
+    channels = zip(pixels.unbind(-3), means, stds, strict=True)
+    return torch.stack([_looked_up(channel, *statistics) for channel, *statistics in channels], dim=-3)
+
+
+def _looked_up(pixels: Tensor, mean: float, std: float) -> Tensor:
+    levels = torch.arange(256, dtype=torch.uint8).float().div_(255).sub_(mean).div_(std)
     return levels.to(pixels.device).index_select(0, pixels.flatten().int()).view(pixels.shape)
 
 

@@ -56,6 +56,7 @@ class Comparison:
     Attributes:
         protocol: its name, or how many the values of each query are means over.
         seeds: pairs of seeds (first side, second side) whose per-query values were averaged.
+        split: how the dataset is divided, where there are several ways; else None.
         identities: identities among them, the clusters of the bootstrap.
     """
 
@@ -65,6 +66,7 @@ class Comparison:
     rank1: Compared
     queries: int
     identities: int
+    split: str | None = None
 
 
 def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
@@ -92,6 +94,7 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
         rank1=_compared(rank1[0], rank1[1], identities),
         queries=int(valid.sum()),
         identities=len(np.unique(identities[valid])),
+        split=first.record.split,
     )
 
 

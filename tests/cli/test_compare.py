@@ -117,7 +117,7 @@ def test_seeds_that_do_not_meet_are_refused(tmp_path: Path) -> None:
     invented(tmp_path, "editor", (3, 4))
     done = compared(tmp_path, "msvr310-mdreid", "msvr310-editor")
     assert done.returncode == 2
-    assert "share no seed under R-to-NT (1, 2 and 3, 4); name single runs instead" in done.stderr
+    assert "share no seed under R-to-NT (seeds 1, 2; seeds 3, 4); name single runs instead" in done.stderr
 
 
 def test_embeddings_of_another_precision_are_marked_and_no_side_has_both(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ class Grey:
 
 def test_a_table_of_levels_holds_what_arithmetic_gives() -> None:
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 9, 7), dtype=np.uint8))
-    for image in (ImageConfig(), ImageConfig(mean=0.4815, std=0.2686)):
-        by_hand = pixels.float().div_(255).sub_(image.mean).div_(image.std)
+    by_channel = ImageConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    for image in (ImageConfig(), ImageConfig(mean=0.4815, std=0.2686), by_channel, ImageConfig(mean=(0.4, 0.5, 0.6))):
+        mean, std = (torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1) for value in (image.mean, image.std))
+        by_hand = pixels.float().div_(255).sub_(mean).div_(std)
         assert torch.equal(normalised(pixels, image), by_hand)
         one = normalise(np.ascontiguousarray(pixels[0].permute(1, 2, 0).numpy()), image)
         assert torch.equal(one, by_hand[0])

@@ -98,3 +98,20 @@ def test_the_best_epoch_is_that_of_the_default_protocol(data: Path) -> None:
     assert run.index.card.default_protocols[0] == "T-to-R"
     chosen = BestTest(run.index, run.config, run.training_folder, torch.device("cpu"))
     assert chosen.mean_average_precision(run.build().eval()) == pytest.approx(record.metrics.mAP, abs=1e-12)
+
+
+def test_runs_are_compared_split_by_split(data: Path) -> None:
+    env = environment(MDREID_CACHE=str(data.parent / "cache"), COLUMNS="200")
+    common = ("--results", str(data.parent / "results"))
+    small = ("trunk.pretrained=null", "trunk.layers=1", "image.size=[32, 48]")
+    sets = (part for one in small for part in ("--set", one))
+    methods = ("--method", "random", "--method", "clip-zero-shot")
+    where = ("--dataset", "listed", "--split", "all", "--data-root", str(data), "--preset", "tiny")
+    done = in_process("run", *where, *methods, "--seed", "1", *sets, *common, env=env)
+    assert done.returncode == 0, done.stderr
+    (table,) = [line for line in done.stdout.splitlines() if "splits 1, 2 and seed 1" in line]
+    assert "mean ± sample standard deviation" in table
+    done = in_process("compare", "listed-random", "listed-clip", *common, env=env)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("R-to-T")]
+    assert [row[:4] for row in rows] == [["R-to-T", "1,", "split", "1"], ["R-to-T", "1,", "split", "2"]]
