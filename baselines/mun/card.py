@@ -13,6 +13,7 @@ from protocols.modality import Modality
 Border = Literal["stem", "layer1"]
 Prototypes = Literal["slots", "identities", "none"]
 Supervision = Literal["both", "own"]
+Statistics = Literal["common", "apart"]
 
 
 class MUNOptions(Options):
@@ -23,6 +24,10 @@ class MUNOptions(Options):
     )
     border: Border = Field(default="layer1", description="last part of the trunk that each sensor has for itself")
     auxiliary: bool = Field(default=True, description="generate the auxiliary modality in training; else baseline")
+    statistics: Statistics = Field(
+        default="common",
+        description="in the shared layers, batch statistics of all modalities in common, or of the auxiliary one apart",
+    )
     dense_upsampling: bool = Field(default=True, description="let upsampling mix channels, not treat each by itself")
     scale_init: float = Field(default=1.0, gt=0, le=1, description="first value of the scale of both learners")
     exponent: float = Field(default=3.0, gt=0, description="of the generalised mean that pools the last map")
@@ -75,6 +80,7 @@ _OPTIONS = {
     "pair": Cited(None, "paper: visible and infrared, all that there is"),
     "border": Cited("layer1", "this suite: the paper speaks of two independent blocks, AGW has the stem alone"),
     "auxiliary": Cited(True, _STATED),
+    "statistics": Cited("common", _SUITE),
     "dense_upsampling": Cited(True, _SUITE),
     "scale_init": Cited(1.0, _SUITE),
     "exponent": Cited(3.0, _BASE),

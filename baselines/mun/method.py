@@ -1,5 +1,7 @@
 """MUN: a modality unifying network for images of two sensors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +25,20 @@ from mdreid_bench.models.trunk.resnet import ForkedResNet, ResNet
 from protocols.modality import Modality
 
 _EPSILON = 1e-12
+
+
+@contextmanager
+def _unnoticed(*modules: nn.Module) -> Iterator[None]:
+    """Let batch normalisation keep nothing of the batches that pass."""
+    norms = [m for module in modules for m in module.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 class MUN(Method):
@@ -93,8 +109,7 @@ class MUN(Method):
         low = [self.trunk.low(batch.images[m], m) for m in self.pair]
         if self.generator is not None:
             low.append(self.generator(*low))
-        pooled = self._pool(self.trunk.high(torch.cat(low)))
-        features, normed = pooled.chunk(len(low)), self._normed(pooled).chunk(len(low))
+        features, normed = self._passed(low)
         identity, options = batch.identity, self.options
         own = zip(self.pair, normed, strict=False)
         classified = [self._classified(str(m), rows, identity) for m, rows in own]
@@ -103,6 +118,17 @@ class MUN(Method):
             "triplet": margin_triplet(torch.cat(features[:2]), identity.repeat(2), options.triplet_margin),
         }
         return terms | (self._auxiliary_terms(features, normed[2], identity) if len(low) == 3 else {})
+
+    def _passed(self, low: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return features and normed features, (B, D) each, of the low maps of every modality."""
+        if len(low) < 3 or self.options.statistics == "common":
+            pooled = self._pool(self.trunk.high(torch.cat(low)))
+            return pooled.chunk(len(low)), self._normed(pooled).chunk(len(low))
+        pooled = self._pool(self.trunk.high(torch.cat(low[:2])))
+        normed = self._normed(pooled)
+        with _unnoticed(self.trunk.stages, self.neck):
+            auxiliary = self._pool(self.trunk.high(low[2]))
+            return (*pooled.chunk(2), auxiliary), (*normed.chunk(2), self._normed(auxiliary))
 
     def _auxiliary_terms(self, features: tuple[Tensor, ...], normed: Tensor, identity: Tensor) -> dict[str, Tensor]:
         """Return the terms that the auxiliary modality takes part in."""
