@@ -26,7 +26,7 @@ class MUNOptions(Options):
     auxiliary: bool = Field(default=True, description="generate the auxiliary modality in training; else baseline")
     statistics: Statistics = Field(
         default="common",
-        description="in the shared layers, batch statistics of all modalities in common, or of the auxiliary one apart",
+        description="batch statistics of the shared layers: of all modalities in common, or the auxiliary one apart",
     )
     dense_upsampling: bool = Field(default=True, description="let upsampling mix channels, not treat each by itself")
     scale_init: float = Field(default=1.0, gt=0, le=1, description="first value of the scale of both learners")

@@ -14,6 +14,8 @@ from mdreid_bench.errors import UsageError
 
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Preset name -> dataset name, or ``"*"`` for all -> configuration tree, whose values may be ``Cited``."""
+PATCH = 16
+"""Side in pixels of the patches of most vision transformers, which images are cut into without a rest."""
 _TEXTS = frozenset(text_keys(RunConfig))
 
 
@@ -37,6 +39,12 @@ def scale_warmup(recipe: Tree, user: Tree) -> Tree:
         return user
     warmup = before["warmup"] * after["epochs"] // before["epochs"]
     return merge(user, {"schedule": {"warmup": min(warmup, before["warmup"])}})
+
+
+def _scaled(side: int, scale: float) -> int:
+    """Return a scaled side in pixels: as near as can be, but for a multiple of a patch a multiple of it if any is."""
+    patches = 0 if side % PATCH else round(side * scale / PATCH)
+    return patches * PATCH or round(side * scale)
 
 
 def resolve(
@@ -76,7 +84,7 @@ def resolve(
     config = validate(RunConfig, tree)
     if config.image.size is not None:
         return config
-    height, width = (round(side * config.image.scale) for side in native_size)
+    height, width = (_scaled(side, config.image.scale) for side in native_size)
     if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
         raise UsageError(
             f"image.scale {config.image.scale:g} makes images of {height} x {width} pixels; give one that leaves at "

@@ -68,7 +68,7 @@ class ImageConfig(Section):
         default=None, description="(height, width); null takes the dataset's size times scale"
     )
     scale: Annotated[float, Field(gt=0, le=LARGEST_SIDE)] = Field(
-        default=1.0, description="factor on the dataset's size; used when size is null"
+        default=1.0, description="factor on the dataset's size, in whole patches of 16; used when size is null"
     )
     mean: float | tuple[float, float, float] = Field(
         default=0.5, description="subtracted from pixels in [0, 1]: one number, or [red, green, blue]"

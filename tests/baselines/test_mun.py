@@ -228,6 +228,20 @@ def test_rows_of_the_ablation(options: dict[str, Any], terms: set[str]) -> None:
     assert [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+def test_statistics_apart_keep_the_auxiliary_modality_out_of_what_is_used_in_testing() -> None:
+    batch = TrainingBatch({m: draw(P * K, 3, 32, 48, seed=m.value).float() for m in RNT}, IDENTITY, IDENTITY)
+    apart, without = built(statistics="apart").train(), built(auxiliary=False).train()
+    without.load_state_dict(apart.state_dict(), strict=False)
+    terms, wanted = apart.training_losses(batch), without.training_losses(batch)
+    assert all(torch.equal(terms[name], value) for name, value in wanted.items())
+    assert torch.isfinite(torch.stack(list(terms.values()))).all()
+    kept, others = apart.state_dict(), without.state_dict()
+    names = [name for name in others if name.endswith(("running_mean", "running_var"))]
+    assert names
+    assert all(torch.equal(kept[name], others[name]) for name in names)
+    assert apart.neck.momentum == 0.1
+
+
 @pytest.mark.parametrize("scheme", [{"prototypes": "none"}, {"bridge": False}, {"prototypes": "identities"}])
 def test_schemes_of_the_modality_alignment(scheme: dict[str, Any]) -> None:
     method = built(**scheme).train()

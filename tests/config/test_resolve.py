@@ -40,6 +40,12 @@ def test_tiny_halves_the_image() -> None:
     assert _resolve(preset="paper").image_size == (128, 256)
 
 
+def test_scaled_images_are_cut_into_patches_without_a_rest() -> None:
+    sizes = [(288, 144), (256, 128), (100, 50)]
+    found = [_resolve(preset="tiny", size=size).image_size for size in sizes]
+    assert found == [(144, 64), (128, 64), (50, 25)]
+
+
 @pytest.mark.parametrize(("scale", "size"), [("1e-9", "0 x 0"), ("0.003", "0 x 1"), ("100", "12800 x 25600")])
 def test_a_scale_that_leaves_no_image_is_named(scale: str, size: str) -> None:
     with pytest.raises(
