@@ -118,6 +118,7 @@ def test_losses_need_only_what_is_represented_of_each_item(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in METHODS if registry.card(n).unpaired])
 def test_cameras_may_be_those_of_each_sensor(name: str) -> None:
     method, batch = build(name, {"options": without_chance(name)}).train(), training_batch()
+    assert isinstance(batch.camera, torch.Tensor)
     apart = replace(batch, camera=dict.fromkeys(batch.images, batch.camera))
     wanted, found = (copy.deepcopy(method).training_losses(one) for one in (batch, apart))
     assert {term: value.item() for term, value in found.items()} == {t: v.item() for t, v in wanted.items()}
