@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.data.synthetic.draw import draw_identity, stream
@@ -14,7 +15,7 @@ from mdreid_bench.data.synthetic.latents import Kind, Part
 from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.data.synthetic.write import NAMESPACE as DATASETS
 from mdreid_bench.models.trunk.resnet import ResNet
-from mdreid_bench.models.trunk.tower_weights import visual_tower
+from mdreid_bench.models.trunk.tower_weights import local_weights, visual_tower
 from mdreid_bench.pretrain import __main__ as script
 from mdreid_bench.pretrain import samples
 from mdreid_bench.pretrain.batch import Batch, photographed
@@ -138,3 +139,17 @@ def test_a_short_pretraining_learns_and_what_it_writes_is_loaded(
     for key, value in namer.trunk.state_dict().items():
         if value.is_floating_point():
             assert torch.equal(loaded.state_dict()[key], value.half().float()), key
+
+
+@pytest.mark.parametrize("name", script.STEPS)
+def test_the_shipped_weights_say_how_they_were_made_and_what_they_can_do(name: str) -> None:
+    file = local_weights(TrunkConfig(name=name, pretrained="synthetic"))
+    assert file is not None
+    assert file.stat().st_size <= 5_000_000
+    with safe_open(file, "pt") as opened:
+        told = opened.metadata()
+    assert told["made_by"] == f"python -m mdreid_bench.pretrain {name} {file.name}"
+    assert told["steps"] == str(script.STEPS[name])
+    for kind in KINDS:
+        assert float(told[f"{kind}.fields_named"]) > float(told[f"{kind}.fields_of_background"])
+        assert 0 <= float(told[f"{kind}.share_error"]) <= 1

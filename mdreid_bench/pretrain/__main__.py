@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from mdreid_bench.cli.console import Console
-from mdreid_bench.data.synthetic.latents import Kind
+from mdreid_bench.data.synthetic.latents import Kind, Part
 from mdreid_bench.pretrain.batch import Batch, photographed
 from mdreid_bench.pretrain.naming import Namer, naming_loss
 from mdreid_bench.pretrain.samples import SIZES, draw_sample
@@ -67,6 +67,7 @@ def measure(namer: Namer, step: Step) -> dict[str, float]:
     figures: dict[str, float] = {}
     for kind in SIZES:
         pool = photographed(draw_pool(kind, "held-out", _HELD_OUT, step), random)
+        figures[f"{kind}.fields_of_background"] = float((pool.fields.argmax(2) == Part.BACKGROUND).float().mean())
         figures |= {f"{kind}.{score}": float(values.mean()) for score, values in namer.scores(pool).items()}
     return figures
 
