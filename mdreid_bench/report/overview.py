@@ -23,14 +23,14 @@ def overview_tables(groups: Sequence[Group]) -> list[Table]:
 
 def _table(groups: Sequence[Group]) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
-    rules, notes = set(), dict[str, None]()
+    rules, data, notes = set(), dict[str, None](), dict[str, None]()
     protocols = [str(protocol) for protocol in suite(NAME)]
     for group in groups:
         variants = [v for v in by_seeds(group.variants, protocols) if v.records.keys() & protocols]
         if variants:
             rules.add(len(rows))
             rows += _rows(group, sorted(variants, key=_place), protocols)
-            notes |= dict.fromkeys([remarks.caption(variants, "")])
+            data |= {remarks.caption(variants, ""): None}
             notes |= dict.fromkeys(remarks.footnotes(variants, protocols))
     if not rows:
         return None
@@ -41,7 +41,7 @@ def _table(groups: Sequence[Group]) -> Table | None:
         caption=f"mAP in %, {'measured on SYNTHETIC images' if synthetic else 'measured on real images'}.",
         columns=(Column("dataset"), Column("method"), *(Column(name, numeric=True) for name in protocols)),
         rows=tuple(rows),
-        footnotes=(*notes, *remarks.provenance(shown, protocols)),
+        footnotes=(*data, *notes, *remarks.provenance(shown, protocols)),
         rules=frozenset(rules - {0}),
     )
 
