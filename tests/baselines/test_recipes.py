@@ -92,14 +92,14 @@ def test_recipes_for_small_trunks_keep_the_presets_optimiser(name: str, dataset:
         assert getattr(own, section) == getattr(reference, section)
 
 
-def test_the_presets_differ_in_how_mdreid_reads_its_two_tokens() -> None:
-    keys = ("tie_shared_token", "shared_token_start", "token_rate")
+def test_the_presets_differ_in_how_mdreid_is_read() -> None:
+    keys = ("rol", "tie_shared_token", "shared_token_start", "token_rate")
     read = {preset: [recipe("mdreid", "msvr310", preset).options[key] for key in keys] for preset in presets.names()}
     assert read == {
-        "paper": [True, "class", "trunk"],
-        "released": [True, "class", "trunk"],
-        "small": [False, "random", "base"],
-        "tiny": [True, "class", "trunk"],
+        "paper": ["released", True, "class", "trunk"],
+        "released": ["released", True, "class", "trunk"],
+        "small": ["paper", False, "random", "base"],
+        "tiny": ["released", True, "class", "trunk"],
     }
 
 

@@ -78,7 +78,8 @@ _MDREID_OPTIONS = {
     "identity_weight": Cited(0.25, "released code; the paper has no such factor"),
     "shared_weight": Cited(3.0, "released code; the paper has no such factor"),
 }
-_TWO_TOKENS = {
+_AS_WRITTEN = {
+    "rol": Cited("paper", "paper; the released form hardly has a gradient while all vectors resemble each other"),
     "tie_shared_token": Cited(False, "paper: two distinct, learnable tokens"),
     "shared_token_start": Cited("random", "paper: distinct; equal tokens part too slowly for a short training"),
     "token_rate": Cited("base", "paper: learnable, like all that is new; no rate is stated"),
@@ -86,7 +87,7 @@ _TWO_TOKENS = {
 MDREID_RECIPES: Recipes = {
     "paper": {"*": {"options": _MDREID_OPTIONS}, **CLIP_SETTINGS},
     "released": {"*": {"options": {"similarity": Cited("released", "released code")}}},
-    "small": {"*": {"options": _MDREID_OPTIONS | _TWO_TOKENS}},
+    "small": {"*": {"options": _MDREID_OPTIONS | _AS_WRITTEN}},
     "tiny": {"*": {"options": _MDREID_OPTIONS}},
 }
 
