@@ -18,6 +18,8 @@ _ITERATIONS = 100
 _FAISS_ITERATIONS = 25
 _MINI_BATCH = 2048
 _MINI_PASSES = 5
+_PICKED_FROM = 3
+"""Rows from which a centre is picked, for each of the centres."""
 
 
 def kmeans(features: Features, clusters: int, seed: int, algorithm: Algorithm = "lloyd", restarts: int = 1) -> Labels:
@@ -31,24 +33,31 @@ def kmeans(features: Features, clusters: int, seed: int, algorithm: Algorithm = 
     Raises:
         UsageError: for faiss where it is not installed.
     """
+    runs = (_once(features, clusters, seed + restart, algorithm) for restart in range(restarts))
+    return min(runs, key=lambda run: run[0])[1]
+
+
+def _once(features: Features, clusters: int, seed: int, algorithm: Algorithm) -> tuple[float, Labels]:
+    """Return the sum of squared distances to the centres, and the labels."""
     if algorithm == "faiss":
-        return _faiss(features, clusters, seed, restarts)
+        return _faiss(features, clusters, seed)
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    common: dict[str, Any] = {"n_clusters": clusters, "n_init": restarts, "random_state": seed % 2**32}
+    common: dict[str, Any] = {"n_clusters": clusters, "n_init": 1, "random_state": seed % 2**32}
     if algorithm == "lloyd":
         model = KMeans(max_iter=_ITERATIONS, **common)
     else:
-        model = MiniBatchKMeans(max_iter=_MINI_PASSES, batch_size=_MINI_BATCH, init_size=3 * clusters, **common)
+        first = _first_centres(features, clusters, seed)
+        model = MiniBatchKMeans(init=first, max_iter=_MINI_PASSES, batch_size=_MINI_BATCH, **common)
     with warnings.catch_warnings():
         # Fewer different rows than clusters leave some of them empty, which is no fault here.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found: Labels = model.fit_predict(features).astype(np.int64)
-    return found
+        labels: Labels = model.fit_predict(features).astype(np.int64)
+    return float(model.inertia_), labels
 
 
-def _faiss(features: Features, clusters: int, seed: int, restarts: int) -> Labels:
+def _faiss(features: Features, clusters: int, seed: int) -> tuple[float, Labels]:
     try:
         import faiss
     except ImportError:
@@ -56,21 +65,31 @@ def _faiss(features: Features, clusters: int, seed: int, restarts: int) -> Label
             "options.clustering=faiss needs faiss; install it with 'pip install mdreid-bench[search]', or choose "
             "minibatch."
         ) from None
-    from sklearn.cluster import kmeans_plusplus
-
     rows = np.ascontiguousarray(features, dtype=np.float32)
     size = {"min_points_per_centroid": 1, "max_points_per_centroid": len(rows)}
-    best: tuple[float, Labels] | None = None
-    for restart in range(restarts):
-        first, _ = kmeans_plusplus(rows, clusters, random_state=(seed + restart) % 2**32, n_local_trials=1)
-        model = faiss.Kmeans(rows.shape[1], clusters, niter=_FAISS_ITERATIONS, seed=seed % 2**31, **size)
-        model.train(rows, init_centroids=first)
-        distances, nearest = model.index.search(rows, 1)
-        spread = float(distances.sum())
-        if best is None or spread < best[0]:
-            best = spread, nearest[:, 0].astype(np.int64)
-    assert best is not None
-    return best[1]
+    model = faiss.Kmeans(rows.shape[1], clusters, niter=_FAISS_ITERATIONS, seed=seed % 2**31, **size)
+    model.train(rows, init_centroids=_first_centres(rows, clusters, seed))
+    distances, nearest = model.index.search(rows, 1)
+    return float(distances.sum()), nearest[:, 0].astype(np.int64)
+
+
+def _first_centres(features: Features, clusters: int, seed: int) -> Features:
+    """Return the rows (clusters, D) that k-means++ picks, one candidate at a time, from a random part of many rows.
+
+    That of scikit-learn tries several candidates and computes in double precision, which takes minutes for hundreds
+    of clusters of thousands of values.
+    """
+    rng = np.random.default_rng(seed)
+    part = features[rng.permutation(len(features))[: _PICKED_FROM * clusters]]
+    norms = np.square(part).sum(axis=1)
+    nearest, picked = np.full(len(part), np.inf), [int(rng.integers(len(part)))]
+    while len(picked) < clusters:
+        row = picked[-1]
+        nearest = np.minimum(nearest, np.maximum(norms + norms[row] - 2 * (part @ part[row]), 0))
+        nearest[row] = 0
+        total = nearest.sum()
+        picked.append(int(rng.choice(len(part), p=nearest / total if total > 0 else None)))
+    return part[picked]
 
 
 def aligned(labels: Labels, reference: Labels, clusters: int) -> Labels:
