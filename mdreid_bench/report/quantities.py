@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.report.origin import origin
-from mdreid_bench.report.sensors import unserved
+from mdreid_bench.report.sensors import refused, unserved
 from mdreid_bench.report.table import Cell, Missing, Number
 from mdreid_bench.report.titles import dataset_card
 from mdreid_bench.report.variants import PERCENT, TOO_OLD, Variant
@@ -61,7 +61,11 @@ class Quantity:
             return Missing(NOT_RUN)
         absent = [protocol for protocol in self.protocols if protocol not in variant.records]
         if absent:
-            return Missing(unserved(variant.example.dataset, absent) or self._not_run(absent))
+            example = variant.example
+            reason = unserved(example.dataset, absent) or refused(
+                example.dataset, example.method, example.options, absent
+            )
+            return Missing(reason or self._not_run(absent))
         return self._average(variant) if self.mean else variant.cell(self.protocols[0], self.metric)
 
     def _not_run(self, absent: Sequence[str]) -> str:

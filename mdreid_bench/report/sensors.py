@@ -1,11 +1,12 @@
 """Which sensors the dataset of a table has, and which protocols it can therefore not serve."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import reduce
 from operator import or_
+from typing import Any
 
-from mdreid_bench.report.titles import dataset_card
+from mdreid_bench.report.titles import dataset_card, method_card
 from protocols.modality import Modality
 from protocols.names import UnknownNameError
 from protocols.suites import Setting, resolve
@@ -26,6 +27,15 @@ def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
         return None
     found = filter(None, (card.lacks(setting) for setting in _settings(protocols)))
     return next((f"{NOT_APPLICABLE}: {lacking}" for lacking in found), None)
+
+
+def refused(dataset: str, method: str, options: Mapping[str, Any], protocols: Iterable[str]) -> str | None:
+    """Say why a method does not serve all of some protocols of a dataset; None when it does or is not installed."""
+    card, known = method_card(method), dataset_card(dataset)
+    if card is None or known is None:
+        return None
+    found = (card.refusal(setting, options, known.sensors) for setting in _settings(protocols))
+    return next((f"{NOT_APPLICABLE}: {reason}" for reason in found if reason), None)
 
 
 def _settings(protocols: Iterable[str]) -> Iterator[Setting]:

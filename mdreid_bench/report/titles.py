@@ -4,25 +4,30 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.results.schema import Record
 from mdreid_bench.wording import arrow
 from protocols.names import UnknownNameError
 
 
+def method_card(name: str) -> MethodCard | None:
+    """Return what a method declares of itself; None where it is not installed."""
+    try:
+        return methods.card(name)
+    except (UnknownNameError, UsageError):
+        return None
+
+
 def method_title(name: str) -> str:
     """Return the title of a method."""
-    try:
-        return methods.card(name).title
-    except (UnknownNameError, UsageError):
-        return name
+    card = method_card(name)
+    return name if card is None else card.title
 
 
 def is_ranked(name: str) -> bool:
     """Tell whether a method competes, as all do but those that show where the floor is."""
-    try:
-        return methods.card(name).ranked
-    except (UnknownNameError, UsageError):
-        return True
+    card = method_card(name)
+    return card is None or card.ranked
 
 
 def dataset_title(name: str) -> str:

@@ -236,3 +236,12 @@ def test_an_epoch_chosen_on_test_data_is_said_in_row_and_note() -> None:
     (table,) = build(only(study(["mdreid"], selection="best-test")), "paper-matched", published=False)
     assert table.rows[0][0] == "MDReID (epoch chosen on test data)"
     assert any("EPOCH CHOSEN ON TEST DATA" in note for note in table.footnotes)
+
+
+def test_what_a_method_refuses_is_not_applicable_rather_than_not_run() -> None:
+    records = [cell("rgbnt201", "mun", 0, "R-to-N", options={"pair": "RN"}), *study(["mdreid"], suites=["all"])]
+    (table,) = build(only(records), "paper-mismatched", published=False)
+    (row,) = rows(table, "MUN")
+    reason = row["R-to-NT mAP"]
+    assert isinstance(reason, Missing)
+    assert reason.reason.startswith("not applicable: MUN compares images of one sensor with those of another")
