@@ -43,6 +43,11 @@ def without_chance(name: str) -> dict[str, float]:
     return {option: 0.0 for option in ("drop_path", "dropout", "gate_noise") if option in fields}
 
 
+def without_near_ties(name: str) -> dict[str, str]:
+    """Return the options of a method under which rounding cannot decide between experts with random weights."""
+    return {"expert_init": "zero"} if "expert_init" in registry.card(name).options_model.model_fields else {}
+
+
 def images(batch: int, seed: int = 0, size: tuple[int, int] = SIZE) -> dict[Modality, Tensor]:
     """Return random normalised images of the three modalities."""
     generator = torch.Generator().manual_seed(seed)

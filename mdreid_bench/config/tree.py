@@ -174,17 +174,18 @@ def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "", owner: s
             raise UnknownNameError(kind, prefix + ".".join(path), valid) from None
         where = prefix + ".".join(path)
         if told := _WANTED.get(first["type"]):
-            reason = f"{told.format(**first.get('ctx', {}))}, not {first['input']!r}"
+            limits = {name: f"{x:g}" if isinstance(x, float) else x for name, x in first.get("ctx", {}).items()}
+            reason = f"{told.format(**limits)}, not {first['input']!r}"
             raise UsageError(f"The configuration key {where} takes {reason}.") from None
         reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"Configuration{' key ' + where if where else ''}: {reason}.") from None
 
 
 _WANTED = {
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "a number of at least {ge:g}",
-    "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number of at most {le:g}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",

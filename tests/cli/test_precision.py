@@ -75,7 +75,7 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_done(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--precision", "fp8"), "evaluation.precision"),
+        (("--precision", "fp8"), "--precision"),
         (("--precision", ""), "--precision has no value"),
         (("--set", "evaluation.precision=half"), "evaluation.precision"),
         (("--set", "evaluation.compile=perhaps"), "evaluation.compile"),

@@ -33,6 +33,9 @@ class FakeRun:
     def __init__(self, name: str) -> None:
         self.name = self.run_key = name
 
+    def has_embedded(self, corruption: object) -> bool:
+        return self.embedded
+
     @property
     def scope(self) -> "FakeRun":
         return self
@@ -47,7 +50,7 @@ class Fake:
     def __init__(self, errors: dict[str, Exception], taken: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
         self.errors, self.order = errors, list[str]()
         patch.setattr(execute, "check_runs", lambda *_: None)
-        patch.setattr(execute, "_is_taken", lambda run: run.name in taken)
+        patch.setattr(execute, "_is_taken", lambda run, *_: run.name in taken)
         patch.setattr(execute, "_one_run", self.one_run)
 
     def one_run(self, run: FakeRun, cells: list[Cell], _: object) -> Iterator[Outcome]:

@@ -83,7 +83,7 @@ def test_a_report_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixt
     given = ReportOptions(published=False, html=True, out=tmp_path / "out", results=tmp_path)
     assert ReportSession(given, Console(Slow())).report() == 0
     said = capsys.readouterr().err
-    for task in ("reading ", "drawing heat maps and sweeps: ", "drawing CMC curves: "):
+    for task in ("reading ", "drawing heat maps, sweeps and matrices: ", "drawing CMC curves: "):
         lines = [line for line in said.splitlines() if line.startswith(task)]
         assert lines, said
         assert "took" in lines[-1]

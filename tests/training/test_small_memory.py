@@ -56,7 +56,7 @@ def test_training_in_pieces_ends_at_the_same_weights(planted: DatasetIndex, tmp_
     recipe: dict[str, Any] = {
         "trunk": {"layers": 2},
         "batch": {"size": 4, "instances": 2},
-        "schedule": {"epochs": 2},
+        "schedule": {"epochs": 1},
         "optimizer": {"name": "sgd", "lr": 1e-2, "trunk_lr": 1e-3},
         "options": {"drop_path": 0.0} if name == "top-reid" else {},
     }
