@@ -114,7 +114,7 @@ def test_limit_is_marked_in_table_and_record(place: Place) -> None:
         (
             ("--set", f"seed={2**64}"),
             2,
-            f"The configuration key seed takes a number of at most {2**63 - 1}, not {2**64}.",
+            f"key seed takes a number of at most {2**63 - 1}, not {2**64}.",
         ),
         (("--on-nan", "go"), 2, "Valid: stop, skip"),
         (("--set", "trunk.pretrained=openia"), 2, "openia"),
