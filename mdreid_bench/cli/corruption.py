@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from mdreid_bench.cli.command import SCORING, option
-from mdreid_bench.cli.values import one_of, reader, whole
+from mdreid_bench.cli.values import count, one_of, reader
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
@@ -63,24 +63,14 @@ class CorruptionOptions:
     ] = None
     corrupt_repetitions: Annotated[
         int | None,
-        option(
+        count(
             SCORING,
             "--corrupt-repetitions",
             f"How often images are corrupted anew. Default: {REPETITIONS} where types are drawn, else 1.",
-            metavar="<int>",
-            parser=reader(whole("--corrupt-repetitions", 1)),
+            least=1,
         ),
     ] = None
-    corrupt_seed: Annotated[
-        int | None,
-        option(
-            SCORING,
-            "--corrupt-seed",
-            "Number of the draws. Default: 0.",
-            metavar="<int>",
-            parser=reader(whole("--corrupt-seed")),
-        ),
-    ] = None
+    corrupt_seed: Annotated[int | None, count(SCORING, "--corrupt-seed", "Number of the draws. Default: 0.")] = None
 
     def check_corruptions(self, cards: Iterable[DatasetCard]) -> None:
         """Refuse what no dataset, or one of these, cannot have.
