@@ -31,8 +31,13 @@ def chance(
     """
     if positives.shape != items.shape or np.any(positives < 0) or np.any(positives > items):
         raise ValueError("each query needs its number of positives and of items, the former not above the latter")
+    return evaluate(random_order(positives, items, rivals), average_precision)
+
+
+def random_order(positives: Counts, items: Counts, rivals: Rivals | None = None) -> Ranking:
+    """Return the ranking of a random order: for each query one tie of all its valid items, as in :func:`chance`."""
     found = positives > 0
-    ranking = Ranking(
+    return Ranking(
         items=items,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(found, dtype=np.int64)]),
         above=np.zeros(int(found.sum()), dtype=np.int64),
@@ -40,4 +45,3 @@ def chance(
         positives=positives[found],
         rivals=rivals,
     )
-    return evaluate(ranking, average_precision)

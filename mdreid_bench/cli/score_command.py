@@ -10,10 +10,9 @@ from mdreid_bench.cli.options import ScoringOptions
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.evaluation.cells import CellScorer
-from mdreid_bench.models import registry as methods
 from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.run_table import Absent, run_tables
-from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
+from mdreid_bench.report.sensors import NOT_APPLICABLE, refused, unserved
 from mdreid_bench.report.tidy import tidy
 from mdreid_bench.results.finding import find_run, find_scope
 from mdreid_bench.results.form import Form
@@ -113,10 +112,9 @@ class ScoreSession:
         for setting in resolve(names, facts.modalities):
             lacking = " and ".join(f"no {sensor}" for sensor in setting.needs if sensor not in facts.modalities)
             reason = f"{NOT_APPLICABLE}: {facts.shared.dataset} has {lacking}" if lacking else None
-            method = methods.card(facts.shared.method)
-            if not reason and (refusal := method.refusal(setting, facts.shared.options, facts.modalities)):
-                reason = f"{NOT_APPLICABLE}: {refusal}"
-            if reason := unserved(facts.shared.dataset, [str(setting)]) or reason:
+            named = [str(setting)]
+            reason = reason or refused(facts.shared.method, facts.shared.options, facts.modalities, named)
+            if reason := unserved(facts.shared.dataset, named) or reason:
                 self.gaps.append(Absent(facts.shared.dataset, facts.shared.method, str(setting), reason))
             else:
                 for form in forms:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import NO_FIGURE, Printed
-from mdreid_bench.report.quantities import Quantity
+from mdreid_bench.report.quantities import CHANCE, Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import Variant, by_seeds, test_data
@@ -140,7 +140,7 @@ def _chance(variants: Sequence[Variant], quantities: Sequence[Quantity], publish
         versions.setdefault(test_data(variant.example), []).append(variant)
     rows = []
     for fingerprint, found in versions.items():
-        label = "chance" if len(versions) == 1 else f"chance (test data {fingerprint[:10]})"
+        label = CHANCE if len(versions) == 1 else f"{CHANCE} (test data {fingerprint[:10]})"
         row: list[Cell] = [label, *([Missing(NOT_APPLICABLE)] if published else [])]
         for quantity in quantities:
             chance = quantity.chance(found)

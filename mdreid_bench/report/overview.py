@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.quantities import NOT_RUN
+from mdreid_bench.report.quantities import CHANCE, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, marked
 from protocols.suites import suite
@@ -54,7 +54,7 @@ def _rows(group: Group, variants: Sequence[Variant], protocols: Sequence[str]) -
         found = [replace(v.number(name, "mAP"), interval=None) if v in there else Missing(NOT_RUN) for v in variants]
         chance = Number(PERCENT * there[0].records[name][0].chance.mAP) if there else Missing(NOT_RUN)
         columns.append([*emphasise(found), chance])
-    labels = [*(variant.label for variant in variants), "chance"]
+    labels = [*(variant.label for variant in variants), CHANCE]
     return [(group.title, label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.report.origin import origin
-from mdreid_bench.report.sensors import refused, unserved
+from mdreid_bench.report.sensors import refused, sensors_of, unserved
 from mdreid_bench.report.table import Cell, Missing, Number
 from mdreid_bench.report.titles import dataset_card
 from mdreid_bench.report.variants import PERCENT, TOO_OLD, Variant
@@ -24,6 +24,8 @@ METRICS = {
 """Field of :class:`~mdreid_bench.results.schema.Metrics` -> heading."""
 MAIN_METRICS = ("mAP", "rank1")
 """Those that a table shows which has no room for all, as in the paper."""
+CHANCE = "chance"
+"""Name of the row, column or curve of what a random order reaches."""
 NOT_RUN = "not run"
 
 
@@ -62,10 +64,9 @@ class Quantity:
         absent = [protocol for protocol in self.protocols if protocol not in variant.records]
         if absent:
             example = variant.example
-            reason = unserved(example.dataset, absent) or refused(
-                example.dataset, example.method, example.options, absent
-            )
-            return Missing(reason or self._not_run(absent))
+            sensors = sensors_of(example.dataset, variant.records)
+            reason = refused(example.method, example.options, sensors, absent)
+            return Missing(unserved(example.dataset, absent) or reason or self._not_run(absent))
         return self._average(variant) if self.mean else variant.cell(self.protocols[0], self.metric)
 
     def _not_run(self, absent: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mdreid_bench.report import remarks
-from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN, metrics_of, single
+from mdreid_bench.report.quantities import CHANCE, MAIN_METRICS, METRICS, NOT_RUN, metrics_of, single
 from mdreid_bench.report.table import Cell, Column, Missing, Table, emphasise
 from mdreid_bench.report.titles import data_title, method_title
 from mdreid_bench.report.variants import Variant, by_seeds, group_variants, test_data
@@ -81,7 +81,7 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
         title=f"{data_title(first)} {protocol}{remarks.data_mark(first)}",
         caption=remarks.caption(known or variants),
         columns=(Column("method"), *(Column(METRICS[metric], numeric=True) for metric in metrics)),
-        rows=(*marked, *([("chance", *_chance(known, protocol, metrics))] if known else [])),
+        rows=(*marked, *([(CHANCE, *_chance(known, protocol, metrics))] if known else [])),
         footnotes=tuple(notes),
         rules=frozenset({len(rows)}),
     )
@@ -104,7 +104,7 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
             Column("protocol"),
             *(
                 Column(METRICS[metric], group, numeric=True)
-                for group in (*(method.label for method in methods), "chance")
+                for group in (*(method.label for method in methods), CHANCE)
                 for metric in MAIN_METRICS
             ),
         ),

@@ -29,12 +29,15 @@ def unserved(dataset: str, protocols: Iterable[str]) -> str | None:
     return next((f"{NOT_APPLICABLE}: {lacking}" for lacking in found), None)
 
 
-def refused(dataset: str, method: str, options: Mapping[str, Any], protocols: Iterable[str]) -> str | None:
-    """Say why a method does not serve all of some protocols of a dataset; None when it does or is not installed."""
-    card, known = method_card(method), dataset_card(dataset)
-    if card is None or known is None:
+def refused(method: str, options: Mapping[str, Any], sensors: Modality, protocols: Iterable[str]) -> str | None:
+    """Say why a method does not serve all of some protocols; None when it does or is not installed.
+
+    ``sensors`` are those of the dataset.
+    """
+    card = method_card(method)
+    if card is None:
         return None
-    found = (card.refusal(setting, options, known.sensors) for setting in _settings(protocols))
+    found = (card.refusal(setting, options, sensors) for setting in _settings(protocols))
     return next((f"{NOT_APPLICABLE}: {reason}" for reason in found if reason), None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mdreid_bench.report import remarks
-from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity
+from mdreid_bench.report.quantities import CHANCE, MAIN_METRICS, METRICS, Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE, unserved
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
 from mdreid_bench.report.titles import data_title
@@ -53,7 +53,7 @@ def study_table(title: str, settings: Sequence[Setting], rows: Sequence[Measured
     columns = [emphasise([_cell(row, variant, quantity) for row, variant in shown]) for quantity in quantities]
     labels = [row.label if variant is None else variant.label for row, variant in shown]
     body = [(label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]
-    chance = ("chance", *(quantity.chance(variants) for quantity in quantities))
+    chance = (CHANCE, *(quantity.chance(variants) for quantity in quantities))
     return Table(
         title=f"{title}, {data_title(example)}{remarks.data_mark(example)}",
         caption=remarks.caption(variants),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, NOT_RUN
+from mdreid_bench.report.quantities import CHANCE, MAIN_METRICS, METRICS, NOT_RUN
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.titles import dataset_card, dataset_title
 from mdreid_bench.report.variants import PERCENT, Variant, marked
@@ -54,7 +54,7 @@ def _table(groups: Sequence[Group], figures: Sequence[Figure]) -> Table | None:
         rows=tuple(
             (*label, *cells)
             for label, cells in zip(
-                [*labels, ("chance", "")], zip(*(cells for _, cells in columns), strict=True), strict=True
+                [*labels, (CHANCE, "")], zip(*(cells for _, cells in columns), strict=True), strict=True
             )
         ),
         footnotes=(*remarks.footnotes(variants, protocols), *remarks.provenance(variants, protocols)),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import METRICS, Quantity, metrics_of
+from mdreid_bench.report.quantities import CHANCE, METRICS, Quantity, metrics_of
 from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Table, emphasise
 from mdreid_bench.report.titles import dataset_card
@@ -52,7 +52,7 @@ def usual_table(title: str, group: Group, figures: Sequence[Figure]) -> list[Tab
         title=f"{title}, {group.title}",
         caption=remarks.caption(variants),
         columns=(Column("method"), Column("source", wide=True), *headings),
-        rows=(*rows, ("chance", Missing(NOT_APPLICABLE), *chance)),
+        rows=(*rows, (CHANCE, Missing(NOT_APPLICABLE), *chance)),
         footnotes=(
             *([group.note] if group.note else []),
             *remarks.interval_notes(body),

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.drawing import figure, save
 from mdreid_bench.report.groups import Group, Locate
+from mdreid_bench.report.quantities import CHANCE
 from mdreid_bench.report.titles import dataset_card
 from mdreid_bench.report.variants import PERCENT, Variant, by_seeds
 from mdreid_bench.results.store import read_values
+from protocols.arrays import Counts
+from protocols.chance import random_order
+from protocols.metrics.cmc import rank_k
 from protocols.modality import RNT, Modality
 from protocols.protocol import Protocol
 from protocols.suites import suite
@@ -22,7 +26,6 @@ DEPTH = 50
 """Largest k drawn."""
 SHALLOWEST, SAME = 10, 1.0
 """Least k drawn, and the percentage points below which curves are the same to the eye."""
-CHANCE = "chance"
 TIES = (
     "CMC at k is the share of queries whose first hit stands at rank k or better; a first hit tied with other items "
     "counts at its expected rank."
@@ -87,8 +90,8 @@ def expected_cmc(first_hit_rank: NDArray[np.floating], depth: int = DEPTH) -> ND
     return np.asarray(hits / len(ranks) if len(ranks) else np.full(depth, np.nan), dtype=np.float64)
 
 
-def chance_cmc(positives: NDArray[np.integer], items: NDArray[np.integer], depth: int = DEPTH) -> NDArray[np.float64]:
-    """Return what a random order reaches, ``(depth,)``: 1 - C(V - P, k) / C(V, k) for P positives among V items.
+def chance_cmc(positives: Counts, items: Counts, depth: int = DEPTH) -> NDArray[np.float64]:
+    """Return what a random order reaches, ``(depth,)``: Rank-k for k from 1 to ``depth``.
 
     Args:
         positives: ``(nq,)``; queries without any are left out.
@@ -96,10 +99,10 @@ def chance_cmc(positives: NDArray[np.integer], items: NDArray[np.integer], depth
         depth: largest k.
     """
     found = positives > 0
-    drawn = np.arange(depth)
-    misses = (items[found, None] - positives[found, None] - drawn).clip(0)
-    left = np.cumprod(misses / (items[found, None] - drawn).clip(1), axis=1)
-    return np.asarray(1 - left.mean(axis=0) if found.any() else np.full(depth, np.nan), dtype=np.float64)
+    if not found.any():
+        return np.full(depth, np.nan)
+    ranking = random_order(positives[found], items[found])
+    return np.asarray([rank_k(ranking, k).mean() for k in range(1, depth + 1)], dtype=np.float64)
 
 
 def _curve(variant: Variant, protocol: str, place: Locate) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
