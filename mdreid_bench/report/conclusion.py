@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from mdreid_bench.report.quantities import CHANCE, METRICS
 from mdreid_bench.report.table import Number, Table
 from mdreid_bench.wording import counted, listed
-
-CHANCE = "chance"
 
 
 def conclusion(tables: Sequence[Table]) -> str:
@@ -37,12 +36,16 @@ def _one(title: str, values: Mapping[str, Number]) -> str:
 
 def _settings(table: Table) -> Iterator[tuple[str, dict[str, Number]]]:
     """Yield title and name -> mAP of each setting: one of a table with a row a method, else many."""
+    places = [place for place, column in enumerate(table.columns) if column.title == METRICS["mAP"]]
+    if not places:
+        return
     if table.columns[0].title == "protocol":
-        places = [place for place, column in enumerate(table.columns) if column.title == "mAP"]
         found = [(f"{row[0]}, {table.title}", {table.columns[p].group: row[p] for p in places}) for row in table.rows]
     else:
-        heading = f"{table.title}, {table.columns[1].group}" if table.columns[1].group else table.title
-        found = [(heading, {str(row[0]): row[1] for row in table.rows})]
+        first = places[0]  # behind Rank-1 in some tables; of a mean over settings where there is one
+        group = table.columns[first].group
+        heading = f"{table.title}, {group}" if group else table.title
+        found = [(heading, {str(row[0]): row[first] for row in table.rows})]
     for title, cells in found:
         values = {name: cell for name, cell in cells.items() if isinstance(cell, Number)}
         if values.keys() - {CHANCE}:

@@ -2,7 +2,7 @@
 
 from mdreid_bench.report.conclusion import conclusion
 from mdreid_bench.report.run_table import run_tables
-from mdreid_bench.report.table import Column, Table
+from mdreid_bench.report.table import Column, Number, Table
 from tests.results.factory import make_record, metrics
 
 OTHER = {"method": "single-classifier", "config_key": "d" * 64}
@@ -38,3 +38,15 @@ def test_every_row_of_a_grid_is_a_setting() -> None:
 def test_without_a_number_nothing_is_said() -> None:
     assert conclusion([]) == ""
     assert conclusion([Table("t", (Column("method"), Column("mAP", numeric=True)), (("x", "—"),))]) == ""
+
+
+def test_the_map_is_read_where_it_stands_also_behind_rank_1() -> None:
+    columns = (Column("method"), Column("Rank-1", numeric=True), Column("mAP", numeric=True))
+    rows = (
+        ("a", Number(90.0), Number(10.0)),
+        ("b", Number(20.0), Number(30.0)),
+        ("chance", Number(5.0), Number(4.0)),
+    )
+    assert conclusion([Table("t", columns, rows)]) == (
+        "t: b has the highest mAP, 30.0, before a with 10.0; chance is 4.0."
+    )
