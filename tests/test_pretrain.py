@@ -72,7 +72,7 @@ def test_a_caption_does_not_say_who_it_is(kind: Kind, monkeypatch: pytest.Monkey
     assert not np.array_equal(one.images, other.images)
 
 
-@pytest.mark.parametrize("name", script.STEPS)
+@pytest.mark.parametrize("name", script.COURSES)
 def test_the_loss_is_a_mean_over_images_that_have_nothing_to_do_with_each_other(name: str) -> None:
     torch.manual_seed(0)
     namer, batch = Namer(name).eval(), changed(pool("person"))
@@ -121,16 +121,14 @@ def test_a_changed_photograph_says_so_and_depends_on_no_other() -> None:
     assert torch.equal(changed(others).images[0], after.images[0])
 
 
-@pytest.mark.parametrize("name", script.STEPS)
+@pytest.mark.parametrize("name", script.COURSES)
 def test_a_short_pretraining_learns_and_what_it_writes_is_loaded(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "_IMAGES", 4)
-    monkeypatch.setattr(script, "_BATCH", 4)
     monkeypatch.setattr(script, "_HELD_OUT", 4)
     torch.manual_seed(script._SEED)
     before = naming_loss(Namer(name), changed(pool("person")))
-    namer, _ = script.pretrain(name, 8, Silent())
+    namer, _ = script.pretrain(name, script.Course(8, 4, 4), Silent())
     assert naming_loss(namer, changed(pool("person"))) < before
     out = tmp_path / "out.safetensors"
     script.save(namer, {}, out)
@@ -141,7 +139,7 @@ def test_a_short_pretraining_learns_and_what_it_writes_is_loaded(
             assert torch.equal(loaded.state_dict()[key], value.half().float()), key
 
 
-@pytest.mark.parametrize("name", script.STEPS)
+@pytest.mark.parametrize("name", script.COURSES)
 def test_the_shipped_weights_say_how_they_were_made_and_what_they_can_do(name: str) -> None:
     file = local_weights(TrunkConfig(name=name, pretrained="synthetic"))
     assert file is not None
@@ -149,7 +147,7 @@ def test_the_shipped_weights_say_how_they_were_made_and_what_they_can_do(name: s
     with safe_open(file, "pt") as opened:
         told = opened.metadata()
     assert told["made_by"] == f"python -m mdreid_bench.pretrain {name} {file.name}"
-    assert told["steps"] == str(script.STEPS[name])
+    assert told["steps"] == str(script.COURSES[name].steps)
     for kind in KINDS:
         assert float(told[f"{kind}.fields_named"]) > float(told[f"{kind}.fields_of_background"])
         assert 0 <= float(told[f"{kind}.share_error"]) <= 1

@@ -5,6 +5,7 @@ image and describes the whole (docs/methods/training.md, "The trunks that stand 
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,10 +18,20 @@ from mdreid_bench.pretrain.naming import Namer, naming_loss
 from mdreid_bench.pretrain.samples import SIZES, draw_sample
 from mdreid_bench.progress import Reporter, Step
 
-STEPS = {"mdreid-tiny": 2800, "mdreid-resnet-tiny": 500}
-"""Batches by the trunk's name, for about a quarter of an hour on one core."""
-_IMAGES, _HELD_OUT, _BATCH = 6000, 480, 48
-"""Images of each kind to train on and to measure on, and in a batch."""
+
+@dataclass(frozen=True)
+class Course:
+    """How long a trunk is pretrained: ``steps`` batches of ``batch`` images, out of ``images`` of each kind."""
+
+    steps: int
+    images: int
+    batch: int
+
+
+COURSES = {"mdreid-tiny": Course(6000, 8000, 64), "mdreid-resnet-tiny": Course(500, 6000, 48)}
+"""By the trunk's name. With half as many steps a transformer hardly sees persons, nor what is trained on it."""
+_HELD_OUT = 480
+"""Images of each kind to measure on."""
 _PEAK_RATE, _SEED = 1e-3, 0
 """Largest learning rate of AdamW, and the seed of everything."""
 
@@ -34,7 +45,7 @@ def draw_pool(kind: Kind, split: str, images: int, step: Step) -> Batch:
     return Batch.of(samples)
 
 
-def pretrain(name: str, steps: int, reporter: Reporter) -> tuple[Namer, dict[str, float]]:
+def pretrain(name: str, course: Course, reporter: Reporter) -> tuple[Namer, dict[str, float]]:
     """Train a trunk, on persons and vehicles in turn, and measure it.
 
     Returns:
@@ -43,13 +54,13 @@ def pretrain(name: str, steps: int, reporter: Reporter) -> tuple[Namer, dict[str
     torch.manual_seed(_SEED)
     random = torch.Generator().manual_seed(_SEED)
     namer = Namer(name).train()
-    with reporter.track("drawing images", len(SIZES) * _IMAGES) as step:
-        pools = [draw_pool(kind, "train", _IMAGES, step) for kind in SIZES]
+    with reporter.track("drawing images", len(SIZES) * course.images) as step:
+        pools = [draw_pool(kind, "train", course.images, step) for kind in SIZES]
     optimizer = torch.optim.AdamW(namer.parameters(), lr=_PEAK_RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=steps, pct_start=0.1)
-    with reporter.track(f"pretraining {name}", steps) as step:
-        for number in range(steps):
-            some = torch.randint(_IMAGES, (_BATCH,), generator=random)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=course.steps, pct_start=0.1)
+    with reporter.track(f"pretraining {name}", course.steps) as step:
+        for number in range(course.steps):
+            some = torch.randint(course.images, (course.batch,), generator=random)
             loss = naming_loss(namer, photographed(pools[number % len(pools)].rows(some), random))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -85,16 +96,17 @@ def save(namer: Namer, told: dict[str, str], out: Path) -> None:
 def main(name: str, out: Path, reporter: Reporter) -> None:
     """Pretrain, write the weights, and say how to make them again."""
     making = f"python -m mdreid_bench.pretrain {name} {out.name}"
-    namer, figures = pretrain(name, STEPS[name], reporter)
+    course = COURSES[name]
+    namer, figures = pretrain(name, course, reporter)
     reporter.message(", ".join(f"{figure} {value:.3f}" for figure, value in figures.items()))
-    told = {"made_by": making, "data": "synthetic", "steps": str(STEPS[name])}
+    told = {"made_by": making, "data": "synthetic", "steps": str(course.steps)}
     save(namer, told | {figure: f"{value:.4f}" for figure, value in figures.items()}, out)
     reporter.message(f"wrote {out}; to make it again (below 30 minutes on two cores): {making}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m mdreid_bench.pretrain", description=__doc__)
-    parser.add_argument("name", choices=STEPS, help="trunk to pretrain")
+    parser.add_argument("name", choices=COURSES, help="trunk to pretrain")
     parser.add_argument("out", type=Path, help="file to write (safetensors)")
     given = parser.parse_args()
     main(given.name, given.out, Console())
