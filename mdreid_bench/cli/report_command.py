@@ -10,12 +10,14 @@ from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Results
 from mdreid_bench.cli.source_options import ReportedSources
+from mdreid_bench.cli.table_options import TableOptions
 from mdreid_bench.cli.values import chosen, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.render.latex import Wanted
 from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.report.tidy import tidy
 from mdreid_bench.report.transfer import NAME as TRANSFER
@@ -29,7 +31,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class ReportOptions(TableOptions):
     """What ``report`` takes; without names, it shows all."""
 
     datasets: Annotated[list[str], option(DATA, "--dataset", "Only this dataset; may be repeated.")] = field(
@@ -73,7 +75,6 @@ class ReportOptions:
             default=True,
         ),
     ] = True
-    latex: Annotated[bool, option(OUTPUT, "--latex", "Write LaTeX documents with booktabs.", default=True)] = False
     markdown: Annotated[bool, option(OUTPUT, "--markdown", "Write Markdown with heat maps.", default=True)] = False
     csv: Annotated[bool, option(OUTPUT, "--csv", "Write CSV, one line a number.", default=True)] = False
     html: Annotated[
@@ -106,6 +107,8 @@ def report(options: ReportOptions) -> int:
       mdreid-bench report --latex --html
 
       mdreid-bench report --dataset rgbnt201 --suite missing --no-published
+
+      mdreid-bench report --dataset rgbnt201 --suite missing --latex --label tab:missing
 
       mdreid-bench report --preset paper --seed 1 --seed 2 --seed 3
     """
@@ -144,8 +147,9 @@ class ReportSession:
                 raise DataError(f"There are only {told}; run the cells again, which measures both.")
             self.console.warn(f"{told}: left out of the report; run the cells again, which measures both.")
         sections = self._sections(groups)
+        wanted = self.options.latex_wanted(sum(len(section.tables) for section in sections))
         if self.options.formats:
-            self._write(groups, sections, records)
+            self._write(groups, sections, records, wanted)
         else:
             for section in sections:
                 for table in section.tables:
@@ -209,10 +213,12 @@ class ReportSession:
             )
         return sections
 
-    def _write(self, groups: Sequence[Group], sections: Sequence[Section], records: Sequence[Record]) -> None:
+    def _write(
+        self, groups: Sequence[Group], sections: Sequence[Section], records: Sequence[Record], wanted: Wanted
+    ) -> None:
         synthetic = any(group.example.data_kind == "synthetic" for group in groups)
         out, formats = self.options.out or self.options.results / "tables", self.options.formats
-        how = (lambda: self._curves(groups), synthetic, self.console, records)
+        how = (lambda: self._curves(groups), synthetic, self.console, records, wanted)
         for path in write_report(out, formats, sections, *how):
             self.console.result(path)
 

@@ -10,7 +10,7 @@ from mdreid_bench.report.figures.drawing import save_files
 from mdreid_bench.report.figures.tables import heat_map, matrices, sweep_curve
 from mdreid_bench.report.render.csv import render_csv
 from mdreid_bench.report.render.html import render_html
-from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.latex import AS_THEY_ARE, Wanted, render_latex
 from mdreid_bench.report.render.markdown import escape, render_markdown
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.tidy import tidy_csv
@@ -22,8 +22,6 @@ PICTURED = frozenset({"markdown", "html"})
 """Forms that come with heat maps and curves as files; LaTeX shades the cells of a table instead, CSV has none."""
 TIDY = "results.csv"
 """All measurements, a row a number; the other CSV files hold the tables of the sections."""
-ALL_LATEX = "main.tex"
-"""The document with all tables; each section has one of its own besides."""
 TITLE = "Any-to-any multi-modal object re-identification"
 SYNTHETIC = (
     "Tables marked as synthetic were measured on SYNTHETIC images, which say nothing about the published data."
@@ -39,6 +37,7 @@ def write_report(
     synthetic: bool,
     reporter: Reporter,
     records: Iterable[Record] = (),
+    wanted: Wanted = AS_THEY_ARE,
 ) -> list[Path]:
     """Write ``csv``, ``latex``, ``markdown`` or ``html``, or several of them.
 
@@ -47,6 +46,7 @@ def write_report(
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
         records: what was measured, for the table that has a row a number.
+        wanted: caption and label of the LaTeX.
 
     Returns:
         The files; the last is the one to open.
@@ -60,8 +60,7 @@ def write_report(
         texts |= {f"{section.name}.csv": render_csv(section.tables) for section in sections}
         texts[TIDY] = tidy_csv(records)
     if "latex" in formats:
-        texts |= {f"{section.name}.tex": render_latex([section]) for section in sections}
-        texts[ALL_LATEX] = render_latex(sections)
+        texts |= render_latex(sections, wanted)
     if "markdown" in formats:
         texts["report.md"] = _markdown(sections, pictures, synthetic)
     if "html" in formats:

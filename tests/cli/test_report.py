@@ -49,15 +49,21 @@ def report(results: Path, *arguments: str) -> Any:
 def test_all_forms(written: Written) -> None:
     assert written.done.exit_code == 0, written.done.output
     sections = ("paper-matched", "paper-mismatched", "missing", "ablation", "grid", "cost")
-    expected = {f"{name}.{suffix}" for name in sections for suffix in ("tex", "csv")}
-    expected |= {"main.tex", "report.md", "report.html", "results.csv"}
+    expected = {f"{name}.csv" for name in sections} | {"report.md", "report.html", "results.csv"}
     for method in ("mdreid", "single-classifier"):
         for dataset in ("rgbnt201", "msvr310"):
             stem = f"heat-map-of-{method}-map-{dataset}-synthetic"
             expected |= {f"{stem}.svg", f"{stem}.png"}
-    assert {path.name for path in written.folder.iterdir()} == expected
+    fragments = {path.relative_to(written.folder).as_posix() for path in written.folder.glob("latex/*")}
+    assert {path.name for path in written.folder.iterdir()} == expected | {"main.tex", "latex"}
     lines = written.done.stdout.splitlines()
-    assert {Path(line).name for line in lines} == expected
+    assert {Path(line).relative_to(written.folder).as_posix() for line in lines} == expected | {
+        "main.tex",
+        *fragments,
+    }
+    main = (written.folder / "main.tex").read_text(encoding="utf-8")
+    assert set(re.findall(r"\\input\{(.*)\}", main)) == fragments
+    assert "latex/missing-map-msvr310-synthetic.tex" in fragments
     assert lines[-1] == str(written.folder / "report.html")
 
 
@@ -73,7 +79,7 @@ def test_the_tidy_table_has_a_row_a_number_and_json_the_same(written: Written, r
 
 
 def test_every_form_says_that_the_data_are_synthetic(written: Written) -> None:
-    for name in ("paper-matched.tex", "main.tex", "report.md", "report.html"):
+    for name in ("latex/paper-matched-msvr310-synthetic.tex", "report.md", "report.html"):
         text = (written.folder / name).read_text(encoding="utf-8")
         assert "SYNTHETIC" in text
         assert "591 queries" in text
@@ -89,7 +95,52 @@ def test_pictures_that_markdown_names_are_there(written: Written) -> None:
 
 def test_latex_alone_draws_no_pictures(results: Path, tmp_path: Path) -> None:
     report(results, "--latex", "--out", str(tmp_path))
-    assert {path.suffix for path in tmp_path.iterdir()} == {".tex"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".tex"}
+
+
+def test_everything_lies_in_the_folder_that_was_named(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    put(there, study(["mdreid"], suites=["paper-matched", "missing"], seeds=(0,)))
+    monkeypatch.chdir(here)
+    before = set(there.rglob("*"))
+    done = report(there, "--latex", "--markdown", "--csv", "--html", "--no-published")
+    assert done.exit_code == 0, done.stderr
+    assert not list(here.iterdir())
+    new = {path for path in set(there.rglob("*")) - before if path.is_file()}
+    assert {Path(line) for line in done.stdout.splitlines()} == new
+    assert all(path.is_relative_to(there / "tables") for path in new)
+
+
+def test_caption_and_label_are_those_that_were_given(results: Path, tmp_path: Path) -> None:
+    one = ("--latex", "--out", str(tmp_path), "--suite", "missing", "--no-published", "--label", "tab:mine")
+    done = report(results, *one, "--dataset", "msvr310", "--caption", r"Ours, in \,\%.")
+    assert done.exit_code == 0, done.stderr
+    (path,) = tmp_path.glob("latex/*")
+    text = path.read_text(encoding="utf-8")
+    assert "\\caption{Ours, in \\,\\%.}\n\\label{tab:mine}\n" in text
+    assert "SYNTHETIC" in text
+    assert report(results, *one).exit_code == 0
+    labels = [re.findall(r"\\label\{(.*)\}", path.read_text(encoding="utf-8")) for path in tmp_path.glob("latex/*")]
+    assert sorted(labels) == [["tab:mine-missing-msvr310-synthetic"], ["tab:mine-missing-rgbnt201-synthetic"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--caption", "x"), "--caption goes with --latex"),
+        (("--latex", "--label", "tab:{x}"), "--label takes letters, digits"),
+        (("--latex", "--caption", "x"), "and there are 18; choose one"),
+        (("--latex", "--caption", "a}{b", "--suite", "missing", "--dataset", "msvr310"), "braces come in pairs"),
+    ],
+)
+def test_misused_captions_are_named(results: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = report(results, "--out", str(tmp_path / "out"), *arguments)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_form_the_tables_are_shown(results: Path) -> None:
@@ -172,7 +223,7 @@ def test_any_suite_has_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch, resul
         monkeypatch.setattr(module, "SUITES", known)
     assert "Suite mine, RGBNT201" in report(results, "--suite", "mine").stdout
     assert report(results, "--suite", "mine", "--latex", "--html", "--out", str(tmp_path)).exit_code == 0
-    assert (tmp_path / "mine.tex").exists()
+    assert (tmp_path / "latex" / "mine-rgbnt201-synthetic.tex").exists()
 
 
 @pytest.mark.parametrize(
@@ -205,8 +256,10 @@ def test_bad_records_are_named_and_skipped_and_the_rest_is_reported(tmp_path: Pa
     assert len(warnings) == 3
     for path, reason in ((cut, "is not complete JSON"), (edited, "was changed"), (newer, "newer schema version 99")):
         assert any(str(path) in line and reason in line and "skipped" in line for line in warnings)
-    assert (tmp_path / "out" / "missing.tex").is_file()
-    assert "0.99" not in (tmp_path / "out" / "main.tex").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "main.tex").is_file()
+    fragments = list((tmp_path / "out" / "latex").iterdir())
+    assert fragments
+    assert not [path for path in fragments if "0.99" in path.read_text(encoding="utf-8")]
 
 
 def test_a_run_folder_that_cannot_be_read_is_named_and_the_rest_is_reported(

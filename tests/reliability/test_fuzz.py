@@ -208,7 +208,7 @@ def check_record(field: str, value: Any) -> None:
     assert place.resolve().is_relative_to(Path("results").resolve())
     for table in run_tables([record]):
         latex = render_latex([Section("other", (table,))])
-        shown = [render_markdown(table), render_html_table(table), latex]
+        shown = [render_markdown(table), render_html_table(table), *latex.values()]
         assert not [char for text in shown for char in text if not char.isprintable() and char != "\n"]
 
 

@@ -19,7 +19,7 @@ from mdreid_bench.data.images import BadImageError, inspect_image, load_rgb
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.report.render.html import render_html_table
-from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.render.latex import MAIN, render_latex
 from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.run_table import run_tables
 from mdreid_bench.report.sections import Section
@@ -178,10 +178,11 @@ def test_text_in_records_is_shown_and_not_obeyed(text: str) -> None:
         html = render_html_table(table)
         assert "<script" not in html
         assert "<img" not in html
-        latex = render_latex([Section("other", (table,))])
-        body = latex.partition(r"\begin{document}")[2]
-        assert r"\input" not in body
-        assert r"\write" not in body
+        main = render_latex([Section("other", (table,))]).pop(MAIN).partition(r"\begin{document}")[2]
+        (fragment,) = (text for name, text in render_latex([Section("other", (table,))]).items() if name != MAIN)
+        assert main.count(r"\input") == 1
+        assert r"\input" not in fragment.partition(r"\begin{table")[2]
+        assert r"\write" not in main + fragment
         markdown = render_markdown(table)
         assert not re.search(r"(?<!\\)(<script|<img|\]\()", markdown)
 

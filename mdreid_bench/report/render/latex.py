@@ -1,39 +1,61 @@
-"""Tables as LaTeX with booktabs, in documents that compile as they are."""
+"""Tables as LaTeX: a fragment each, which asks a paper for booktabs alone, and the document that shows them all."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Column, Emphasis, Number, Table, remark, shown
 from mdreid_bench.wording import printable
 
+MAIN = "main.tex"
+"""The document with all tables."""
+FOLDER = "latex"
+"""Where the fragments lie, beside the document."""
+_HOOKS = r"""% One table, for \input. It needs \usepackage{booktabs} and nothing else. Yours to define before it:
+% \mdreidfit{table} to scale it, \mdreidheat{percent} to shade a cell, \mdreidnotes{numbers}{text} for its notes.
+\providecommand{\mdreidfit}[1]{#1}
+\providecommand{\mdreidheat}[1]{}
+\providecommand{\mdreidnotes}[2]{#2}
+"""
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
-\usepackage{array}
 \usepackage{booktabs}
+\usepackage[labelfont=bf,labelsep=period,justification=raggedright,singlelinecheck=false,skip=2pt]{caption}
 \usepackage{graphicx}
 \usepackage[table]{xcolor}
 \definecolor{heat}{HTML}{5B9BD5}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt}
-\setlength{\tabcolsep}{4pt}
-\raggedright
 \newsavebox{\tablebox}
 % Shrinks a table that is wider than the page or leaves no room for its notes.
-\newcommand{\fitpage}[1]{%
+\newcommand{\mdreidfit}[1]{%
   \sbox{\tablebox}{#1}%
   \ifdim\wd\tablebox>\linewidth\sbox{\tablebox}{\resizebox{\linewidth}{!}{\usebox{\tablebox}}}\fi
-  \ifdim\dimexpr\ht\tablebox+\dp\tablebox\relax>0.8\textheight
-    \sbox{\tablebox}{\resizebox*{!}{0.8\textheight}{\usebox{\tablebox}}}\fi
-  \usebox{\tablebox}}
-\newcommand{\tabletitle}[1]{\refstepcounter{table}\textbf{Table \thetable. #1}\par}
-\newcommand{\heading}[2]{{\scriptsize\shortstack[#1]{#2}}}
+  \ifdim\dimexpr\ht\tablebox+\dp\tablebox\relax>0.75\textheight
+    \sbox{\tablebox}{\resizebox*{!}{0.75\textheight}{\usebox{\tablebox}}}\fi
+  \usebox{\tablebox}\end{minipage}\par\nopagebreak}
+\newcommand{\mdreidheat}[1]{\cellcolor{heat!#1}}
+% What several tables have in their notes stands once, at the end.
+\newcommand{\mdreidnotes}[2]{#1}
+% Tables stand where they are read, one below the other. The box that keeps a caption with its table is closed by
+% \mdreidfit: notes may go on over the page, so that a long table need not leave the page before it empty.
+\makeatletter
+\renewenvironment{table}[1][]{\par\addvspace{12pt}\begin{minipage}{\linewidth}\def\@captype{table}}{\par}
+\renewenvironment{table*}[1][]{\begin{table}}{\end{table}}
+\makeatother
 \begin{document}
+\raggedright
+\let\centering\raggedright
 """
 _TOGETHER = 2
-"""From so many tables on that have it, a note stands once, at the end."""
+"""From so many tables on that have it, a note stands once, at the end of the document."""
+_COLUMN, _PAGE = 60, 105
+"""Characters in small print that fit into a column and across a page; what is wider gets smaller print."""
+_LONGEST = 80
+"""Most characters of the name of a fragment, before the number that tells apart what is cut alike."""
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -70,16 +92,54 @@ _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãä
 """Beyond ASCII, what the standard fonts have."""
 
 
-def render_latex(sections: Iterable[Section]) -> str:
-    """Return a document of tables, one below the other; what several have in their notes stands once, at the end."""
-    tables = [table for section in sections for table in section.tables]
-    counts = Counter(note for table in tables for note in dict.fromkeys(table.footnotes))
+@dataclass(frozen=True)
+class Wanted:
+    """What an author sets instead of what the tables say of themselves.
+
+    Attributes:
+        caption: LaTeX in the place of the title; empty for the title. What the caption had said then stands below.
+        label: of the one table, or what begins the labels of several; empty for ``tab:`` and the name of the file.
+    """
+
+    caption: str = ""
+    label: str = ""
+
+
+AS_THEY_ARE = Wanted()
+
+
+def render_latex(sections: Iterable[Section], wanted: Wanted = AS_THEY_ARE) -> dict[str, str]:
+    """Return the files: the document :data:`MAIN`, and one in :data:`FOLDER` for each table, by path.
+
+    A fragment says all that its table has to say. In the document, notes that several have stand once, at the end.
+    """
+    placed = [(section, table) for section in sections for table in section.tables]
+    counts = Counter(note for _, table in placed for note in dict.fromkeys(table.footnotes))
     shared = {note: place for place, note in enumerate((n for n in counts if counts[n] >= _TOGETHER), start=1)}
-    parts = [_table(table, shared) for table in tables]
+    files: dict[str, str] = {}
+    parts, section_before = [], None
+    for section, table in placed:
+        stem = _stem(section, table, files)
+        label = wanted.label or f"tab:{stem}"
+        if wanted.label and len(placed) > 1:
+            label += f"-{stem}"
+        files[f"{FOLDER}/{stem}.tex"] = _HOOKS + _table(table, shared, wanted.caption, label)
+        if section is not section_before:
+            parts.append(rf"\section*{{{escape(section.title)}}}")
+        section_before = section
+        parts.append(rf"\input{{{FOLDER}/{stem}.tex}}")
     if shared:
         items = [rf"({place}) {escape(note)}\par" for note, place in shared.items()]
-        parts.append("\n".join([r"\textbf{Notes}\par", r"{\footnotesize\parskip1pt", *items, "}"]))
-    return _PREAMBLE + "\n\n\\bigskip\n".join(parts) + "\n\\end{document}\n"
+        parts.append("\n".join([r"\section*{Notes}", r"{\footnotesize\parskip1pt", *items, "}"]))
+    return files | {MAIN: _PREAMBLE + "\n".join(parts) + "\n\\end{document}\n"}
+
+
+def _stem(section: Section, table: Table, taken: Mapping[str, str]) -> str:
+    """Return the name of a fragment, after its section and what else its title says."""
+    title = f"{section.name} {table.title.removeprefix(section.title)}"
+    stem = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_LONGEST].strip("-")
+    names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 2))]
+    return next(name for name in names if f"{FOLDER}/{name}.tex" not in taken)
 
 
 def escape(text: str) -> str:
@@ -95,13 +155,17 @@ def _glyph(char: str) -> str:
     return "".join(_ESCAPES.get(part, part) for part in plain) or "?"
 
 
-def _table(table: Table, shared: Mapping[str, int]) -> str:
+def _table(table: Table, shared: Mapping[str, int], caption: str, label: str) -> str:
     markers = table.marks()
-    lines = [r"\begin{minipage}{\linewidth}", rf"\tabletitle{{{escape(table.title)}}}"]
-    if table.caption:
-        lines.append(escape(table.caption) + r"\par")
-    lines += [
-        rf"\fitpage{{\begin{{tabular}}{{{''.join(map(_alignment, table.columns))}}}",
+    said = [_sentence(table.title), table.caption]
+    print_, environment = _size(table)
+    lines = [
+        rf"\begin{{{environment}}}[t]",
+        r"\centering",
+        rf"\caption{{{caption or escape(' '.join(filter(None, said)))}}}",
+        rf"\label{{{label}}}",
+        rf"{print_}\setlength{{\tabcolsep}}{{4pt}}%",
+        rf"\mdreidfit{{\begin{{tabular}}{{{''.join(map(_alignment, table.columns))}}}",
         r"\toprule",
         *_headings(table),
         r"\midrule",
@@ -109,19 +173,40 @@ def _table(table: Table, shared: Mapping[str, int]) -> str:
     for index, row in enumerate(table.rows):
         if index in table.rules:
             lines.append(r"\midrule")
-        lines.append(" & ".join(_cell(cell, markers, table.shaded) for cell in row) + r" \\")
-    # Notes may go on over the page, so that a long table need not leave the page before it empty.
-    lines += [r"\bottomrule", r"\end{tabular}}\par", r"\end{minipage}\par\nopagebreak", r"{\footnotesize\parskip1pt"]
-    lines += [escape(note) + r"\par" for note in table.notes() if note not in shared]
-    numbers = [f"({shared[note]})" for note in table.footnotes if note in shared]
-    lines += [rf"Notes {', '.join(numbers)} at the end.\par"] if numbers else []
-    return "\n".join([*lines, "}"])
+        cells = zip(row, table.columns, strict=True)
+        lines.append(
+            " & ".join(_cell(cell, column, markers, table.shaded) for cell, column in cells) + r" \tabularnewline"
+        )
+    lines += [r"\bottomrule", r"\end{tabular}}\par\smallskip", r"{\footnotesize\raggedright\parskip1pt"]
+    own = [note for note in table.notes() if note not in shared]
+    lines += [escape(note) + r"\par" for note in ([*filter(None, said)] if caption else []) + own]
+    common = [note for note in table.footnotes if note in shared]
+    if common:
+        lines.append(rf"\mdreidnotes{{Notes {', '.join(f'({shared[note]})' for note in common)} at the end.\par}}{{%")
+        lines += [*(escape(note) + r"\par" for note in common), "}"]
+    return "\n".join([*lines, "}", rf"\end{{{environment}}}", ""])
+
+
+def _sentence(title: str) -> str:
+    return title if title.endswith((".", "?", "!")) else f"{title}."
+
+
+def _size(table: Table) -> tuple[str, str]:
+    """Return the size of print, and the environment: of one column of a page of two, or of the whole page."""
+    widths = []
+    for place, column in enumerate(table.columns):
+        cells = [shown(c) + (c.suffix if isinstance(c, Number) else "") for c in (row[place] for row in table.rows)]
+        widths.append(30 if column.wide else max(map(len, (*_lines(column), *cells))))
+    total = sum(widths) + 2 * len(widths)
+    if total <= _COLUMN:
+        return r"\small", "table"
+    return r"\footnotesize" if total <= _PAGE else r"\scriptsize", "table*"
 
 
 def _alignment(column: Column) -> str:
     if column.numeric:
         return "r"
-    return r">{\raggedright\arraybackslash}p{45mm}" if column.wide else "l"
+    return "p{45mm}" if column.wide else "l"
 
 
 def _headings(table: Table) -> list[str]:
@@ -140,17 +225,21 @@ def _headings(table: Table) -> list[str]:
 
 
 def _heading(column: Column) -> str:
-    """Return a title in small print, what it has in brackets on lines of its own."""
+    """Return a title in small print."""
+    stacked = r"\strut " + r"\\".join(map(escape, _lines(column)))  # the strut keeps a rule above at a distance
+    return rf"{{\scriptsize\shortstack[{'r' if column.numeric else 'l'}]{{{stacked}}}}}"
+
+
+def _lines(column: Column) -> list[str]:
+    """Return a title in lines; what it has in brackets gets lines of its own."""
     title, bracket, rest = column.title.partition(" (")
-    lines = [title, *(f"({rest}".replace(", ", ",\n").split("\n") if bracket else ())]
-    stacked = r"\\".join(map(escape, lines))
-    return rf"\heading{{{'r' if column.numeric else 'l'}}}{{{stacked}}}"
+    return [title, *(f"({rest}".replace(", ", ",\n").split("\n") if bracket else ())]
 
 
-def _cell(cell: Cell, markers: dict[str, str], shaded: bool) -> str:
+def _cell(cell: Cell, column: Column, markers: Mapping[str, str], shaded: bool) -> str:
     mark = rf"\textsuperscript{{{markers[remark(cell)]}}}" if remark(cell) else ""
     if not isinstance(cell, Number):
-        return escape(shown(cell)) + mark
-    shade = rf"\cellcolor{{heat!{min(max(round(cell.value), 0), 100)}}}" if shaded else ""
+        return (r"\raggedright " if column.wide else "") + escape(shown(cell)) + mark
+    shade = rf"\mdreidheat{{{min(max(round(cell.value), 0), 100)}}}" if shaded else ""
     suffix = rf"\,{{\scriptsize {escape(cell.suffix.strip())}}}" if cell.suffix else ""
     return shade + _MARKS[cell.emphasis].format(cell.text.replace("-", "$-$")) + suffix + mark
