@@ -78,7 +78,7 @@ class ReportOptions(TableOptions):
     markdown: Annotated[bool, option(OUTPUT, "--markdown", "Write Markdown with heat maps.", default=True)] = False
     csv: Annotated[bool, option(OUTPUT, "--csv", "Write CSV, one line a number.", default=True)] = False
     html: Annotated[
-        bool, option(OUTPUT, "--html", "Write one page with tables, heat maps and CMC curves.", default=True)
+        bool, option(OUTPUT, "--html", "Write one page to sort, filter and search in, with figures.", default=True)
     ] = False
     out: Annotated[
         Path | None, option(OUTPUT, "--out", "Folder for the files; made when missing. Default: tables in --results.")
@@ -146,10 +146,11 @@ class ReportSession:
             if not groups:
                 raise DataError(f"There are only {told}; run the cells again, which measures both.")
             self.console.warn(f"{told}: left out of the report; run the cells again, which measures both.")
-        sections = self._sections(groups)
+        contents = self._contents(groups)
+        sections = self._sections(contents)
         wanted = self.options.latex_wanted(sum(len(section.tables) for section in sections))
         if self.options.formats:
-            self._write(groups, sections, records, wanted)
+            self._write(contents, sections, records, wanted)
         else:
             for section in sections:
                 for table in section.tables:
@@ -200,26 +201,29 @@ class ReportSession:
             )
         return kept
 
-    def _sections(self, groups: Sequence[Group]) -> list[Section]:
+    def _contents(self, groups: Sequence[Group]) -> Contents:
         figures = published.figures() if self.options.published else ()
-        contents = Contents(groups, figures, self.options.methods, self._run_folder)
+        return Contents(groups, figures, self.options.methods, self._run_folder)
+
+    def _sections(self, contents: Contents) -> list[Section]:
         sections = contents.sections(self.suites)
         if not sections:
             flags = ("--source DATASET" if suite == TRANSFER else f"--protocol {suite}" for suite in self.suites)
             names = " ".join(flags)
             raise DataError(
                 f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench run "
-                f"--dataset {groups[0].dataset} {names}'."
+                f"--dataset {contents.groups[0].dataset} {names}'."
             )
         return sections
 
     def _write(
-        self, groups: Sequence[Group], sections: Sequence[Section], records: Sequence[Record], wanted: Wanted
+        self, contents: Contents, sections: Sequence[Section], records: Sequence[Record], wanted: Wanted
     ) -> None:
+        groups = contents.groups
         synthetic = any(group.example.data_kind == "synthetic" for group in groups)
         out, formats = self.options.out or self.options.results / "tables", self.options.formats
         how = (lambda: self._curves(groups), synthetic, self.console, records, wanted)
-        for path in write_report(out, formats, sections, *how):
+        for path in write_report(out, formats, contents, sections, *how):
             self.console.result(path)
 
     def _curves(self, groups: Sequence[Group]) -> list[CurveFigure]:

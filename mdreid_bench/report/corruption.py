@@ -28,6 +28,7 @@ FIRST_DRAW = (
 )
 """Why there is no loss where the two sides of it have different galleries."""
 NOT_SAID = "the source does not say under which protocol"
+Key = tuple[str, ...]
 _SIDES = {"both": "both sides", "query": "queries", "gallery": "gallery"}
 
 
@@ -98,15 +99,21 @@ def group_tables(group: Group, figures: Sequence[Figure] = ()) -> list[Table]:
     return [_table(group, rows, figures), *_curves(group, rows)] if rows else []
 
 
-def _rows(group: Group) -> list[_Row]:
-    """Return a row for random types and one for each family, by protocol, method and the images corrupted."""
-    newest: dict[tuple[str, ...], dict[str, dict[tuple[str, int, int], Record]]] = {}
+def newest_corrupted(group: Group) -> dict[Key, dict[str, dict[tuple[str, int, int], Record]]]:
+    """Return what to show: protocol, configuration and images -> type and level -> split, seed, repetition."""
+    newest: dict[Key, dict[str, dict[tuple[str, int, int], Record]]] = {}
     for record in sorted(group.corrupted, key=lambda record: record.provenance.created):
         if record.corruption is not None:
             spec = record.corruption.spec
-            key = (record.protocol, *configuration(record), _images(spec))
+            key = (record.protocol, *configuration(record), images_of(spec))
             repetition = (*record.repetition, spec.repetition)
             newest.setdefault(key, {}).setdefault(spec.name, {})[repetition] = record
+    return newest
+
+
+def _rows(group: Group) -> list[_Row]:
+    """Return a row for random types and one for each family, by protocol, method and the images corrupted."""
+    newest = newest_corrupted(group)
     rows = []
     for protocol in dict.fromkeys(record.protocol for record in (*group.records, *group.corrupted)):
         for variant in group.variants:
@@ -118,7 +125,7 @@ def _rows(group: Group) -> list[_Row]:
     return rows
 
 
-def _images(spec: Corruption) -> str:
+def images_of(spec: Corruption) -> str:
     """Say which images are corrupted, and how they draw, but for type and level."""
     if spec.published:
         return f"{spec.published}{f', seed {spec.seed}' if spec.seed else ''}"
@@ -153,7 +160,8 @@ def _mean(each: Iterable[Sequence[Record]], metric: str) -> Number:
     groups = [[PERCENT * float(getattr(record.metrics, metric)) for record in records] for records in each if records]
     records = [record for found in each for record in found]
     spread = statistics.stdev(groups[0]) if len(groups) == 1 and len(groups[0]) > 1 else None
-    return Number(statistics.fmean(map(statistics.fmean, groups)), spread=spread, origin=origin(records))
+    value = statistics.fmean(map(statistics.fmean, groups))
+    return Number(value, spread=spread, origin=origin(records), records=tuple(records))
 
 
 def _table(group: Group, rows: Sequence[_Row], figures: Sequence[Figure]) -> Table:

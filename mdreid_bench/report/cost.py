@@ -36,7 +36,7 @@ PAPER_SENSORS = RNT
 _TIMED_PROTOCOL = "RNT-to-RNT"
 
 
-_KINDS = {
+KINDS = {
     "parameters [M]": "parameters_millions",
     "multiply-adds [G]": "flops_billions",
     "extraction [s]": "extraction_seconds",
@@ -51,12 +51,12 @@ def cost_table(group: Group, figures: Sequence[Figure], folder: Locate) -> Table
     for variant in group.variants:
         records = [record for found in variant.records.values() for record in found]
         ours = [*_counted(records, folder), _timed(records, "extract"), _timed(records, "score")]
-        printed = [_printed(figures, variant, group, kind) for kind in _KINDS.values()]
+        printed = [printed_cost(figures, variant, group, kind) for kind in KINDS.values()]
         cells = [cell for pair in zip(printed, ours, strict=True) for cell in pair] if figures else ours
         rows.append((variant.label, *cells))
     columns = [
         Column(title, kind, numeric=True)
-        for kind in _KINDS
+        for kind in KINDS
         for title in (("published", group.ours) if figures else (group.ours,))
     ]
     usual = group.sensors == PAPER_SENSORS
@@ -74,15 +74,14 @@ def cost_table(group: Group, figures: Sequence[Figure], folder: Locate) -> Table
 def _counted(records: Sequence[Record], folder: Locate) -> list[Cell]:
     """Return parameters in millions and multiply-adds in billions, from the first run that was counted."""
     for record in {record.run_key: record for record in records}.values():
-        counts = _read(RunFolder(folder(record)).cost)
+        counts = read_counts(RunFolder(folder(record)).cost)
         if counts:
-            source = origin([record])
-            return [_significant(counts[0] / 1e6, source), _significant(counts[1] / 1e9, source)]
+            return [_significant(counts[0] / 1e6, [record]), _significant(counts[1] / 1e9, [record])]
     return [Missing(NOT_COUNTED)] * 2
 
 
-def _read(path: Path) -> tuple[float, float] | None:
-    """Return both counts; None when the file is absent, of another run, was changed, or holds anything else."""
+def read_counts(path: Path) -> tuple[float, float] | None:
+    """Return parameters and multiply-adds; None when the file is absent, of another run, changed, or no such file."""
     try:
         content = read_sealed(path)
         counts = float(content["parameters"]), float(content["multiply_adds"])
@@ -100,16 +99,16 @@ def _timed(records: Sequence[Record], phase: str) -> Cell:
         return Missing(NOT_TIMED)
     seconds = [record.provenance.phase_seconds[phase] for record in timed]
     spread = statistics.stdev(seconds) if len(seconds) > 1 else None
-    return _significant(statistics.median(seconds), origin(timed), spread)
+    return _significant(statistics.median(seconds), timed, spread)
 
 
-def _significant(value: float, source: str, spread: float | None = None) -> Number:
+def _significant(value: float, records: Sequence[Record], spread: float | None = None) -> Number:
     """Return a number with three significant digits."""
     decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 1
-    return Number(value, spread=spread, decimals=decimals, origin=source)
+    return Number(value, spread=spread, decimals=decimals, origin=origin(records), records=tuple(records))
 
 
-def _printed(figures: Sequence[Figure], variant: Variant, group: Group, kind: str) -> Cell:
+def printed_cost(figures: Sequence[Figure], variant: Variant, group: Group, kind: str) -> Cell:
     """Return what the first paper prints; what others print for the same is said in the note."""
     found = [
         figure

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -50,10 +51,11 @@ def _table(title: str, variant: Variant, measured: Sequence[tuple[Record, PartSi
         IDEAL: [first.ideal] if ideal else [],
     }
     shown = {stage: PERCENT * np.mean(matrices, axis=0) for stage, matrices in stages.items() if matrices}
-    source = origin([record for record, _ in alike])
+    records = tuple(record for record, _ in alike)
+    number = partial(Number, decimals=0, origin=origin(records), records=records)
     rows: list[tuple[Cell, ...]] = []
     for place, name in enumerate(first.names):
-        cells = [Number(float(value), decimals=0, origin=source) for m in shown.values() for value in m[place]]
+        cells = [number(float(value)) for m in shown.values() for value in m[place]]
         rows.append((f"{place + 1} {name}", *cells))
     numbers = range(1, len(first.names) + 1)
     return Table(

@@ -12,7 +12,7 @@ from mdreid_bench.report.render.csv import render_csv
 from mdreid_bench.report.render.html import render_html
 from mdreid_bench.report.render.latex import AS_THEY_ARE, Wanted, render_latex
 from mdreid_bench.report.render.markdown import escape, render_markdown
-from mdreid_bench.report.sections import Section
+from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.report.tidy import tidy_csv
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.atomic import write_text
@@ -32,6 +32,7 @@ LONGEST_STEM = 120
 def write_report(
     folder: Path,
     formats: Collection[str],
+    contents: Contents,
     sections: Sequence[Section],
     curves: Callable[[], Iterable[CurveFigure]],
     synthetic: bool,
@@ -43,6 +44,8 @@ def write_report(
 
     Args:
         folder: made when missing.
+        contents: what the report is made from.
+        sections: the tables of it that were asked for.
         curves: draws the CMC curves, when they are wanted.
         synthetic: whether any number was measured on synthetic data.
         records: what was measured, for the table that has a row a number.
@@ -64,10 +67,10 @@ def write_report(
     if "markdown" in formats:
         texts["report.md"] = _markdown(sections, pictures, synthetic)
     if "html" in formats:
-        # Heat maps are shaded tables on the page; sweeps and matrices stand there as pictures.
+        # Heat maps are shaded tables on the page; sweeps and matrices stand there as pictures too.
         swept = {table.title for section in sections for table in section.tables if table.curve or table.matrices}
         svgs = {title: pictures[title][0].read_text(encoding="utf-8") for title in swept}
-        texts["report.html"] = render_html(sections, curves(), svgs, synthetic)
+        texts["report.html"] = render_html(contents, sections, curves(), svgs)
     for name, text in texts.items():
         write_text(folder / name, text)
     return [*(file for files in pictures.values() for file in files), *(folder / name for name in texts)]

@@ -63,10 +63,15 @@ def made_in_words(made: Sequence[Repetition]) -> str:
 
 def reranking(record: Record) -> str:
     """Return ``re-ranked k1=20, k2=6, lambda=0.3``; nothing for a record without re-ranking."""
-    numbers = re.split("[-,_]", record.rerank or "", maxsplit=2)
+    numbers = reranking_numbers(record.rerank or "")
     if len(numbers) == 3:
         return f"re-ranked {', '.join(f'{name}={number}' for name, number in zip(_RERANKING, numbers, strict=True))}"
     return f"re-ranked {record.rerank}" if record.rerank else ""
+
+
+def reranking_numbers(name: str) -> list[str]:
+    """Return k1, k2 and lambda of the name that records have for a re-ranking."""
+    return re.split("[-,_]", name, maxsplit=2)
 
 
 def missing(record: Record) -> str:

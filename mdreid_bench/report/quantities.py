@@ -77,11 +77,11 @@ class Quantity:
 
     def _average(self, variant: Variant) -> Number:
         columns = [variant.repetitions(protocol) for protocol in self.protocols]
-        source = origin([record for protocol in self.protocols for record in variant.records[protocol]])
+        records = [record for protocol in self.protocols for record in variant.records[protocol]]
         value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
         by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
         spread = statistics.stdev(by_seed) if len(by_seed) > 1 else None
-        return Number(value, spread=spread, origin=source, ranked=variant.ranked)
+        return Number(value, spread=spread, origin=origin(records), records=tuple(records), ranked=variant.ranked)
 
     def chance(self, variants: Sequence[Variant]) -> Cell:
         """Return what a random order reaches on the data of these variants (at least one), in percent."""

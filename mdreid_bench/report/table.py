@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from mdreid_bench.results.schema import Record
+
 
 class Emphasis(enum.Enum):
     """How a number stands out among those it is compared with."""
@@ -26,6 +28,7 @@ class Number:
         emphasis: set by :func:`emphasise`.
         note: what must be known to read the number; renderers mark it and give the note below the table.
         origin: where the number comes from, for renderers that can show it on demand.
+        records: what it was measured from, for those that can show each.
         signed: show a plus before positive values.
         ranked: whether it competes; a floor or a check is never marked as best or second.
     """
@@ -37,6 +40,7 @@ class Number:
     emphasis: Emphasis = Emphasis.NONE
     note: str = ""
     origin: str = ""
+    records: tuple[Record, ...] = field(default=(), compare=False, repr=False)
     signed: bool = False
     ranked: bool = True
 

@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -64,15 +65,14 @@ class Variant:
 
     def number(self, protocol: str, metric: str) -> Number:
         """Return a metric in percent: the mean and sample standard deviation when there are several repetitions."""
-        records, source = self.repetitions(protocol), origin(self.records[protocol])
+        records = self.repetitions(protocol)
+        number = partial(Number, origin=origin(self.records[protocol]), records=records, ranked=self.ranked)
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
-            return Number(
-                statistics.fmean(values), spread=statistics.stdev(values), origin=source, ranked=self.ranked
-            )
+            return number(statistics.fmean(values), spread=statistics.stdev(values))
         interval = records[0].interval if metric == "mAP" else None
         bounds = None if interval is None else (PERCENT * interval.mAP[0], PERCENT * interval.mAP[1])
-        return Number(values[0], interval=bounds, origin=source, ranked=self.ranked)
+        return number(values[0], interval=bounds)
 
 
 def group_variants(records: Iterable[Record]) -> list[Variant]:

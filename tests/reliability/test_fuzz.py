@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.progress import Silent
-from mdreid_bench.report.render.html import render_html_table
 from mdreid_bench.report.render.latex import render_latex
 from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.run_table import run_tables
@@ -32,6 +31,7 @@ from mdreid_bench.runs.shard import Shard
 from protocols import suites
 from protocols.names import UnknownNameError
 from tests.data.trees import DATASETS, check_dataset, plant
+from tests.report.fakes import page_of
 from tests.results.factory import make_record
 from tests.support import SMALL
 
@@ -208,8 +208,21 @@ def check_record(field: str, value: Any) -> None:
     assert place.resolve().is_relative_to(Path("results").resolve())
     for table in run_tables([record]):
         latex = render_latex([Section("other", (table,))])
-        shown = [render_markdown(table), render_html_table(table), *latex.values()]
+        shown = [render_markdown(table), *latex.values()]
         assert not [char for text in shown for char in text if not char.isprintable() and char != "\n"]
+    data = page_of([record]).partition('id="data">')[2].partition("</script>")[0]
+    assert not [text for text in _texts(json.loads(data)) if not text.isprintable()]
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from (key, *_texts(value))
+    elif isinstance(content, list):
+        for value in content:
+            yield from _texts(value)
 
 
 @given(st.sampled_from(FIELDS), json_values | st.sampled_from(["R-to-N", "x\n", "../x", "\x1b[2J", 1, 0.5, "0" * 64]))

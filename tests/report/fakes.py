@@ -6,6 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mdreid_bench.report.groups import group_records
+from mdreid_bench.report.render.html import render_html
+from mdreid_bench.report.sections import Contents, Section
+from mdreid_bench.results.published import Figure
 from mdreid_bench.results.record_file import encode
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.hashes import canonical_hash
@@ -58,6 +62,12 @@ def ablation(seeds: Sequence[int] = (0, 1), **changes: Any) -> Iterator[Record]:
     for w1, w2 in ((0, 0), (1.5, 0), (0, 5.25), (1.5, 5.25)):
         options = FULL | {"orthogonality_weight": w1, "discrepancy_weight": w2}
         yield from study(["mdreid"], suites=["ablation"], seeds=seeds, options=options, **changes)
+
+
+def page_of(records: Iterable[Record], sections: Sequence[Section] = (), figures: Sequence[Figure] = ()) -> str:
+    """Return the page of records, with these sections or all that there are."""
+    contents = Contents(group_records(records), figures, (), lambda record: Path("nowhere", record.folder_name))
+    return render_html(contents, sections or contents.sections(()))
 
 
 def put(root: Path, records: Iterable[Record]) -> list[Path]:

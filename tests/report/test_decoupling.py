@@ -1,5 +1,7 @@
 """Tables and pictures of how alike the parts of an item are."""
 
+import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,13 +73,16 @@ def test_a_report_draws_the_matrices_side_by_side(tmp_path: Path) -> None:
     contents = Contents(group_records(records), (), (), lambda record: tmp_path / record.folder_name)
     sections = contents.sections(())
     (section,) = [section for section in sections if section.name == "decoupling"]
-    files = write_report(tmp_path / "out", ["html", "csv"], sections, lambda: (), True, Silent())
+    files = write_report(tmp_path / "out", ["html", "csv"], contents, sections, lambda: (), True, Silent())
     assert {path.suffix for path in files if path.stem == "decoupling-of-mdreid-rgbnt201-synthetic"} == {
         ".svg",
         ".png",
     }
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert f'alt="{section.tables[0].title}"' in page
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    (drawn,) = data["pictures"]
+    assert drawn["title"] == section.tables[0].title
+    assert base64.b64decode(drawn["image"].partition(",")[2]).startswith(b"<?xml")
     drawing = matrices(section.tables[0])
     *panels, bar = drawing.axes
     assert [panel.get_title() for panel in panels] == ["before", "after", "ideal"]

@@ -6,18 +6,16 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from mdreid_bench.report.render.csv import render_csv
-from mdreid_bench.report.render.html import render_html, render_html_table
 from mdreid_bench.report.render.latex import FOLDER, MAIN, escape, render_latex
 from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Table
-from tests.report.samples import HOSTILE, comparison_table, hostile_table, shaded_table
+from tests.report.samples import comparison_table, hostile_table, shaded_table
 
 GOLDEN = Path(__file__).parent / "golden"
 SECTIONS = [Section("paper-mismatched", (comparison_table(),)), Section("grid", (shaded_table(),))]
@@ -56,11 +54,6 @@ def test_markdown_golden() -> None:
 
 def test_csv_golden() -> None:
     assert render_csv([comparison_table()]) == golden("comparison.csv")
-
-
-@pytest.mark.parametrize(("table", "name"), [(comparison_table(), "comparison.html"), (shaded_table(), "grid.html")])
-def test_html_golden(table: object, name: str) -> None:
-    assert render_html_table(table) == golden(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -139,41 +132,6 @@ def compiled(folder: Path, name: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     return (folder / name).with_suffix(".log").read_text(encoding="utf-8", errors="replace")
-
-
-class Page(HTMLParser):
-    """Collects the elements, the addresses and the text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[str] = []
-        self.addresses: list[str] = []
-        self.shown: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.shown.append(data)
-
-
-def test_the_page_asks_for_nothing_from_outside_and_runs_nothing() -> None:
-    page = Page(render_html([Section("grid", (shaded_table(), hostile_table()))], synthetic=True))
-    assert "script" not in page.elements
-    assert "img" not in page.elements
-    assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert any("SYNTHETIC" in text for text in page.shown)
-
-
-def test_nothing_in_a_text_is_obeyed_by_html() -> None:
-    text = render_html_table(hostile_table())
-    safe = HOSTILE.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")
-    assert any(shown == safe for shown in Page(text).shown)
-    assert "\x1b" not in text
-    assert "\u202e" not in text
 
 
 def test_csv_reads_back_every_number_unrounded() -> None:

@@ -11,7 +11,6 @@ from mdreid_bench.report.origin import hardware
 from mdreid_bench.report.paper_tables import protocol_tables
 from mdreid_bench.report.quantities import average
 from mdreid_bench.report.render.csv import render_csv
-from mdreid_bench.report.render.html import render_html_table
 from mdreid_bench.report.render.latex import render_latex
 from mdreid_bench.report.render.markdown import render_markdown
 from mdreid_bench.report.sections import Section
@@ -77,7 +76,7 @@ def test_re_ranked_records_have_tables_of_their_own_without_a_difference() -> No
     (row,) = rows(table, "MDReID")
     assert row["mAP difference"] == Missing(RERANKED)
     assert WORDS in number(row[f"mAP ours ({WORDS})"]).origin
-    for text in (table.title, table.caption, render_markdown(table), render_csv([table]), render_html_table(table)):
+    for text in (table.title, table.caption, render_markdown(table), render_csv([table])):
         assert WORDS in text
     assert WORDS in "".join(render_latex([Section("paper-matched", (table,))]).values())
     (untouched,) = build(plain, "paper-matched")
