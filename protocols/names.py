@@ -32,7 +32,9 @@ class UnknownNameError(ValueError):
 
 
 def closest(value: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name most similar to ``value``, ignoring case, or None when nothing is near."""
+    """Return the valid name that ``value`` begins or is most similar to, ignoring case, or None when none is near."""
     by_fold = {name.casefold(): name for name in valid}
+    if begun := [name for fold, name in by_fold.items() if len(value) > 2 and fold.startswith(value.casefold())]:
+        return begun[0]
     found = difflib.get_close_matches(value.casefold(), list(by_fold), n=1, cutoff=0.5)
     return by_fold[found[0]] if found else None

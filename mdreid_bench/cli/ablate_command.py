@@ -6,6 +6,8 @@ from typing import Annotated
 from mdreid_bench.cli.command import option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets, TrainingOptions
+from mdreid_bench.cli.values import choice
+from mdreid_bench.models.mdreid.ablation import SWEEPS
 
 STUDIES = "Studies"
 
@@ -26,7 +28,9 @@ class AblateOptions(TrainingOptions):
     ] = True
     sweeps: Annotated[
         list[str],
-        option(STUDIES, "--sweep", "Also vary a weight: w1 of ROL without KDL, or w2 of KDL; may be repeated."),
+        choice(
+            STUDIES, "--sweep", "Also vary a weight: w1 of ROL without KDL, or w2 of KDL; may be repeated.", [*SWEEPS]
+        ),
     ] = field(default_factory=list)
     values: Annotated[
         str | None,

@@ -2,11 +2,10 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, Splits
+from mdreid_bench.cli.options import AllowIncomplete, AsJson, DataRoot, Datasets, Splits
 from mdreid_bench.cli.source_options import CheckedSources, SourceRoot
 from mdreid_bench.cli.values import ALL, chosen, sources_of, splits_of
 from mdreid_bench.data import registry
@@ -19,7 +18,7 @@ from mdreid_bench.wording import by_kind, counted, printable
 
 
 def check(
-    dataset: Annotated[str, argument("DATASET", "A dataset, or 'all'.")],
+    datasets: Datasets,
     data_root: DataRoot = None,
     splits: Splits = [],  # noqa: B006 - typer copies it
     sources: CheckedSources = [],  # noqa: B006 - likewise
@@ -34,22 +33,22 @@ def check(
     queries without a valid positive, duplicates, cameras without training
     images, and counts other than the published ones. Exits with 0 when there
     is none, else with 3. 'run', 'ablate' and 'verify' ask the same rules:
-    some faults stop them, the others stand in their records. With 'all',
-    every dataset has its table, as has every split that is named, and
-    --json gives a list. With --source, a warning tells how many images of
+    some faults stop them, the others stand in their records. Every dataset has
+    its table, as has every split that is named, and of several --json gives a
+    list. With --source, a warning tells how many images of
     the dataset are in another one too, and of how many identities.
 
     Examples:
 
-      mdreid-bench check msvr310 --data-root /data
+      mdreid-bench check --dataset msvr310 --data-root /data
 
-      mdreid-bench check rgbnt201 --data-root /data --json
+      mdreid-bench check --dataset rgbnt201 --data-root /data --json
 
-      mdreid-bench check wmveid863 --data-root /data --source msvr310
+      mdreid-bench check --dataset wmveid863 --source msvr310
     """
     console = Console()
     needed = None if given_root(data_root) else console.message
-    names = chosen([dataset], registry.names(), "dataset", lambda: registry.usable(console.warn, needed))
+    names = chosen(datasets, registry.names(), "dataset", lambda: registry.usable(console.warn, needed))
     others = [
         _read(source, source_root or data_root, console, incomplete=allow_incomplete)
         for source in sources_of(sources, [registry.get(name).card for name in names])
@@ -71,7 +70,7 @@ def check(
                 _refuse(reading)
             except DataError as error:
                 errors.append(error)
-    several = dataset.casefold() == ALL or bool(splits)
+    several = len(names) > 1 or ALL in map(str.casefold, datasets) or bool(splits)
     if as_json and (trees or several):
         console.json(trees if several else trees[0])
     for earlier in errors[:-1]:

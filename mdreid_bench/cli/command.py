@@ -2,12 +2,11 @@
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -17,16 +16,24 @@ from typer.main import get_command
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.errors import Failure, describe
-from mdreid_bench.errors import MdreidError, UsageError
+from mdreid_bench.cli.typed import Call
+from mdreid_bench.errors import MdreidError
 
 DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
 PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
 """Panels of a help page, in order."""
+CALL = "mdreid_bench.call"
+"""Under which a context of typer keeps what was typed."""
 
 
 def option(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
     """Declare an option of a panel of the help page, which may show its default; ``more`` is for ``typer.Option``."""
     return typer.Option(flag, help=help, rich_help_panel=panel, show_default=default, **more)
+
+
+def registered(kind: str) -> str:
+    """Return the names of all methods or datasets, as help pages list them; nothing is imported for it."""
+    return ", ".join(sorted({entry.name for entry in entry_points(group=f"mdreid_bench.{kind}")}))
 
 
 def argument(metavar: str, help: str) -> Any:
@@ -101,6 +108,21 @@ def _of_fields(kind: Any) -> list[inspect.Parameter]:
 class LazyGroup(TyperGroup):
     """Lists stand-ins, loads the real command once it is named, and turns expected errors into exit codes."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read what stands before the command.
+
+        Raises:
+            typer.Exit: with the exit code of the error, after its message was shown.
+        """
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            failure = describe(error)
+            if failure is None:
+                raise
+            tell(failure)
+            raise typer.Exit(failure.exit_code) from None
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find a command by name as usual, then put the real one in the place of its stand-in.
 
@@ -108,9 +130,9 @@ class LazyGroup(TyperGroup):
             UsageError: for an argument without text, or one without its option.
         """
         name, command, rest = super().resolve_command(ctx, args)
-        _refuse_empty(rest)
         loaded = command if name is None else load(name)
-        _refuse_bare(name or "", loaded, rest)
+        ctx.meta[CALL] = Call(name or "", loaded, tuple(rest))
+        ctx.meta[CALL].refuse()
         return name, loaded, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -122,36 +144,11 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except (Exception, KeyboardInterrupt) as error:
-            failure = describe(error)
+            failure = describe(error, ctx.meta.get(CALL))
             if failure is None:
                 raise
             tell(failure, debug=ctx.params.get("debug", False))
             raise typer.Exit(failure.exit_code) from None
-
-
-def _refuse_empty(arguments: Sequence[str]) -> None:
-    """Refuse arguments without text: as a path, that is the folder one is in, as the beginning of a name any one."""
-    for before, argument in pairwise(("", *arguments)):
-        option, equals, value = argument.partition("=") if argument.startswith("--") else (before, "=", argument)
-        if equals and not value.strip():
-            called = option if option.startswith("--") else "An argument"
-            raise UsageError(f"{called} has no value; perhaps it was to come from a variable that is not set.")
-
-
-def _refuse_bare(name: str, command: Any, arguments: Sequence[str]) -> None:
-    """Refuse a word before any option, where the command takes no such words; say which option it may belong to."""
-    takes = {one.param_type_name for one in command.params}
-    if not arguments or arguments[0].startswith("-") or "argument" in takes:
-        return
-    word, flags = arguments[0], [flag for one in command.params for flag in one.opts]
-    likely = [flag for flag in ("--dataset", "--method") if flag in flags and _registered(flag, word)]
-    likely += ["--protocol"] if not likely and "--protocol" in flags and "-to-" in word else []
-    meant = f"did you mean {likely[0]} {word}?" if likely else f"its options are listed by 'mdreid-bench {name} -h'."
-    raise UsageError(f"{name} takes options only, and {word!r} is none; {meant}")
-
-
-def _registered(flag: str, word: str) -> bool:
-    return word in {entry.name for entry in entry_points(group=f"mdreid_bench.{flag.removeprefix('--')}s")}
 
 
 def tell(failure: Failure, *, debug: bool = False) -> None:

@@ -27,7 +27,7 @@ from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
 from protocols.suites import resolve
 
-_SIDE = "the beginning of a run's key or folder name (that of several seeds: all of them), or the path of a record"
+_SIDE = "any part of a run's folder name or key (of several seeds: all of them), or the path of a record"
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
 _ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(~Modality(0)))}
 

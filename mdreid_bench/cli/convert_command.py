@@ -5,6 +5,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import METHODS, argument, option
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.options import DATASETS
 
 
 def convert(
@@ -15,7 +16,7 @@ def convert(
         option(
             METHODS,
             "--dataset",
-            "Dataset it was trained on, where the file leaves open whether images stand or lie.",
+            f"Dataset it was trained on, where the file leaves open whether images stand or lie: {DATASETS}.",
         ),
     ] = None,
 ) -> None:

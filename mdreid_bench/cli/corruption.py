@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from mdreid_bench.cli.command import SCORING, option
-from mdreid_bench.cli.values import count, one_of, reader
+from mdreid_bench.cli.values import choice, count, reader
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
@@ -33,13 +33,7 @@ class CorruptionOptions:
     ] = field(default_factory=list)
     corrupt_side: Annotated[
         Sides | None,
-        option(
-            SCORING,
-            "--corrupt-side",
-            "Whose images are corrupted: query, gallery or both. Default: both.",
-            metavar="<str>",
-            parser=reader(one_of("side", SIDES)),
-        ),
+        choice(SCORING, "--corrupt-side", "Whose images are corrupted. Default: both.", SIDES, meant={"all": "both"}),
     ] = None
     corrupt_sensors: Annotated[
         Modality | None,
@@ -53,12 +47,11 @@ class CorruptionOptions:
     ] = None
     corrupt_draw: Annotated[
         Literal["independent", "correlated"] | None,
-        option(
+        choice(
             SCORING,
             "--corrupt-draw",
-            "Whether the sensors of an item draw independent or correlated corruptions. Default: independent.",
-            metavar="<str>",
-            parser=reader(one_of("way to draw corruptions", ("independent", "correlated"))),
+            "How the sensors of an item draw corruptions. Default: independent.",
+            ("independent", "correlated"),
         ),
     ] = None
     corrupt_repetitions: Annotated[

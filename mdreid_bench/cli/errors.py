@@ -6,6 +6,7 @@ from types import FrameType
 
 import typer
 
+from mdreid_bench.cli.typed import Call
 from mdreid_bench.errors import UsageError, expected
 from mdreid_bench.results.storage.temporary import remove_held
 
@@ -66,8 +67,11 @@ class Failure:
     exit_code: int
 
 
-def describe(error: BaseException) -> Failure | None:
-    """Return what to tell the user, or None for what typer itself deals with (exits, help, closed pipes)."""
+def describe(error: BaseException, call: Call | None = None) -> Failure | None:
+    """Return what to tell the user, or None for what typer itself deals with (exits, help, closed pipes).
+
+    Where a command was called, the sentence names the option that it is about.
+    """
     if isinstance(error, Stopped):
         return Failure(f"Stopped by {error}; the same command goes on from here.", 128 + error.number)
     if isinstance(error, KeyboardInterrupt):
@@ -76,11 +80,12 @@ def describe(error: BaseException) -> Failure | None:
         return None
     # Some versions of typer bundle click, so its errors cannot be recognised by their class.
     if hasattr(error, "format_message"):
-        command = getattr(getattr(error, "ctx", None), "command_path", "mdreid-bench")
-        text = error.format_message()
-        told = text if text.endswith("?") else f"{text.rstrip('.')}; see '{command} -h'."
+        name = f"mdreid-bench {call.name}" if call else "mdreid-bench"
+        text = error.format_message().rstrip(".")
+        text = call.told(text, error) if call else text
+        told = text if text.endswith(("?", ".")) else f"{text}; see '{name} -h'."
         return Failure(told, UsageError.exit_code)
     if not isinstance(error, Exception):
         return None
     shown = expected(error)
-    return Failure(str(shown), shown.exit_code)
+    return Failure(call.told(str(shown), error) if call else str(shown), shown.exit_code)

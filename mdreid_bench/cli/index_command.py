@@ -12,18 +12,18 @@ _NAMES = f"Folders may be called {'; '.join(', '.join(names) for names in SENSOR
 
 
 def index(
-    out: Annotated[Path, argument("OUT", "Folder to write the index to.")],
     gallery: Annotated[
         Path,
         argument(
-            "GALLERY_DIR",
+            "GALLERY",
             "Folder with RGB/NAME.jpg, NI/NAME.jpg, TI/NAME.jpg; one name is one sighting, any may be absent. "
             + _NAMES,
         ),
     ],
+    out: Annotated[Path, argument("OUT", "Folder to write the index to.")],
     run: Annotated[
         str,
-        option(METHODS, "--run", "The trained method: the beginning of a run's key or of its folder's name."),
+        option(METHODS, "--run", "The trained run: any part of its folder's name, or of its key, that no other has."),
     ],
     camera: Camera = 0,
     factory: Annotated[
@@ -46,9 +46,9 @@ def index(
 
     Examples:
 
-      mdreid-bench index yard.index yard/ --run msvr310-mdreid
+      mdreid-bench index yard/ yard.index --run msvr310-mdreid
 
-      mdreid-bench index yard.index yard/ --run 3f9c --factory HNSW32
+      mdreid-bench index yard/ yard.index --run 3f9c --factory HNSW32
     """
     from mdreid_bench.search.session import make_index
 

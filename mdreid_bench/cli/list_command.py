@@ -5,7 +5,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AsJson
+from mdreid_bench.cli.options import DATASETS, AsJson
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import UsageError
@@ -27,7 +27,7 @@ def list_(
     kind: Annotated[str, argument("KIND", "methods, datasets, protocols, suites or presets.")],
     dataset: Annotated[
         str | None,
-        option(DATA, "--dataset", "Whose protocols or suites. Default: those of RGB, NIR and TIR."),
+        option(DATA, "--dataset", f"Whose protocols or suites: {DATASETS}. Default: those of RGB, NIR and TIR."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option
+from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option, registered
 from mdreid_bench.cli.corruption import CorruptionOptions
 from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
     choice,
     config_file,
     count,
+    folder,
     number,
     parse_reranking,
     parse_seed,
@@ -22,12 +23,14 @@ from mdreid_bench.cli.values import (
     reader,
     with_mix,
 )
+from mdreid_bench.config import presets
 from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.config.tree import Tree
 from mdreid_bench.results.form import Form
 from protocols.evaluation import AveragePrecision
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.reranking import Reranking
+from protocols.suites import SUITES
 
 DEFAULT_RESULTS = Path("results")
 
@@ -40,7 +43,10 @@ DataRoot = Annotated[
         "Folder that holds the datasets. Default: MDREID_DATA, else synthetic data, generated once.",
     ),
 ]
-Datasets = Annotated[list[str], option(DATA, "--dataset", "A dataset, or 'all'; may be repeated.", default=True)]
+DATASETS, METHOD_NAMES, SUITE_NAMES = registered("datasets"), registered("methods"), ", ".join(SUITES)
+PRESETS = ", ".join(presets.names())
+Datasets = Annotated[list[str], option(DATA, "--dataset", f"{DATASETS} or all; may be repeated.", default=True)]
+Dataset = Annotated[str, option(DATA, "--dataset", f"{DATASETS}.")]
 Splits = Annotated[
     list[str],
     option(
@@ -54,7 +60,7 @@ Protocols = Annotated[
     option(
         DATA,
         "--protocol",
-        "A protocol such as R-to-NT, a suite such as all or missing, or mixed; may be repeated. "
+        f"A protocol such as R-to-NT, a suite ({SUITE_NAMES}), or mixed; may be repeated. "
         "Default: the dataset's own, such as RNT-to-RNT.",
     ),
 ]
@@ -85,7 +91,17 @@ Camera = Annotated[
         default=True,
     ),
 ]
-Device = Annotated[str, option(TRAINING, "--device", "auto, cpu or cuda.", default=True)]
+Device = Annotated[
+    str,
+    choice(
+        TRAINING,
+        "--device",
+        "Where to compute; auto takes CUDA where there is some.",
+        ("auto", "cpu", "cuda"),
+        default=True,
+        meant={"gpu": "cuda"},
+    ),
+]
 ConfigFile = Annotated[
     Tree,
     option(
@@ -105,7 +121,7 @@ AveragePrecisionForm = Annotated[
     choice(
         SCORING,
         "--average-precision",
-        "standard, or trapezoid as in older tables (Market-1501 MATLAB code).",
+        "How mAP is computed; trapezoid as in older tables (Market-1501 MATLAB code).",
         get_args(AveragePrecision),
         default=True,
     ),
@@ -123,7 +139,7 @@ Rerank = Annotated[
 AsJson = Annotated[bool, option(OUTPUT, "--json", "Write JSON instead of a table.", default=True)]
 Results = Annotated[
     Path,
-    option(
+    folder(
         OUTPUT, "--results", "Folder of records, checkpoints and embeddings.", default=True, envvar="MDREID_RESULTS"
     ),
 ]
@@ -192,7 +208,11 @@ class TrainingOptions:
     limit: Limit = None
     preset: Annotated[
         str | None,
-        option(TRAINING, "--preset", "Recipe to start from. Default: paper on real data with CUDA, otherwise tiny."),
+        option(
+            TRAINING,
+            "--preset",
+            f"Recipe to start from: {PRESETS}. Default: paper on real data with CUDA, otherwise tiny.",
+        ),
     ] = None
     seeds: Annotated[
         list[int],
@@ -226,7 +246,7 @@ class TrainingOptions:
         choice(
             TRAINING,
             "--precision",
-            "Of extraction: auto, fp32, bf16 or fp16. Default: the recipe's. Of training: --set precision=bf16.",
+            "Of extraction. Default: the recipe's. Of training: --set precision=bf16.",
             ("auto", "fp32", "bf16", "fp16"),
         ),
     ] = None
@@ -244,7 +264,7 @@ class TrainingOptions:
         choice(
             TRAINING,
             "--select",
-            "Epoch to report: last-epoch, or best-test, which looks at the test data and is marked everywhere.",
+            "Epoch to report; best-test looks at the test data and is marked everywhere. Default: last-epoch.",
             ("last-epoch", "best-test"),
         ),
     ] = None
@@ -255,7 +275,7 @@ class TrainingOptions:
         choice(
             TRAINING,
             "--on-nan",
-            "What training does with a batch whose loss or gradient is not finite: stop, or skip and count it.",
+            "What training does with a batch whose loss or gradient is not finite; skip counts it.",
             ("stop", "skip"),
             default=True,
         ),

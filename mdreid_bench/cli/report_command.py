@@ -8,10 +8,10 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Results
+from mdreid_bench.cli.options import DATASETS, DEFAULT_RESULTS, METHOD_NAMES, PRESETS, SUITE_NAMES, AsJson, Results
 from mdreid_bench.cli.source_options import ReportedSources
 from mdreid_bench.cli.table_options import TableOptions
-from mdreid_bench.cli.values import chosen, parse_seed, reader
+from mdreid_bench.cli.values import chosen, folder, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
@@ -34,8 +34,8 @@ _NAMED = 10
 class ReportOptions(TableOptions):
     """What ``report`` takes; without names, it shows all."""
 
-    datasets: Annotated[list[str], option(DATA, "--dataset", "Only this dataset; may be repeated.")] = field(
-        default_factory=list
+    datasets: Annotated[list[str], option(DATA, "--dataset", f"Only this dataset; may be repeated: {DATASETS}.")] = (
+        field(default_factory=list)
     )
     sources: ReportedSources = field(default_factory=list)
     suites: Annotated[
@@ -43,8 +43,8 @@ class ReportOptions(TableOptions):
         option(
             DATA,
             "--suite",
-            "Only the tables of this suite, or 'transfer', what was trained on against what was tested with; may be "
-            "repeated. Default: those of the paper.",
+            f"Only the tables of this suite ({SUITE_NAMES}), or transfer, what was trained on against what was "
+            "tested with; may be repeated. Default: those of the paper.",
         ),
     ] = field(default_factory=list)
     methods: Annotated[
@@ -52,7 +52,8 @@ class ReportOptions(TableOptions):
         option(
             METHODS,
             "--method",
-            "Only this method; may be repeated. Default: all with records, and all in the paper's tables.",
+            f"Only this method ({METHOD_NAMES}); may be repeated. Default: all with records, and all in the paper's "
+            "tables.",
         ),
     ] = field(default_factory=list)
     seeds: Annotated[
@@ -65,7 +66,9 @@ class ReportOptions(TableOptions):
             parser=reader(parse_seed),
         ),
     ] = field(default_factory=list)
-    preset: Annotated[str | None, option(METHODS, "--preset", "Only records of this recipe. Default: all.")] = None
+    preset: Annotated[
+        str | None, option(METHODS, "--preset", f"Only records of this recipe: {PRESETS}. Default: all.")
+    ] = None
     published: Annotated[
         bool,
         option(
@@ -81,7 +84,7 @@ class ReportOptions(TableOptions):
         bool, option(OUTPUT, "--html", "Write one page to sort, filter and search in, with figures.", default=True)
     ] = False
     out: Annotated[
-        Path | None, option(OUTPUT, "--out", "Folder for the files; made when missing. Default: tables in --results.")
+        Path | None, folder(OUTPUT, "--out", "Folder for the files; made when missing. Default: tables in --results.")
     ] = None
     as_json: AsJson = False
     results: Results = DEFAULT_RESULTS
@@ -195,8 +198,9 @@ class ReportSession:
             kept = [r for r in kept if not set(sources).isdisjoint(r.trained_on)]
         if not kept:
             wanted = " ".join(f"--{name} {value}" for name, values in asked for value in dict.fromkeys(values))
+            on = "" if datasets else f"--dataset {records[0].dataset} "
             raise DataError(
-                f"No record in {self.store.runs} fits {wanted}; make some with 'mdreid-bench run {wanted} "
+                f"No record in {self.store.runs} fits {wanted}; make some with 'mdreid-bench run {on}{wanted} "
                 "--protocol paper-matched'."
             )
         return kept

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import METHODS, OUTPUT, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import ScoringOptions, TrainingOptions
+from mdreid_bench.cli.options import METHOD_NAMES, ScoringOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class RunOptions(ScoringOptions, TrainingOptions):
     """What ``run`` takes."""
 
     methods: Annotated[
-        list[str], option(METHODS, "--method", "A method; may be repeated. Default: all registered.")
+        list[str], option(METHODS, "--method", f"{METHOD_NAMES} or all; may be repeated. Default: all.")
     ] = field(default_factory=list)
     weights: Annotated[
         Path | None,

@@ -31,7 +31,11 @@ class ScoreOptions(ScoringOptions):
 
     runs: Annotated[
         list[str],
-        option(METHODS, "--run", "A run: the beginning of its key or of its folder's name; may be repeated."),
+        option(
+            METHODS,
+            "--run",
+            "A run: any part of its folder's name, or of its key, that no other has; may be repeated.",
+        ),
     ]
     force: Annotated[bool, option(OUTPUT, "--force", "Score again what is stored already.", default=True)] = False
 

@@ -1,20 +1,23 @@
 """``mdreid-bench show-config``: the complete configuration of one run, every value explained."""
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
-from mdreid_bench.cli.command import DATA, METHODS, TRAINING, option
+from mdreid_bench.cli.command import METHODS, TRAINING, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import Assignments, ConfigFile
+from mdreid_bench.cli.options import METHOD_NAMES, PRESETS, Assignments, ConfigFile, DataRoot, Dataset
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.errors import DataError
 
 
 def show_config(
-    method: Annotated[str, option(METHODS, "--method", "A method.")],
-    dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")],
+    method: Annotated[str, option(METHODS, "--method", f"{METHOD_NAMES}.")],
+    dataset: Dataset,
+    data_root: DataRoot = None,
     preset: Annotated[
-        str | None, option(TRAINING, "--preset", "Recipe to start from. Default: the one that 'run' would choose.")
+        str | None,
+        option(TRAINING, "--preset", f"Recipe to start from: {PRESETS}. Default: the one that 'run' would choose."),
     ] = None,
     config: ConfigFile = {},  # noqa: B006 - typer copies it
     assignments: Assignments = [],  # noqa: B006
@@ -37,7 +40,7 @@ def show_config(
 
     method = chosen_one(method, methods.names(), "method")
     dataset = chosen_one(dataset, datasets.names(), "dataset")
-    preset = preset or _usual(dataset)
+    preset = preset or _usual(dataset, data_root)
     chosen, card = methods.card(method), datasets.get(dataset).card
     overrides = Overrides(config, assignments)
     resolved = resolve(method, chosen.options_model, chosen.recipes, dataset, card.image_size, preset, overrides)
@@ -47,7 +50,7 @@ def show_config(
         console.result(line)
 
 
-def _usual(dataset: str) -> str:
+def _usual(dataset: str, data_root: Path | None) -> str:
     """Return the preset that ``run`` would choose: the full one needs real data and a GPU."""
     from mdreid_bench.config import presets
     from mdreid_bench.data import registry
@@ -55,7 +58,7 @@ def _usual(dataset: str) -> str:
     from mdreid_bench.data.location import given_root
     from mdreid_bench.data.marker import read_marker
 
-    if (root := given_root(None)) is None:
+    if (root := given_root(data_root)) is None:
         return presets.SMALLEST
     with suppress(DataError):  # images that are not there may be real
         if read_marker(dataset_folder(registry.get(dataset), root)) is not None:

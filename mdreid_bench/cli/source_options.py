@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mdreid_bench.cli.command import DATA, TRAINING, option
+from mdreid_bench.cli.values import choice
 
 Sources = Annotated[
     list[str],
@@ -29,10 +30,11 @@ SourceRoot = Annotated[
 ]
 SourceCameras = Annotated[
     str | None,
-    option(
+    choice(
         TRAINING,
         "--source-cameras",
         "Camera vectors of images by cameras that were not trained on, with --source: mean of the trained ones, "
         "none, or off, in training too. Default: mean.",
+        ("mean", "none", "off"),
     ),
 ]

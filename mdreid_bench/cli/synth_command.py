@@ -1,20 +1,13 @@
 """``mdreid-bench synth``: synthetic data on disk, in the layout of the real datasets."""
 
-import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
-from mdreid_bench.cli.command import DATA, argument, option
+from mdreid_bench.cli.command import DATA, argument
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets
-from mdreid_bench.cli.values import ALL, chosen, count
-
-
-class Scale(enum.StrEnum):
-    """How many images are drawn."""
-
-    TINY = "tiny"
-    FULL = "full"
+from mdreid_bench.cli.values import ALL, choice, chosen, count
+from mdreid_bench.data.synthetic.plan import Scale
 
 
 def synth(
@@ -22,8 +15,10 @@ def synth(
     dataset: Datasets = [ALL],  # noqa: B006 - typer copies it
     scale: Annotated[
         Scale,
-        option(DATA, "--scale", "tiny for trials; full has the published image counts.", default=True),
-    ] = Scale.TINY,
+        choice(
+            DATA, "--scale", "tiny for trials; full has the published image counts.", get_args(Scale), default=True
+        ),
+    ] = "tiny",
     seed: Annotated[
         int,
         count(DATA, "--seed", "Number of the draw.", default=True),
@@ -44,6 +39,6 @@ def synth(
 
     console = Console()
     for name in chosen(dataset, registry.names(), "dataset", lambda: registry.usable(console.warn, console.message)):
-        generate(directory, name, scale.value, seed, console)
-        console.message(f"Synthetic {name} ({scale.value}, seed {seed}) is ready.")
+        generate(directory, name, scale, seed, console)
+        console.message(f"Synthetic {name} ({scale}, seed {seed}) is ready.")
     console.result(directory)

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,13 +42,13 @@ def reader(parse: Callable[[str], T]) -> Callable[[str | T], T]:
     return read
 
 
-def one_of(kind: str, choices: Sequence[T]) -> Callable[[str], T]:
-    """Return what reads one of some words, in any case."""
+def one_of(kind: str, choices: Sequence[T], meant: Mapping[str, str] | None = None) -> Callable[[str], T]:
+    """Return what reads one of some words, in any case; ``meant`` has the words that others probably stand for."""
 
     def read(name: str) -> T:
         by_word = {str(choice): choice for choice in choices}
         if name.lower() not in by_word:
-            raise UnknownNameError(kind, name, by_word)
+            raise UnknownNameError(kind, name, by_word, nearest=(meant or {}).get(name.lower()))
         return by_word[name.lower()]
 
     return read
@@ -160,8 +160,11 @@ def parse_reranking(text: str) -> Reranking:
     """
     try:
         return Reranking.parse(text)
-    except ValueError as error:
-        raise UsageError(f"--rerank takes k1,k2,lambda, such as 20,6,0.3, not {text!r}: {error}.") from None
+    except ValueError:
+        raise UsageError(
+            f"--rerank takes k1,k2,lambda, such as 20,6,0.3, not {text!r}: k1 and k2 are at least 1, lambda is from "
+            "0 to 1."
+        ) from None
 
 
 def whole(flag: str, least: int = 0) -> Callable[[str], int]:
@@ -239,6 +242,26 @@ def count(panel: str, flag: str, help: str, least: int = 0, default: bool = Fals
     return option(panel, flag, help, default, metavar="<int>", parser=reader(whole(flag, least)))
 
 
-def choice(panel: str, flag: str, help: str, words: Sequence[str], default: bool = False) -> Any:
-    """Declare an option that takes one of some words, in any case."""
-    return option(panel, flag, help, default, metavar="<str>", parser=reader(one_of(f"value of {flag}", words)))
+def choice(
+    panel: str,
+    flag: str,
+    help: str,
+    words: Sequence[str],
+    default: bool = False,
+    meant: Mapping[str, str] | None = None,
+) -> Any:
+    """Declare an option that takes one of some words, in any case, and shows them; see :func:`one_of`."""
+    read = reader(one_of(f"value of {flag}", words, meant))
+    return option(panel, flag, help, default, metavar=f"[{'|'.join(words)}]", parser=read)
+
+
+def folder(panel: str, flag: str, help: str, default: bool = False, **more: Any) -> Any:
+    """Declare an option that takes a folder, which need not be there yet."""
+
+    def read(text: str) -> Path:
+        path = Path(os.path.expanduser(text))
+        if path.is_file():
+            raise UsageError(f"{flag} takes a folder, and {text} is a file; name another.")
+        return path
+
+    return option(panel, flag, help, default, metavar="<path>", parser=reader(read), **more)

@@ -4,25 +4,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from mdreid_bench.cli.command import DATA, METHODS, option
+from mdreid_bench.cli.command import METHODS, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, AllowIncomplete, Assignments, DataRoot, Device, Results
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AllowIncomplete, Assignments, DataRoot, Dataset, Device, Results
+from mdreid_bench.cli.values import choice
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
     """What ``verify`` takes."""
 
-    dataset: Annotated[str, option(DATA, "--dataset", "A dataset.")]
+    dataset: Dataset
     weights: Annotated[Path, option(METHODS, "--weights", "Released checkpoint, or a file of this suite.")]
     data_root: DataRoot = None
     allow_incomplete: AllowIncomplete = False
     similarity: Annotated[
         str | None,
-        option(
+        choice(
             METHODS,
             "--similarity",
-            "released or paper, for MDReID. Default: released, behind the published figures.",
+            "How MDReID compares. Default: released, behind the published figures.",
+            ("released", "paper"),
         ),
     ] = None
     device: Device = "auto"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from mdreid_bench.config import plain_yaml
 from mdreid_bench.errors import UsageError
@@ -74,14 +75,22 @@ def _as_typed(value: str, text: bool) -> Any:
     return value if isinstance(read, str) and value[0] not in "'\"" else read
 
 
-def text_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def text_keys(model: type[BaseModel]) -> Iterator[str]:
     """Yield the dotted keys of a configuration whose values are text."""
-    for name, field in model.model_fields.items():
+    for key, field in _keys(model):
         kinds = get_args(field.annotation) or (field.annotation,)
-        if isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel):
-            yield from text_keys(kinds[0], f"{prefix}{name}.")
-        elif any(kind is str or isinstance(kind, str) for kind in kinds) and get_origin(field.annotation) is not dict:
-            yield prefix + name
+        if any(kind is str or isinstance(kind, str) for kind in kinds) and get_origin(field.annotation) is not dict:
+            yield key
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the dotted keys of a configuration with what is declared of them."""
+    for name, field in model.model_fields.items():
+        kind = (get_args(field.annotation) or (field.annotation,))[0]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
 
 
 def _number(value: Any) -> Any:
@@ -171,7 +180,9 @@ def validate(model: type[M], tree: Mapping[str, Any], prefix: str = "", owner: s
                     "that has it with --method."
                 ) from None
             kind = f"configuration key of {owner}" if owner else "configuration key"
-            raise UnknownNameError(kind, prefix + ".".join(path), valid) from None
+            elsewhere = [key for key, _ in _keys(model) if key.endswith(f".{path[-1]}")]
+            nearest = prefix + elsewhere[0] if len(elsewhere) == 1 else None
+            raise UnknownNameError(kind, prefix + ".".join(path), valid, nearest=nearest) from None
         where = prefix + ".".join(path)
         if told := _WANTED.get(first["type"]):
             limits = {name: f"{x:g}" if isinstance(x, float) else x for name, x in first.get("ctx", {}).items()}
@@ -196,6 +207,9 @@ _WANTED = {
     "bool_type": "true or false",
     "literal_error": "{expected}",
     "string_type": "text",
+    "tuple_type": "a list in brackets, such as [1, 2]",
+    "list_type": "a list in brackets, such as [1, 2]",
+    "missing": "one more value",
 }
 """What a key takes, by the kind of error that pydantic finds."""
 

@@ -95,7 +95,7 @@ def _complaint(reading: Reading, stopping: list[Finding]) -> str:
     return (
         f"{card.title} in {reading.folder} has {counted(sum(found.values()), 'fault')} ({by_kind(found)}), repair "
         f"the files and run again{', or use them as they are with --allow-incomplete' if incomplete else ''} "
-        f"('mdreid-bench check {card.name}' lists all): {named}."
+        f"('mdreid-bench check --dataset {card.name}' lists all): {named}."
     )
 
 
@@ -106,7 +106,7 @@ def _remark(reading: Reading) -> str:
     examples = "; ".join(map(_named, named.values()))
     return (
         f"{card.title} is not as it should be ({by_kind(kinds(reading.findings))}), which is noted in the records "
-        f"('mdreid-bench check {card.name}' lists all), such as {examples}."
+        f"('mdreid-bench check --dataset {card.name}' lists all), such as {examples}."
     )
 
 

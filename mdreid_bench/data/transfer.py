@@ -21,13 +21,13 @@ def check_source(target: DatasetCard, source: DatasetCard) -> None:
     """
     if source.name == target.name:
         raise UsageError(
-            f"The source {source.title} is the dataset itself, which is trained on without --source; name other "
+            f"The --source {source.title} is the dataset itself, which is trained on without --source; name other "
             "datasets, or leave it out."
         )
     lacking = [str(sensor) for sensor in target.sensors if sensor not in source.sensors]
     if lacking:
         raise UsageError(
-            f"The source {source.title} has no {' and no '.join(lacking)}, which {target.title} has; name a source "
+            f"The --source {source.title} has no {' and no '.join(lacking)}, which {target.title} has; name a source "
             f"that has {target.sensors}."
         )
 

@@ -220,7 +220,9 @@ def check_target(folder: Path) -> None:
     if not folder.exists() or (folder / _FACTS).exists():
         return
     if any(not path.name.startswith(".") and not _OWN.fullmatch(path.name) for path in folder.iterdir()):
-        raise UsageError(f"{folder} is not empty and no index; choose another folder.")
+        raise UsageError(
+            f"OUT, the last argument, must be new or an index, and {folder} holds something else; name another."
+        )
 
 
 def _forget_others(folder: Path) -> None:

@@ -87,11 +87,11 @@ def test_synth_draws_what_it_can(tmp_path: Path) -> None:
 
 
 def test_check_has_a_table_for_each(tmp_path: Path) -> None:
-    done = call(tmp_path, "check", "all")
+    done = call(tmp_path, "check", "--dataset", "all")
     assert (done.returncode, done.stdout) == (0, "No faults in the 144 files of MSVR310, 48 items.\n")
     assert PASSED_OVER in done.stderr
     plant(tmp_path / "real", "msvr310")
-    absent = call(tmp_path, "check", "all", "--data-root", str(tmp_path / "real"), "--json")
+    absent = call(tmp_path, "check", "--dataset", "all", "--data-root", str(tmp_path / "real"), "--json")
     assert absent.returncode == 3
     assert [tree["dataset"] for tree in json.loads(absent.stdout)] == ["msvr310"]
     assert "expected Pairs/" in absent.stderr

@@ -19,6 +19,8 @@ from mdreid_bench.cli import app as application
 from mdreid_bench.cli import list_command
 from mdreid_bench.cli.errors import describe
 from mdreid_bench.cli.values import parse_image
+from mdreid_bench.config import presets
+from mdreid_bench.data import registry as datasets
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.results.schema import Metrics
 from protocols.names import UnknownNameError
@@ -26,6 +28,7 @@ from tests.cli.running import START, environment, in_process, mdreid_bench
 from tests.report.fakes import put, study
 
 GOLDEN = Path(__file__).parent / "golden" / "help.txt"
+DATASETS = f"'msvr310'? Valid: {', '.join([*datasets.names(), 'all'])}"
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -98,7 +101,7 @@ def test_a_tilde_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.M
     [
         (("run", "--dataset", "msvr310", "--dry-run", "--data-root", ""), "--data-root"),
         (("run", "--dataset", "msvr310", "--dry-run", "--results= "), "--results"),
-        (("check", "msvr310", "--data-root="), "--data-root"),
+        (("check", "--dataset", "msvr310", "--data-root="), "--data-root"),
         (("synth", ""), "An argument"),
     ],
 )
@@ -142,26 +145,60 @@ def test_an_unknown_command_exits_2_and_names_the_nearest() -> None:
         ),
         (
             "run --dataset msvr310 --set schedule.epochs=0",
-            "The configuration key schedule.epochs takes a number above 0, not 0.",
+            "--set schedule.epochs=0: The configuration key schedule.epochs takes a number above 0, not 0.",
         ),
         (
             "run --dataset msvr310 --set schedule.epochs=1.5",
-            "The configuration key schedule.epochs takes a whole number, not 1.5.",
+            "--set schedule.epochs=1.5: The configuration key schedule.epochs takes a whole number, not 1.5.",
         ),
         (
             "run --dataset msvr310 --set precision=fp8",
-            "The configuration key precision takes 'auto', 'fp32', 'bf16' or 'fp16', not 'fp8'.",
+            "--set precision=fp8: The configuration key precision takes 'auto', 'fp32', 'bf16' or 'fp16', not 'fp8'.",
         ),
         (
             "run --dataset msvr310 --method random --set options.rol=paper",
-            "random has no options, so options.rol cannot be set; name the method that has it with --method.",
+            "--set options.rol=paper: random has no options, so options.rol cannot be set; name the method that has "
+            "it with --method.",
+        ),
+        ("check all", "check takes options only, and 'all' is none; did you mean --dataset all?"),
+        ("check --dataset msvr31 --data-root x", f"--dataset: Unknown dataset 'msvr31'. Did you mean {DATASETS}."),
+        (
+            "run --dataset msvr310,regdb",
+            "--dataset takes one name and may be repeated: --dataset msvr310 --dataset regdb.",
+        ),
+        ("show-config --method mdreid --dataset msvr310,regdb", "--dataset takes one name, not 'msvr310,regdb'."),
+        (
+            "run --dataset msvr310 regdb",
+            "run takes options only, and 'regdb' is none; did you mean --dataset regdb?",
+        ),
+        ("run --dataset msvr310 --seed 1 2", "run takes options only, and '2' is none; did you mean --seed 2?"),
+        ("compare a b c", "compare takes A B and options, and 'c' is one too many; see 'mdreid-bench compare -h'."),
+        ("run --dataset", "Option '--dataset' requires an argument; see 'mdreid-bench run -h'."),
+        ("--dataset msvr310", "No such option: --dataset; see 'mdreid-bench -h'."),
+        (
+            "run --dataset msvr310 --device gpu",
+            "Unknown value of --device 'gpu'. Did you mean 'cuda'? Valid: auto, cpu, cuda.",
+        ),
+        (
+            "run --dataset msvr310 --method mdreid --batch-size 7",
+            "--batch-size 7: Configuration key batch: batch.size 7 must be a multiple of batch.instances 4 and hold "
+            "at least two identities.",
+        ),
+        (
+            "run --dataset msvr310 --method mdreid --set image.size=256x128",
+            "--set image.size=256x128: The configuration key image.size takes a list in brackets, such as [1, 2], "
+            "not '256x128'.",
+        ),
+        (
+            "run --dataset msvr310 --results README.md",
+            "--results takes a folder, and README.md is a file; name another.",
         ),
         ("run msvr310", "run takes options only, and 'msvr310' is none; did you mean --dataset msvr310?"),
         ("run mdreid", "run takes options only, and 'mdreid' is none; did you mean --method mdreid?"),
         ("run R-to-NT", "run takes options only, and 'R-to-NT' is none; did you mean --protocol R-to-NT?"),
         (
             "report x",
-            "report takes options only, and 'x' is none; its options are listed by 'mdreid-bench report -h'.",
+            "report takes options only, and 'x' is none; see 'mdreid-bench report -h'.",
         ),
         ("run", "Missing option '--dataset'; see 'mdreid-bench run -h'."),
         ("run --dataset msvr310 --zzz", "No such option: --zzz; see 'mdreid-bench run -h'."),
@@ -188,7 +225,9 @@ def test_every_misuse_gets_one_sentence_that_names_what_was_typed(arguments: str
 def test_a_protocol_in_other_words_is_understood_well_enough_to_ask(typed: str, meant: str) -> None:
     done = in_process("run", "--dataset", "msvr310", "--protocol", typed, env=environment())
     assert done.returncode == 2
-    assert done.stderr.startswith(f"Error: Unknown protocol or suite {typed!r}. Did you mean {meant!r}? Valid: ")
+    assert done.stderr.startswith(
+        f"Error: --protocol: Unknown protocol or suite {typed!r}. Did you mean {meant!r}? Valid: "
+    )
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("run", "-h"), ("list", "-h")])
@@ -196,6 +235,12 @@ def test_the_short_flag_shows_help_too(arguments: tuple[str, ...]) -> None:
     short, long = (in_process(*arguments[:-1], flag, env=environment()).stdout for flag in (arguments[-1], "--help"))
     assert short == long
     assert "Usage:" in short
+
+
+def test_help_shows_what_an_option_takes() -> None:
+    shown = " ".join(in_process("run", "-h", env=environment(COLUMNS="200")).stdout.split())
+    for choices in ("[auto|cpu|cuda]", "[stop|skip]", "[standard|trapezoid]", *datasets.names(), *presets.names()):
+        assert choices in shown, choices
 
 
 def test_completion_can_be_installed() -> None:

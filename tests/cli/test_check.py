@@ -23,7 +23,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _check(root: Path, *more: str) -> Outcome:
     own = environment(MDREID_CACHE=str(root.parent / "cache"))
-    return in_process("check", "msvr310", "--data-root", str(root), *more, env=own)
+    return in_process("check", "--dataset", "msvr310", "--data-root", str(root), *more, env=own)
 
 
 def test_healthy_data_exit_with_0(root: Path) -> None:
@@ -69,7 +69,7 @@ def test_json_holds_the_same(root: Path) -> None:
 
 
 def test_unknown_names_and_places(root: Path) -> None:
-    assert in_process("check", "msvr301", env=environment()).returncode == 2
-    done = in_process("check", "rgbnt201", "--data-root", str(root), env=environment())
+    assert in_process("check", "--dataset", "msvr301", env=environment()).returncode == 2
+    done = in_process("check", "--dataset", "rgbnt201", "--data-root", str(root), env=environment())
     assert done.returncode == 3
     assert "expected RGBNT201/" in done.stderr

@@ -30,7 +30,7 @@ def test_what_check_refuses_is_not_trained(command: tuple[str, ...], root: Path)
     done = call(root, *command)
     assert done.returncode == 3
     assert "identity in train and test: 2, duplicate image: 60" in done.stderr
-    assert "'mdreid-bench check rgbnt201' lists all" in done.stderr
+    assert "'mdreid-bench check --dataset rgbnt201' lists all" in done.stderr
     assert not (root / "results").exists()
 
 

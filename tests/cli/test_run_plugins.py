@@ -72,7 +72,7 @@ def test_two_sensors_are_trained_scored_and_searched(call: Caller) -> None:
         (gallery / folder).mkdir(parents=True)
         for path in sorted((images / sensor).iterdir())[:6]:
             (gallery / folder / path.name).write_bytes(path.read_bytes())
-    call("index", str(call.root / "index"), str(gallery), "--run", "pairs-mdreid")
+    call("index", str(gallery), str(call.root / "index"), "--run", "pairs-mdreid")
     query = next(path for path in sorted((gallery / "TI").iterdir()))
     found = call("search", str(call.root / "index"), "--image", f"T={query}", "--top", "3", "--json")
     hits = json.loads(found.stdout)["hits"]

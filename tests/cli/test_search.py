@@ -48,7 +48,7 @@ def gallery(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def index(trained: Trained, gallery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("index") / "yard"
-    done = trained.call("index", str(out), str(gallery), "--run", RUN, "--camera", "2", "--device", "cpu")
+    done = trained.call("index", str(gallery), str(out), "--run", RUN, "--camera", "2", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out}\n"
     assert "Indexed 16 items" in done.stderr
@@ -139,7 +139,7 @@ def test_mistakes_in_a_search(
 def test_mistakes_in_an_index(
     trained: Trained, gallery: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = trained.call("index", str(tmp_path / "out"), str(gallery), *arguments)
+    done = trained.call("index", str(gallery), str(tmp_path / "out"), *arguments)
     assert done.returncode == code
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
@@ -147,13 +147,13 @@ def test_mistakes_in_an_index(
 
 def test_a_folder_with_other_things_is_refused_before_anything_is_embedded(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    done = trained.call("index", str(tmp_path), str(tmp_path / "no-gallery"), "--run", RUN)
+    done = trained.call("index", str(tmp_path / "no-gallery"), str(tmp_path), "--run", RUN)
     assert done.returncode == 2
-    assert "is not empty and no index" in done.stderr
+    assert done.stderr.startswith("Error: OUT, the last argument, must be new or an index, and ")
 
 
 def test_an_empty_gallery_is_refused(trained: Trained, tmp_path: Path) -> None:
-    done = trained.call("index", str(tmp_path / "out"), str(tmp_path), "--run", RUN)
+    done = trained.call("index", str(tmp_path), str(tmp_path / "out"), "--run", RUN)
     assert done.returncode == 3
     assert "No images in" in done.stderr
 
@@ -214,7 +214,7 @@ def test_names_of_items_are_shown_and_steer_nothing(trained: Trained, gallery: P
     names = [os.fsdecode(name) for name in (b"\xff\xfe", b"a\x1b[2Jb", "\u202ec".encode(), b"\xc2\x9b31m")]
     for name, image in zip(names, sorted((gallery / "RGB").iterdir()), strict=False):
         shutil.copy(image, tmp_path / "RGB" / f"{name}.jpg")
-    done = trained.call("index", str(tmp_path / "yard"), str(tmp_path), "--run", RUN, "--device", "cpu")
+    done = trained.call("index", str(tmp_path), str(tmp_path / "yard"), "--run", RUN, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     search = ("search", str(tmp_path / "yard"), "--rgb", str(sorted((gallery / "RGB").iterdir())[0]))
     shown, plain = trained.call(*search), trained.call(*search, "--json")

@@ -124,7 +124,7 @@ def test_all_faults_are_counted_and_ten_named(tmp_path: Path) -> None:
     assert "34 faults (name: 20, missing file: 1, unreadable image: 13)" in message
     form = "{train_171,test}/{RGB,NI,TI}/IIIIII_camC_S_FF.jpg with C 1-4 and S 0 or 1"
     assert f"test/RGB/odd00.jpg: name outside the form {form}, as 19 other files" in message
-    assert "'mdreid-bench check rgbnt201' lists all" in message
+    assert "'mdreid-bench check --dataset rgbnt201' lists all" in message
     assert message.count(".jpg: ") == 10
     assert message.endswith("and 5 more.")
 

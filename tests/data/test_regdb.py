@@ -108,7 +108,7 @@ def test_images_that_a_list_names_and_that_are_missing_stop_a_run(folder: Path) 
     assert "(missing file: 1), repair the files and run again, or use them as they are" in refusal(folder)
     (finding,) = [f for f in check_dataset("regdb", folder.parent, Silent()).findings if f.kind is Kind.MISSING]
     assert (finding.path, finding.what) == (lost, "file is missing, which idx/test_thermal_1.txt names")
-    done = in_process("check", "regdb", "--data-root", str(folder.parent), env=environment())
+    done = in_process("check", "--dataset", "regdb", "--data-root", str(folder.parent), env=environment())
     assert done.returncode == 3
     index = open_dataset("regdb", folder.parent, Silent(), "1", incomplete=True)
     assert (len(index.test), index.findings["missing file"]) == (7, 1)
@@ -153,12 +153,12 @@ def test_a_drawn_copy_that_lost_a_list_is_noticed(tmp_path: Path, monkeypatch: p
 
 def test_check_takes_splits(folder: Path) -> None:
     root, env = ("--data-root", str(folder.parent)), environment(COLUMNS="200")
-    done = in_process("check", "regdb", *root, "--split", "1", "--split", "4", env=env)
+    done = in_process("check", "--dataset", "regdb", *root, "--split", "1", "--split", "4", env=env)
     assert done.returncode == 3
     assert [f"RegDB (split {split}): what is wrong" in done.stdout for split in "1245"] == [True, False, True, False]
     assert "8 images instead of 4120" in done.stdout
     for name, said in (("regdb", "Unknown split of RegDB '11'"), ("msvr310", "leave it out")):
-        done = in_process("check", name, *root, "--split", "11", env=env)
+        done = in_process("check", "--dataset", name, *root, "--split", "11", env=env)
         assert (done.returncode, said in done.stderr) == (2, True)
 
 

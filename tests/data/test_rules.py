@@ -18,7 +18,7 @@ def refusal(root: Path, dataset: str = "msvr310") -> str:
     """What is said by ``run``; ``check`` must know of each fault that stops it."""
     with pytest.raises(DataError) as caught:
         open_dataset(dataset, root, Silent())
-    assert f"'mdreid-bench check {dataset}' lists all" in str(caught.value)
+    assert f"'mdreid-bench check --dataset {dataset}' lists all" in str(caught.value)
     assert any(finding.stops for finding in check_dataset(dataset, root, Silent()).findings)
     return str(caught.value)
 

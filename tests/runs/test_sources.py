@@ -176,11 +176,11 @@ def test_generated_sources_mark_what_was_trained_on_them(
 
 
 def test_what_cannot_be_a_source_is_refused(planted: DatasetIndex, persons: DatasetIndex, roots: Path) -> None:
-    with pytest.raises(UsageError, match="The source MSVR310 is the dataset itself"):
+    with pytest.raises(UsageError, match="The --source MSVR310 is the dataset itself"):
         _run(planted, roots, planted)
     lacking = replace(persons, card=replace(persons.card, sensors=RNT & ~RNT.parse("N")))
     with pytest.raises(
-        UsageError, match="The source RGBNT201 has no N, which MSVR310 has; name a source that has RNT"
+        UsageError, match="The --source RGBNT201 has no N, which MSVR310 has; name a source that has RNT"
     ):
         _run(planted, roots, lacking)
     (roots / "RGBNT201" / LIST).write_text("0 1 258")
@@ -214,7 +214,7 @@ def test_images_in_both_are_said_and_noted(roots: Path, tmp_path: Path) -> None:
     assert shared.sentence.startswith(said)
     assert shared_images(Contents.of(source), Contents.of(open_dataset("rgbnt100", data, Silent()))) is None
     assert _measured(_run(target, tmp_path / "results", source)).data_findings[SHARED] == 1
-    checked = _command(data, "check", "msvr310", "--source", "rgbnt201", "--json")
+    checked = _command(data, "check", "--dataset", "msvr310", "--source", "rgbnt201", "--json")
     assert said in checked.stderr
     (found,) = json.loads(checked.stdout)["shared"]
     assert (found["source"], found["images"]) == ("RGBNT201", 1)  # that the query has it too makes no two
@@ -237,7 +237,7 @@ def test_the_command_line_takes_sources(roots: Path, tmp_path: Path) -> None:
     assert study.returncode == 0, study.stderr
     assert study.stdout.count("msvr310-from-rgbnt100-mdreid-tiny") == 4
     for wrong, sentence in (
-        (("--source", "msvr310"), "The source MSVR310 is the dataset itself"),
+        (("--source", "msvr310"), "The --source MSVR310 is the dataset itself"),
         (("--source-root", str(elsewhere)), "--source-root and --source-cameras go with --source; add it"),
         (("--source", "rgbnt100", "--set", "sources=[a]"), "'sources' is set by --source, not by --set"),
         (("--source", "rgbnt100", "--source-cameras", "each"), "source_cameras"),

@@ -93,7 +93,7 @@ def test_an_index_that_faiss_cannot_make_is_refused(factory: str) -> None:
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not empty and no index"):
+    with pytest.raises(UsageError, match="holds something else"):
         build(np.eye(3, dtype=np.float32)).write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

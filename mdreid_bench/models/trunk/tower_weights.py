@@ -93,7 +93,10 @@ def _settings(name: str) -> dict[str, Any]:
             with resources.as_file(file) as path:
                 open_clip.add_model_config(path)
     if name not in open_clip.list_models():
-        raise UnknownNameError("trunk", name, open_clip.list_models())
+        known = [*RESNETS, *open_clip.list_models()]
+        own = [name for name in known if name.startswith("mdreid-")]
+        shown = [*own, *RESNETS, "vision transformers of open_clip, such as ViT-B-16-quickgelu"]
+        raise UnknownNameError("trunk", name, known, dict.fromkeys(shown))
     return open_clip.get_model_config(name) or {}
 
 
@@ -101,7 +104,7 @@ def weights_file(config: TrunkConfig) -> Path:
     """Return the local file that holds the weights, downloading those of a tag when they are not cached.
 
     Raises:
-        UnknownNameError: when ``pretrained`` is neither a file nor a tag of this model.
+        UnknownNameError: when ``pretrained`` is neither a file nor a tag of this model, or there is no such model.
         UsageError: when the tag's weights were trained with another activation than the model has.
         DataError: when the download fails.
     """
@@ -113,6 +116,7 @@ def weights_file(config: TrunkConfig) -> Path:
     if config.name in RESNETS:
         return fetched(config)
     tag = config.pretrained or ""
+    _settings(config.name)
     tags = open_clip.list_pretrained_tags_by_model(config.name)
     known = open_clip.get_pretrained_cfg(config.name, tag)
     if not known:
