@@ -17,7 +17,7 @@ OWN = ("mdreid_bench", "baselines")
 def culprit(error: BaseException) -> str | None:
     """Say which plug-in of another package raised an error, and where; None where none had a part in it."""
     owners: dict[str, dict[str, None]] = {}
-    for kind in ("method", "dataset"):
+    for kind in ("method", "dataset", "suite"):
         for entry in entry_points(group=f"mdreid_bench.{kind}s"):
             owners.setdefault(entry.value.partition(":")[0].partition(".")[0], {})[f"{kind} {entry.name}"] = None
     calls = [

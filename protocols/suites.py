@@ -1,6 +1,7 @@
 """Named groups of protocols, and the names that stand for a setting on the command line."""
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -22,19 +23,28 @@ def _listed(text: str) -> Suite:
     return lambda sensors: protocols
 
 
+def _named_by(entry: EntryPoint) -> Suite:
+    """Return the suite of an entry point, which is imported when its protocols are asked for."""
+    return lambda sensors: tuple(entry.load()(sensors))
+
+
+GROUP = "mdreid_bench.suites"
+"""Entry points that name a function from the sensors of a dataset to protocols."""
+_OWN: Mapping[str, Suite] = {
+    "all": protocols_of,
+    "matched": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched),
+    "mismatched": lambda sensors: tuple(p for p in protocols_of(sensors) if not p.matched),
+    "missing": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched and p.query != sensors),
+    "overview": _listed("RNT-to-RNT RT-to-NT RT-to-N R-to-N R-to-NT"),
+    "paper-matched": _listed("RNT-to-RNT"),
+    "paper-mismatched": _listed("RT-to-NT RT-to-N R-to-N R-to-NT"),
+    "ablation": _listed("RNT-to-RNT RT-to-RT RT-to-NT RT-to-N R-to-N R-to-NT"),
+}
+"""``missing`` is "missing at test time": the same sensors on both sides, but not all there are."""
 SUITES: Mapping[str, Suite] = MappingProxyType(
-    {
-        "all": protocols_of,
-        "matched": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched),
-        "mismatched": lambda sensors: tuple(p for p in protocols_of(sensors) if not p.matched),
-        "missing": lambda sensors: tuple(p for p in protocols_of(sensors) if p.matched and p.query != sensors),
-        "overview": _listed("RNT-to-RNT RT-to-NT RT-to-N R-to-N R-to-NT"),
-        "paper-matched": _listed("RNT-to-RNT"),
-        "paper-mismatched": _listed("RT-to-NT RT-to-N R-to-N R-to-NT"),
-        "ablation": _listed("RNT-to-RNT RT-to-RT RT-to-NT RT-to-N R-to-N R-to-NT"),
-    }
+    {**_OWN, **{entry.name: _named_by(entry) for entry in entry_points(group=GROUP) if entry.name not in _OWN}}
 )
-"""Suites by name. ``missing`` is "missing at test time": the same sensors on both sides, but not all there are."""
+"""Suites by name: our own, then those that are registered under :data:`GROUP`."""
 
 
 def suite(name: str, sensors: Modality = RNT) -> tuple[Protocol, ...]:

@@ -24,7 +24,7 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.errors import DataError, MdreidError, UsageError
 from mdreid_bench.results.schema import Metrics
 from protocols.names import UnknownNameError
-from tests.cli.running import START, environment, in_process, mdreid_bench
+from tests.cli.running import CARDS_ALONE, START, environment, in_process, mdreid_bench
 from tests.report.fakes import put, study
 
 GOLDEN = Path(__file__).parent / "golden" / "help.txt"
@@ -74,7 +74,7 @@ def test_what_only_looks_things_up_answers_without_torch(tmp_path: Path) -> None
     calls += [["show-config", "--method", method, "--dataset", "msvr310"] for method in ("mdreid", "top-reid")]
     formats = ["--latex", "--markdown", "--csv", "--html", "--out", str(tmp_path / "out")]
     calls += [["report", "--results", str(tmp_path), *given] for given in ([], formats)]
-    code = (
+    code = CARDS_ALONE + (
         "import sys; from typer.testing import CliRunner; from mdreid_bench.cli.app import app\n"
         f"for call in {calls}: print(CliRunner().invoke(app, call).exit_code, 'torch' in sys.modules)"
     )

@@ -217,9 +217,7 @@ def test_workers_notice_an_image_that_changes_after_opening(tmp_path: Path) -> N
         list(feeder(rows))
 
 
-def test_registry_lists_all_datasets() -> None:
-    assert set(registry.names()) == {*DATASETS, "llcm", "regdb", "rgbnt201-141-60", "sysu-mm01"}
-    for name, card in registry.cards().items():
-        assert card.name == name
-        assert card.layout.startswith((card.title, *card.folders))
-        assert card.bibtex.startswith("@")
+def test_the_datasets_of_papers_are_registered_and_say_how_to_cite_them() -> None:
+    own = {*DATASETS, "llcm", "regdb", "rgbnt201-141-60", "sysu-mm01"}
+    assert own <= set(registry.names())
+    assert all(registry.get(name).card.bibtex.startswith("@") for name in own)

