@@ -50,9 +50,7 @@ Dataset = Annotated[str, option(DATA, "--dataset", f"{DATASETS}.")]
 Splits = Annotated[
     list[str],
     option(
-        DATA,
-        "--split",
-        "Way to divide a dataset that has several, or 'all'; may be repeated. Default: the first.",
+        DATA, "--split", "Way to divide a dataset that has several, or 'all'; may be repeated. Default: the first."
     ),
 ]
 Protocols = Annotated[
@@ -104,13 +102,7 @@ Device = Annotated[
 ]
 ConfigFile = Annotated[
     Tree,
-    option(
-        TRAINING,
-        "--config",
-        "YAML file laid over the recipe.",
-        metavar="<path>",
-        parser=reader(config_file),
-    ),
+    option(TRAINING, "--config", "YAML file laid over the recipe.", metavar="<path>", parser=reader(config_file)),
 ]
 Assignments = Annotated[
     list[str],
@@ -161,8 +153,7 @@ class ScoringOptions(CorruptionOptions):
         ),
     ] = None
     mix_seed: Annotated[
-        int | None,
-        count(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0."),
+        int | None, count(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0.")
     ] = None
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
@@ -232,14 +223,10 @@ class TrainingOptions:
             "Start training from these weights of the same method, ours or released; what does not fit is new.",
         ),
     ] = None
-    epochs: Annotated[
-        int | None,
-        count(TRAINING, "--epochs", "Short for --set schedule.epochs=N.", least=1),
-    ] = None
-    batch_size: Annotated[
-        int | None,
-        count(TRAINING, "--batch-size", "Short for --set batch.size=N.", least=1),
-    ] = None
+    epochs: Annotated[int | None, count(TRAINING, "--epochs", "Short for --set schedule.epochs=N.", least=1)] = None
+    batch_size: Annotated[int | None, count(TRAINING, "--batch-size", "Short for --set batch.size=N.", least=1)] = (
+        None
+    )
     device: Device = "auto"
     precision: Annotated[
         str | None,
@@ -251,13 +238,7 @@ class TrainingOptions:
         ),
     ] = None
     compile: Annotated[
-        bool,
-        option(
-            TRAINING,
-            "--compile",
-            "Compile the trunk for extraction; takes a while at first.",
-            default=True,
-        ),
+        bool, option(TRAINING, "--compile", "Compile the trunk for extraction; takes a while at first.", default=True)
     ] = False
     select: Annotated[
         str | None,

@@ -58,7 +58,7 @@ def verify_weights(options: VerifyOptions, console: Console) -> int:
         raise errors[0]
     checks = compare(wanted, outcomes.records)
     notes = _notes(given, run.config.options.get(SIMILARITY), wanted)
-    console.table(check_table(f"{given.method} on {options.dataset}", checks, notes))
+    console.table(check_table(run.title, checks, notes))
     if not all(check.agrees for check in checks):
         console.error("Not all figures agree.")
         return 1

@@ -119,9 +119,9 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
         counts = [str(states.count("cached")), str(states.count("new"))]
         counts += [str(states.count(UNFIT))] if unfit else []
         reasons |= dict.fromkeys(f"{cell.setting}: {cell.why_not}" for cell in cells if cell.why_not)
-        source = [" + ".join(run.source_names) or "—"] if sources else []
+        source = [" + ".join(one.card.title for one in run.sources) or "—"] if sources else []
         split = [*source, *([run.index.split or "—"] if splits else [])]
-        facts = (run.config.dataset, *split, run.config.method, str(run.config.seed), run.config.preset)
+        facts = (run.index.card.title, *split, run.method.card.title, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, cells, ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")

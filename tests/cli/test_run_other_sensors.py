@@ -79,8 +79,9 @@ def test_the_plan_follows_the_sensors(
     named = [part for name in protocols for part in ("--protocol", name)]
     done = run(root, "--method", "single-classifier", "--dry-run", *named)
     assert done.returncode == 0, done.stderr
-    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("pairs ")]
-    assert row[4:7] == [str(cached), str(new), "train," if unfit is None else str(unfit)]
+    (row,) = [re.split(" {2,}", line) for line in done.stdout.splitlines() if line.startswith("Pairs  ")]
+    assert row[1] == "Single classifier"
+    assert row[4:7] == [str(cached), str(new), "train, extract, score" if unfit is None else str(unfit)]
     if unfit is not None:
         assert "Not applicable: " in done.stdout
         assert "Pairs has no " in done.stdout

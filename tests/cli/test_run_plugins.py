@@ -1,6 +1,7 @@
 """``mdreid-bench run`` and what follows it on datasets of four sensors, of two, and of one sensor an item."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ FOUR = ("--method", "mdreid", "--method", "single-classifier")
 
 def test_four_sensors_are_trained_and_embedded_in_every_subset(call: Caller) -> None:
     plan = call.run("quads", *FOUR, "--protocol", "all", "--dry-run").stdout
-    assert [row.split()[5] for row in plan.splitlines() if row.startswith("quads ")] == ["225", "225"]
+    assert [re.split(" {2,}", row)[5] for row in plan.splitlines() if row.startswith("Quads ")] == ["225", "225"]
     chosen = ("D-to-R", "RNTD-to-RNTD", "NT-to-RD", "RNT-to-RNT")
     done = call.run("quads", *FOUR, *(part for name in chosen for part in ("--protocol", name)))
     assert "8 done" in done.stderr

@@ -90,7 +90,7 @@ def test_keys_and_places_name_the_sources(
     assert untrained[0].run_key == untrained[1].run_key
     table = plan_table([(run, plan_cells(run, resolve(["R-to-N"]))) for run in (plain, two)])
     assert table.columns[1].title == "source"
-    assert [row[1] for row in table.rows] == ["—", "rgbnt201 + rgbnt100"]
+    assert [row[1] for row in table.rows] == ["—", "RGBNT201 + RGBNT100"]
 
 
 def test_a_split_of_the_target_is_a_repetition_whatever_the_source(
@@ -232,7 +232,7 @@ def test_the_command_line_takes_sources(roots: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f"RGBNT100: synthetic images from {elsewhere}" in done.stderr
     assert "Preset: tiny, because the data are synthetic" in done.stderr
-    assert "rgbnt100" in done.stdout.split()
+    assert "RGBNT100" in done.stdout.split()
     study = _command(roots, "ablate", *common)
     assert study.returncode == 0, study.stderr
     assert study.stdout.count("msvr310-from-rgbnt100-mdreid-tiny") == 4
@@ -240,7 +240,7 @@ def test_the_command_line_takes_sources(roots: Path, tmp_path: Path) -> None:
         (("--source", "msvr310"), "The --source MSVR310 is the dataset itself"),
         (("--source-root", str(elsewhere)), "--source-root and --source-cameras go with --source; add it"),
         (("--source", "rgbnt100", "--set", "sources=[a]"), "'sources' is set by --source, not by --set"),
-        (("--source", "rgbnt100", "--source-cameras", "each"), "source_cameras"),
+        (("--source", "rgbnt100", "--source-cameras", "each"), "Unknown value of --source-cameras 'each'"),
         (("--source", "rgbnt100", "--weights", "w.safetensors"), "--weights trains nothing, so --source has no use"),
     ):
         refused = _command(roots, "run", "--dataset", "msvr310", "--method", "mdreid", "--dry-run", *wrong)

@@ -72,7 +72,7 @@ def test_the_command_line_takes_splits(data: Path) -> None:
     for asked, rows in (((), 1), (("--split", "2"), 1), (("--split", "all"), 2)):
         done = in_process(*common, "--dataset", "listed", *asked, env=env)
         assert done.returncode == 0, done.stderr
-        assert len([line for line in done.stdout.splitlines() if line.startswith("listed ")]) == rows
+        assert len([line for line in done.stdout.splitlines() if line.startswith("Listed ")]) == rows
     for dataset, said in (("listed", "Unknown split of Listed '3'"), ("lone", "Lone has one; leave it out")):
         done = in_process(*common, "--dataset", dataset, "--split", "3", env=env)
         assert done.returncode == 2
