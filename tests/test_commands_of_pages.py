@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8").split("## Results on synthetic data\n")[1].split("\n## ")[0]
 RESULTS = (ROOT / "docs" / "synthetic-results.md").read_text(encoding="utf-8")
 QUICK = shlex.split("--epochs 1 --batch-size 4 --set batch.instances=2 --set trunk.pretrained=null --device cpu")
-KEPT = {"--method": ("random", "mdreid"), "--seed": ("1",)}
+KEPT = {"--method": ("random", "single-classifier"), "--seed": ("1",)}
 """What is left of options that are repeated; where no method is named, one is."""
 
 
@@ -62,7 +62,7 @@ def carried_out(page: str, root: Path) -> list[Outcome]:
 def rows(markdown: str) -> list[list[str]]:
     """Return the cells of the tables in a text, rules left out."""
     lines = (line.strip() for line in markdown.splitlines() if line.startswith("|"))
-    found = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    found = ([cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines)
     return [cells for cells in found if set(cells[0]) - set(":-")]
 
 
@@ -84,7 +84,7 @@ def test_the_commands_of_the_results_page_run(tmp_path: Path) -> None:
 
 
 def test_the_table_of_readme_has_the_form_of_the_report(tmp_path: Path) -> None:
-    """Columns, datasets, methods by their titles, in the order of the report; the figures are not looked at."""
+    """Columns, datasets and methods by their titles; neither figures nor the order of the methods are looked at."""
     (run,) = (command for command in commands(README) if command[0] == "run")
     (report,) = (command for command in commands(README) if command[0] == "report")
     methods, datasets, seeds = (values(run, flag) for flag in ("--method", "--dataset", "--seed"))
@@ -98,5 +98,5 @@ def test_the_table_of_readme_has_the_form_of_the_report(tmp_path: Path) -> None:
     (page,) = (line for line in done.stdout.splitlines() if line.endswith(".md"))
     (heading, *made), (shown, *ours) = (rows(text) for text in (Path(page).read_text(encoding="utf-8"), README))
     assert heading == shown == ["dataset", "method", *map(str, suite("overview"))]
-    assert [row[:2] for row in made] == [row[:2] for row in ours]
-    assert all(re.fullmatch(r"[*]*\d+\.\d( ± \d+\.\d)?[*]*", cell) for row in ours for cell in row[2:])
+    assert sorted(row[:2] for row in made) == sorted(row[:2] for row in ours)
+    assert all(re.fullmatch(r"[\d.]+[*]*( ± [\d.]+)?", cell) for row in ours for cell in row[2:])

@@ -108,7 +108,7 @@ def test_limit_is_marked_in_table_and_record(place: Place) -> None:
         (("--batch-size", "400"), 2, "400 / 2 = 200 identities, but the training set has 4"),
         (("--limit", "1"), 2, "use at least"),
         (("--weights", "nothing.safetensors"), 3, "nothing.safetensors"),
-        (("--device", "tpu"), 2, "Unknown device"),
+        (("--device", "tpu"), 2, "Unknown value of --device"),
         (("--config", "nothing.yaml"), 2, "nothing.yaml"),
         (("--seed", str(2**64)), 2, f"--seed takes a whole number from 0 to {2**63 - 1}, not"),
         (

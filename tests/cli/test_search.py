@@ -115,7 +115,7 @@ def test_the_table_shows_the_top(trained: Trained, gallery: Path, index: Path) -
         (("--rgb", "IMAGE", "--image", "R=IMAGE"), 2, "Two images are given for one sensor"),
         (("--image", "D=IMAGE"), 2, "knows the sensors RNT; leave out the image of D"),
         (("--image", "depth.png"), 2, "the letter of a sensor (R, N, T, D) and a file, such as D=depth.png"),
-        (("--rgb", "IMAGE", "--device", "tpu"), 2, "Unknown device"),
+        (("--rgb", "IMAGE", "--device", "tpu"), 2, "Unknown value of --device"),
     ],
 )
 def test_mistakes_in_a_search(
