@@ -53,6 +53,28 @@ def interval(
     return float(low), float(high)
 
 
+def mean_intervals(
+    sums: Values, counts: Values, level: float = 0.95, samples: int = 1000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Return the intervals of several means over queries, each itself a mean over some cells; see ``interval``.
+
+    With one cell these are the intervals of ``interval``, but for rounding; identities are drawn for all cells.
+
+    Args:
+        sums: ``(c, cells, i)`` of c metrics or differences: in each cell, the sum over the queries of each identity.
+        counts: ``(cells, i)`` number of those queries.
+    """
+    there = counts.any(axis=0)
+    sums, counts = sums[:, :, there], counts[:, there]
+    drawn = np.random.default_rng(seed).integers(counts.shape[1], size=(samples, counts.shape[1]))
+    times = np.zeros((samples, counts.shape[1]))
+    np.add.at(times, (np.arange(samples)[:, None], drawn), 1)
+    with np.errstate(invalid="ignore"):  # of a cell that none of the drawn identities is in, there is no mean
+        means = np.nanmean((sums @ times.T) / (counts @ times.T), axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
 def paired_difference(
     a: Values, b: Values, identities: Counts, level: float = 0.95, samples: int = 1000, seed: int = 0
 ) -> Difference:

@@ -1,20 +1,26 @@
-"""``mdreid-bench compare``: the difference between two runs and how sure it is."""
+"""``mdreid-bench compare``: differences between runs and how sure they are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
-from mdreid_bench.cli.command import DATA, argument, option
+from mdreid_bench.cli.command import DATA, OUTPUT, argument, option
+from mdreid_bench.cli.compare_session import ORDER, check_published, contest_of
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, AveragePrecisionForm, Limit, Rerank, Results
+from mdreid_bench.cli.table_options import TableOptions
+from mdreid_bench.cli.values import chosen
 from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
 from mdreid_bench.evaluation.compare import compare as compared
+from mdreid_bench.evaluation.contest import FIELDS
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
 from mdreid_bench.report.origin import made_in_words
+from mdreid_bench.report.render.latex import render_latex
+from mdreid_bench.report.sections import Section
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.table import Cell, Column, Number, Table
 from mdreid_bench.report.titles import dataset_title
@@ -22,49 +28,96 @@ from mdreid_bench.report.variants import PERCENT, marked, ordered, record_marks
 from mdreid_bench.results.finding import find_run, find_runs, find_scope
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record, Repetition
+from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.store import Store, load_record
-from protocols.modality import RNT, Modality
-from protocols.protocol import protocols_of
+from protocols.modality import RNT
 from protocols.suites import resolve
 
-_SIDE = "any part of a run's folder name or key (of several seeds: all of them), or the path of a record"
+_RUNS = (
+    "any part of the folder names or keys of runs (of several seeds: all of them), or paths of records. Two are set "
+    "against each other; of one, or of more, all pairs of the methods that they mean are compared."
+)
 INTERVAL_NOTE = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
-_ORDER = {str(protocol): place for place, protocol in enumerate(protocols_of(~Modality(0)))}
+P_NOTE = "p: paired randomisation test over identities, of each row by itself (docs/statistics.md)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(TableOptions):
+    """What is compared, and how it is shown."""
+
+    protocol: Annotated[
+        list[str],
+        option(
+            DATA, "--protocol", "A protocol, a suite or mixed; may be repeated. Default: all that all sides have."
+        ),
+    ] = field(default_factory=list)
+    average_precision: AveragePrecisionForm = "standard"
+    rerank: Rerank = None
+    limit: Limit = None
+    metrics: Annotated[
+        list[str],
+        option(OUTPUT, "--metric", "mAP, mINP or rank1 to rank20, of all pairs; may be repeated. Default: mAP."),
+    ] = field(default_factory=list)
+    published: Annotated[
+        bool,
+        option(
+            OUTPUT, "--published", "Say whether published figures lie within the intervals of ours.", default=True
+        ),
+    ] = False
+    out: Annotated[
+        Path | None, option(OUTPUT, "--out", "Folder for the LaTeX. Default: comparison in --results.")
+    ] = None
+    as_json: AsJson = False
+    results: Results = DEFAULT_RESULTS
 
 
 def compare(
-    a: Annotated[str, argument("A", f"First side: {_SIDE}.")],
-    b: Annotated[str, argument("B", "Second side, likewise.")],
-    protocol: Annotated[
-        list[str] | None,
-        option(
-            DATA, "--protocol", "A protocol, a suite or mixed; may be repeated. Default: all that both sides have."
-        ),
-    ] = None,
-    average_precision: AveragePrecisionForm = "standard",
-    rerank: Rerank = None,
-    limit: Limit = None,
-    as_json: AsJson = False,
-    results: Results = DEFAULT_RESULTS,
+    runs: Annotated[list[str], argument("RUN", f"{_RUNS[0].upper()}{_RUNS[1:]}")], options: CompareOptions
 ) -> None:
-    """Compare two runs on the queries they share.
+    """Compare runs on the queries they share.
 
-    Shows the difference A - B in mAP and Rank-1 with its 95 % interval: a
-    paired bootstrap over queries, clustered by identity.
+    Of two runs, shows the difference A - B in mAP and Rank-1 with its 95 %
+    interval, a paired bootstrap over queries, clustered by identity, and the p
+    of a paired randomisation test. Of more, all pairs of methods, corrected
+    for their number; methods that share a letter cannot be told apart.
 
     Examples:
 
       mdreid-bench compare msvr310-mdreid msvr310-single
 
       mdreid-bench compare 3f9c 81d2 --protocol paper-mismatched --json
+
+      mdreid-bench compare msvr310- --protocol missing --latex
+
+      mdreid-bench compare rgbnt201-mdreid --published
     """
-    console = Console()
-    one, other = (side_of(Store(results), text, limit, Form(average_precision, rerank)) for text in (a, b))
-    found = comparisons(one, other, protocol or (), console)
-    if as_json:
-        console.json({"a": one.names, "b": other.names, "comparisons": [_plain(comparison) for comparison in found]})
+    console, store = Console(), Store(options.results)
+    form = Form(options.average_precision, options.rerank)
+    if len(runs) == 2 and not options.published and not options.metrics:
+        a, b = (side_of(store, text, options.limit, form) for text in runs)
+        found = comparisons(a, b, options.protocol, console)
+        plain: Any = {"a": a.names, "b": b.names, "comparisons": [_plain(comparison) for comparison in found]}
+        tables = [_table(a, b, found)]
     else:
-        console.table(_table(one, other, found))
+        metrics = chosen(options.metrics, list(FIELDS), "metric") or ["mAP"]
+        contest = contest_of(store, runs, options.protocol, options.limit, form, console)
+        if options.published:
+            check_published(contest)
+        elif len(contest.variants) < 2:
+            raise UsageError(f"{runs[0]} means one method alone; name another to compare it with, or --published.")
+        standings = {metric: contest.standings(metric, console) for metric in metrics}
+        plain = {"standings": [one for metric, found in standings.items() for one in contest.plain(metric, found)]}
+        tables = [t for m, found in standings.items() for t in contest.tables(m, found, options.published)]
+    wanted = options.latex_wanted(len(tables))
+    if options.as_json:
+        console.json(plain)
+    elif options.latex:
+        for name, text in render_latex([Section("comparison", tuple(tables))], wanted).items():
+            write_text((options.out or options.results / "comparison") / name, text)
+            console.result((options.out or options.results / "comparison") / name)
+    else:
+        for table in tables:
+            console.table(table)
 
 
 @dataclass(frozen=True)
@@ -122,7 +175,7 @@ def _protocols(a: Side, b: Side, names: Sequence[str]) -> list[str]:
         shared = a.by_protocol.keys() & b.by_protocol.keys()
         if not shared:
             raise UsageError(f"{a.typed} and {b.typed} have no protocol in common; score one of them.")
-        return sorted(shared, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
+        return sorted(shared, key=lambda name: (ORDER.get(name, len(ORDER)), name))
     for side in (a, b):
         lacking = [name for name in wanted if name not in side.by_protocol]
         if lacking:
@@ -163,10 +216,14 @@ def _table(a: Side, b: Side, found: Sequence[Comparison]) -> Table:
         columns=(
             Column("protocol"),
             Column("seed"),
-            *(Column(side, metric, numeric=True) for metric in ("mAP", "Rank-1") for side in ("A", "B", "A - B")),
+            *(
+                Column(side, metric, numeric=True)
+                for metric in ("mAP", "Rank-1")
+                for side in ("A", "B", "A - B", "p")
+            ),
         ),
         rows=tuple(_row(comparison) for comparison in found),
-        footnotes=(*marks, INTERVAL_NOTE),
+        footnotes=(*marks, INTERVAL_NOTE, P_NOTE),
     )
 
 
@@ -220,6 +277,7 @@ def _values(compared: Compared) -> dict[str, float]:
         "difference": difference.mean,
         "low": difference.low,
         "high": difference.high,
+        "p": compared.p,
     }
 
 
@@ -230,11 +288,12 @@ def _row(comparison: Comparison) -> tuple[Cell, ...]:
     return (comparison.protocol, shown, *_numbers(comparison.mean_ap), *_numbers(comparison.rank1))
 
 
-def _numbers(compared: Compared) -> tuple[Number, Number, Number]:
+def _numbers(compared: Compared) -> tuple[Number, ...]:
     difference = compared.difference
     interval = (PERCENT * difference.low, PERCENT * difference.high)
     return (
         Number(PERCENT * compared.a),
         Number(PERCENT * compared.b),
         Number(PERCENT * difference.mean, interval=interval),
+        Number(compared.p, decimals=4),
     )

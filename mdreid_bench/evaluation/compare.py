@@ -1,6 +1,6 @@
-"""Which of two evaluations is better, and how sure that is: a paired bootstrap over the queries they share."""
+"""Which of two evaluations is better, and how sure that is, from the queries they share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import load_record, read_values
 from protocols.arrays import Counts, Values
 from protocols.bootstrap import Difference, paired_difference
+from protocols.randomisation import luck_of, p_values
 
 LEVEL = 0.95
 
@@ -42,11 +43,13 @@ class Compared:
         a: mean of the first side over queries and seeds.
         b: mean of the second.
         difference: of the first from the second, with its 95 % interval.
+        p: of the randomisation test that there is no difference.
     """
 
     a: float
     b: float
     difference: Difference
+    p: float
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,12 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
     """
     first = pairs[0][0]
     for one, other in pairs:
-        _check_comparable(one, other)
+        check_comparable(one, other)
         _check_queries(first, one)
     identities = first.values.identities[first.values.first]
-    sides = [[pair[side].values for pair in pairs] for side in (0, 1)]
-    ap = [np.mean([values.by_query(values.metrics.ap) for values in side], axis=0) for side in sides]
-    rank1 = [np.mean([values.by_query(values.metrics.rank1) for values in side], axis=0) for side in sides]
-    valid = ~np.isnan(ap[0])
+    ap = [_by_seed(pairs, side, lambda values: values.metrics.ap) for side in (0, 1)]
+    rank1 = [_by_seed(pairs, side, lambda values: values.metrics.rank1) for side in (0, 1)]
+    valid = ~np.isnan(ap[0][0])
     protocols = list(dict.fromkeys(a.record.protocol for a, _ in pairs))
     return Comparison(
         protocol=protocols[0] if len(protocols) == 1 else f"mean of {len(protocols)}",
@@ -98,12 +100,34 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
     )
 
 
+def _by_seed(
+    pairs: Sequence[tuple[Evaluation, Evaluation]], side: int, metric: Callable[[QueryValues], Values]
+) -> Values:
+    """Return ``(seeds, nq)``: the values of one side, averaged over the protocols of each of its seeds."""
+    seeds: dict[int, list[Values]] = {}
+    for pair in pairs:
+        values = pair[side].values
+        seeds.setdefault(pair[side].record.seed, []).append(values.by_query(metric(values)))
+    return np.array([np.mean(found, axis=0) for found in seeds.values()])
+
+
 def _compared(a: Values, b: Values, identities: Counts) -> Compared:
-    difference = paired_difference(a, b, identities, LEVEL)
-    return Compared(float(np.nanmean(a)), float(np.nanmean(b)), difference)
+    means = np.mean(a, axis=0), np.mean(b, axis=0)
+    valid = ~np.isnan(means[0] - means[1])
+    member = identities[valid, None] == np.unique(identities[valid])
+    parts = [values[:, valid] @ member / valid.sum() for values in (a, b)]
+    apart = parts[0].mean(axis=0, keepdims=True) - parts[1].mean(axis=0, keepdims=True)
+    (p,) = p_values(apart, luck_of(parts, [(0, 1)]))
+    difference = paired_difference(*means, identities, LEVEL)
+    return Compared(float(np.nanmean(means[0])), float(np.nanmean(means[1])), difference, float(p))
 
 
-def _check_comparable(one: Evaluation, other: Evaluation) -> None:
+def check_comparable(one: Evaluation, other: Evaluation) -> None:
+    """Check that two evaluations are of the same queries in the same form.
+
+    Raises:
+        UsageError: when they are not.
+    """
     _check_queries(one, other)
     a, b = one.record, other.record
     if _form(a) != _form(b):

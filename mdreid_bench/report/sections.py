@@ -134,6 +134,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "decoupling": "Decoupling: how alike the parts of an item are that a method keeps apart",
         TRANSFER: "From one dataset to another",
         "cost": "Cost",
+        "comparison": "Comparison of methods",
         "corruption": "Corrupted test images",
         "other": "Other settings",
         "usual": "As papers on the dataset print it",

@@ -31,6 +31,7 @@ class Number:
         records: what it was measured from, for those that can show each.
         signed: show a plus before positive values.
         ranked: whether it competes; a floor or a check is never marked as best or second.
+        letters: two numbers of a column that share one cannot be told apart; empty where that was not tested.
     """
 
     value: float
@@ -43,6 +44,7 @@ class Number:
     records: tuple[Record, ...] = field(default=(), compare=False, repr=False)
     signed: bool = False
     ranked: bool = True
+    letters: str = ""
 
     @property
     def text(self) -> str:
@@ -52,13 +54,14 @@ class Number:
 
     @property
     def suffix(self) -> str:
-        """Spread and interval as shown after the value, each with a space before it; may be empty."""
+        """Spread, interval and letters as shown after the value, each with a space before it; may be empty."""
         parts = []
         if self.spread is not None:
             parts.append(f" ± {self.spread:.{self.decimals}f}")
         if self.interval is not None:
             low, high = self.interval
             parts.append(f" [{low:.{self.decimals}f}, {high:.{self.decimals}f}]")
+        parts += [f" {self.letters}"] if self.letters else []
         return "".join(parts)
 
 

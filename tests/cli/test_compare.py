@@ -1,6 +1,7 @@
 """``mdreid-bench compare``."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -11,6 +12,7 @@ import pytest
 
 from mdreid_bench.config.schema import Precision
 from mdreid_bench.evaluation.cells import CellScorer
+from mdreid_bench.results import published
 from mdreid_bench.results.store import load_record
 from protocols.protocol import Protocol
 from tests.cli.conftest import Trained
@@ -151,3 +153,101 @@ def test_other_test_data_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "different test data (fingerprints bbbbbbbbbb and dddddddddd)" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three methods with seeds 1 and 2 and one that is not trained, on the data set that is published."""
+    root = tmp_path_factory.mktemp("several")
+    for method in ("mdreid", "editor", "top-reid"):
+        invented(root, method, (1, 2), data_kind="real")
+    invented(root, "random", (1,), data_kind="real", selection="none", train_fingerprint=None)
+    return root
+
+
+def test_all_pairs_of_what_a_beginning_means(several: Path) -> None:
+    done = compared(several, "msvr310-", "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["standings"]
+    assert (found["protocol"], found["metric"], len(found["pairs"])) == ("R-to-NT", "mAP", 6)
+    assert all(0 < pair["p"] <= pair["p_holm"] <= 1 for pair in found["pairs"])
+    means = {method["method"]: method["mean"] for method in found["methods"]}
+    records = [load_record(path) for path in several.glob("runs/msvr310-mdreid-*/full/*.json")]
+    assert means["MDReID"] == pytest.approx(sum(record.metrics.mAP for record in records) / 2)
+    shown = compared(several, "msvr310-")
+    best = max(found["methods"], key=lambda method: method["mean"])
+    line = next(line for line in shown.stdout.splitlines() if line.startswith(best["method"]))
+    assert line.split()[-1] == best["letters"] == "a"
+    text = " ".join(shown.stdout.split())
+    assert "share a letter cannot be told apart" in text
+    assert "p has the luck of training in it" in text
+    assert "not trained by this suite" in text
+
+
+def test_equal_calls_give_equal_digits_and_several_metrics_several_tables(several: Path) -> None:
+    arguments = ("msvr310-mdreid", "msvr310-editor", "msvr310-top", "--metric", "rank1", "--metric", "MAP", "--json")
+    first = json.loads(compared(several, *arguments).stdout)
+    assert first == json.loads(compared(several, *arguments).stdout)
+    assert [one["metric"] for one in first["standings"]] == ["rank1", "mAP"]
+
+
+def test_letters_go_into_latex(several: Path, tmp_path: Path) -> None:
+    done = compared(several, "msvr310-", "--latex", "--label", "tab:pairs", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    written = {Path(line) for line in done.stdout.splitlines()}
+    assert written == {path for path in tmp_path.rglob("*") if path.is_file()}
+    text = (tmp_path / "latex" / "comparison-map-and-what-can-be-told-apart-msvr310.tex").read_text(encoding="utf-8")
+    assert re.search(r"MDReID & \S+\\,\{\\scriptsize \$\\pm\$ [0-9.]+ a\} \\tabularnewline", text)
+    assert compared(several, A.replace("-tiny-s1", ""), "msvr310-editor", "--latex").returncode == 0
+    assert (several / "comparison" / "main.tex").is_file()
+
+
+def test_published_figures_are_set_against_our_intervals(several: Path) -> None:
+    done = compared(several, "msvr310-mdreid", "--published")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("MDReID") and "Table 3" in line]
+    figure = next(
+        f.value
+        for f in published.figures()
+        if (f.paper, f.dataset, f.protocol, f.metric, f.method) == ("MDReID", "msvr310", "R-to-NT", "mAP", "MDReID")
+    )
+    (found,) = json.loads(compared(several, "msvr310-mdreid", "--published", "--json").stdout)["standings"]
+    low, high = (100 * found["methods"][0][end] for end in ("low", "high"))
+    assert f"[{low:.1f}, {high:.1f}]" in line
+    assert str(figure) in line
+    assert ("below" if figure < low - 0.05 else "above" if figure > high + 0.05 else "inside") in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("msvr310-mdreid",), 2, "means one method alone; name another"),
+        (("msvr310-", "--protocol", "T-to-T"), 2, "has no record under T-to-T; make it with"),
+        (("msvr310-", "--metric", "map5"), 2, "Unknown metric 'map5'"),
+        (("msvr310-", "--rerank", "20,6,0.3"), 3, "There is nothing to compare of msvr310-"),
+        (("msvr310-", "--caption", "x"), 2, "--caption goes with --latex"),
+        (("msvr311-",), 2, "Unknown run"),
+    ],
+)
+def test_misuses_of_many_are_one_sentence(several: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = compared(several, *arguments)
+    assert done.returncode == code
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+def test_synthetic_data_are_never_set_against_published_figures(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (1,))
+    done = compared(tmp_path, "msvr310-mdreid", "--published")
+    assert (done.returncode, "these are synthetic" in done.stderr) == (2, True)
+
+
+def test_runs_on_several_datasets_are_refused_and_one_without_records_is_named(tmp_path: Path) -> None:
+    invented(tmp_path, "mdreid", (1,))
+    invented(tmp_path, "mdreid", (2,), dataset="rgbnt201")
+    done = compared(tmp_path, "msvr310-", "rgbnt201-", "--metric", "mAP")
+    assert done.returncode == 2
+    assert "means runs on msvr310, rgbnt201; name those of one, such as msvr310-" in done.stderr
+    (tmp_path / "runs" / "msvr310-editor-tiny-s1-0123456789").mkdir()
+    assert "msvr310-editor-tiny-s1-0123456789 has no record" in compared(tmp_path, "msvr310-").stderr

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdreid_bench.report.sections import Section
 from mdreid_bench.report.table import Cell, Column, Emphasis, Number, Table, remark, shown
@@ -54,6 +54,8 @@ _TOGETHER = 2
 """From so many tables on that have it, a note stands once, at the end of the document."""
 _COLUMN, _PAGE = 60, 105
 """Characters in small print that fit into a column and across a page; what is wider gets smaller print."""
+_WORDS = 36
+"""Text with more characters is broken over lines, where no word, and no heading, has more than half as many."""
 _LONGEST = 80
 """Most characters of the name of a fragment, before the number that tells apart what is cut alike."""
 _ESCAPES = {
@@ -156,6 +158,7 @@ def _glyph(char: str) -> str:
 
 
 def _table(table: Table, shared: Mapping[str, int], caption: str, label: str) -> str:
+    table = _broken(table)
     markers = table.marks()
     said = [_sentence(table.title), table.caption]
     print_, environment = _size(table)
@@ -185,6 +188,17 @@ def _table(table: Table, shared: Mapping[str, int], caption: str, label: str) ->
         lines.append(rf"\mdreidnotes{{Notes {', '.join(f'({shared[note]})' for note in common)} at the end.\par}}{{%")
         lines += [*(escape(note) + r"\par" for note in common), "}"]
     return "\n".join([*lines, "}", rf"\end{{{environment}}}", ""])
+
+
+def _broken(table: Table) -> Table:
+    """Let columns of long text be broken over lines, where they have places to break them at."""
+    columns = []
+    for place, column in enumerate(table.columns):
+        texts = [] if column.numeric else [shown(row[place]) for row in table.rows]
+        words = [*_lines(column), *(word for text in texts for word in re.split(r"[ _/]", text))]
+        breaks = max(map(len, texts), default=0) > _WORDS and max(map(len, words)) <= _WORDS // 2
+        columns.append(replace(column, wide=column.wide or breaks))
+    return replace(table, columns=tuple(columns))
 
 
 def _sentence(title: str) -> str:
