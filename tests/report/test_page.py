@@ -5,13 +5,20 @@ import hashlib
 import json
 import re
 import shlex
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mdreid_bench.report.groups import group_records
 from mdreid_bench.report.page.again import form_arguments, run_command
+from mdreid_bench.report.page.records import Measurements
 from mdreid_bench.results.published import figures
-from mdreid_bench.results.schema import CorruptedImages, Record
+from mdreid_bench.results.run_facts import GivenWeights, RunFacts
+from mdreid_bench.results.schema import CorruptedImages, Record, SharedFields
+from mdreid_bench.results.storage.place import write_sealed
+from mdreid_bench.results.store import RunFolder
 from protocols.corruption import Corruption
 from tests.report.fakes import ablation, page_of, study
 from tests.report.test_transfer import FIGURES
@@ -25,9 +32,16 @@ METHODS, DATASETS = (
 )
 
 
+@cache
 def many() -> list[Record]:
     """2,205 records: five methods on three datasets under 49 protocols with three seeds."""
     return list(study(METHODS, DATASETS, ["all"], (1, 2, 3)))
+
+
+@cache
+def large_page() -> str:
+    """Return the page of :func:`many`."""
+    return page_of(many(), figures=figures())
 
 
 def data_of(page: str) -> Any:
@@ -35,7 +49,7 @@ def data_of(page: str) -> Any:
 
 
 def test_the_page_of_2205_records_is_small_and_asks_for_nothing_from_outside() -> None:
-    page = page_of(many(), figures=figures())
+    page = large_page()
     assert len(data_of(page)["records"]) == 2205
     assert len(page.encode()) < 3_000_000
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", SCRIPT.sub("", page))
@@ -63,6 +77,20 @@ def test_a_record_stands_once_with_all_that_it_came_from() -> None:
     shown = [content["records"][place] for place in cell["records"]]
     assert {content["runs"][one["run"]]["seed"] for one in shown} == {1, 2}
     assert {one["protocol"] for one in shown} == {"RNT-to-RNT"}
+
+
+def test_given_weights_are_named_and_what_a_run_cost_is_read_beside_it(tmp_path: Path) -> None:
+    (record,) = study(["mdreid"], suites=["paper-matched"], seeds=(1,))
+    folder = RunFolder(tmp_path / record.folder_name)
+    shared = SharedFields.model_validate({name: getattr(record, name) for name in SharedFields.model_fields})
+    given = GivenWeights(path="/elsewhere/released.pth", digest="d" * 64)
+    RunFacts(
+        shared=shared, identities=2, cameras=2, sensors="RNT", training=None, weights=given, config="c" * 64
+    ).write(folder.facts)
+    write_sealed(folder.cost, {"parameters": 57_200_000, "multiply_adds": 22_300_000_000})
+    (run,) = Measurements(group_records([record]), lambda _: folder.path).content()["runs"]
+    assert run["command"].endswith("--preset tiny --weights released.pth")
+    assert run["cost"] == [57.2, 22.3]
 
 
 def test_newer_records_replace_older_ones_and_ablated_variants_stand_aside() -> None:

@@ -11,11 +11,15 @@ from mdreid_bench.results.schema import Record
 _PRECISION = "evaluation.precision"
 
 
-def run_command(record: Record) -> str:
-    """Return the command without protocol, seed and split, which records that are averaged do not share."""
+def run_command(record: Record, weights: str = "") -> str:
+    """Return the command without protocol, seed and split, which records that are averaged do not share.
+
+    ``weights`` is the file of given weights, where nothing was trained.
+    """
     settings = flat(record.config_overrides)
     words = ["mdreid-bench", "run", "--dataset", record.dataset, "--method", record.method, "--preset", record.preset]
     words += _each("--source", record.sources)
+    words += ["--weights", weights] if weights else []
     words += ["--limit", str(record.limit)] if record.limit is not None else []
     words += ["--allow-incomplete"] if record.data_findings.get(Kind.MISSING) else []
     if record.precision != USUAL_PRECISION and _PRECISION not in settings:

@@ -24,7 +24,7 @@
     record.run = page.runs[record.run];
     record.data = record.method.data;
     record.path = `runs/${record.run.folder}/${record.file}`;
-    record.made_as = `${record.run.split} ${record.run.seed}`.trim();
+    record.repetition = (record.run.split ? `split ${record.run.split}, seed ` : "") + record.run.seed;
     record.method.records.push(record);
   }
   for (const row of page.published) {
@@ -67,6 +67,10 @@
     return made;
   }
 
+  const note = text => element("p", {className: "note"}, text);
+  const heading = column => [column.group, column.title].filter(Boolean).join(" ");
+  const drawn = record => record.corrupted ? `${record.corrupted[0]}, ${record.corrupted[2]}, draw ${record.corrupted[3]}` : "";
+
   // ---- state, in the address
   const state = {};
   function readAddress() {
@@ -102,7 +106,7 @@
   function number(value, {spread = null, interval = null, digits = 1, ...rest}) {
     return {value, text: fixed(value, digits), suffix: suffix(spread, interval, digits), ...rest};
   }
-  const reason = text => ({reason: text});
+  const reason = text => ({reason: text}), TOO_OLD = "not in records of an earlier version";
 
   /** Average a metric: over protocols the means of the seeds, as all forms of the report do. */
   function average(method, records, protocols, metric) {
@@ -113,7 +117,7 @@
       return reason(absent.length === protocols.length ? told : `not under all of them: ${absent.join(", ")} missing`);
     }
     const used = columns.map(found => method.seedless ? found.slice(0, 1) : found), place = METRICS.indexOf(metric);
-    if (used.flat().some(r => (r.metrics[place] ?? null) === null)) return reason("not in records of an earlier version");
+    if (used.flat().some(r => (r.metrics[place] ?? null) === null)) return reason(TOO_OLD);
     const values = used.map(found => found.map(r => r.metrics[place]));
     const bySeed = values[0].map((_, seed) => mean(values.map(column => column[seed])));
     const one = values.length === 1 && values[0].length === 1 && metric === "mAP" ? used[0][0].interval : null;
@@ -125,15 +129,15 @@
 
   /** Split the records of a method so that every column has the same seeds; those that lack some are rows of their own. */
   function bySeeds(method, records) {
-    const ran = grouped(unique(records.map(r => r.made_as)),
-      made => unique(records.filter(r => r.made_as === made).map(r => r.protocol)).sort().join(" "));
+    const ran = grouped(unique(records.map(r => r.repetition)),
+      made => unique(records.filter(r => r.repetition === made).map(r => r.protocol)).sort().join(" "));
     if (ran.size < 2 || method.seedless) return [records];
-    return [...ran.values()].map(made => records.filter(r => made.includes(r.made_as)));
+    return [...ran.values()].map(made => records.filter(r => made.includes(r.repetition)));
   }
-  const seeds = records => {
-    const found = unique(records.map(r => r.made_as));
-    return `seed${found.length > 1 ? "s" : ""} ${found.join(", ")}`;
-  };
+  const seeds = records => [["split", r => r.run.split], ["seed", r => r.run.seed]].map(([noun, of]) => {
+    const found = unique(records.map(of)).filter(one => one !== "");
+    return found.length ? `${noun}${found.length > 1 ? "s" : ""} ${found.join(", ")}` : "";
+  }).filter(Boolean).join(" and ");
   function emphasise(rows, columns) {
     for (const {id} of columns) {
       const cells = rows.map(row => row[id]).filter(cell => cell && cell.ranked);
@@ -150,39 +154,46 @@
 
   /** Rows of one data set: each method, what is published of it, other published methods, chance. */
   function methodRows(data, columns, published = true) {
-    const names = new Set(columns.flatMap(column => column.protocols)), ours = [], rows = [];
-    let floor = null;
+    const names = new Set(columns.flatMap(column => column.protocols)), ours = [], rows = [], parts = [];
     for (const method of methodsOf(data)) {
       const found = method.records.filter(r => !r.corrupted && names.has(r.protocol) && fits(r));
       for (const part of found.length ? bySeeds(method, found) : []) {
-        const row = {...base(data, method.label, seeds(part), "measured"), key: method.key, ...facts(method, part), records: part, method};
+        const row = {...base(data, method.label, seeds(part), "measured"), key: method.key, ...facts(method, part)};
         for (const column of columns) row[column.id] = average(method, part, column.protocols, column.metric);
         ours.push(row);
-        floor ??= part;
+        parts.push(part);
       }
     }
     emphasise(ours, columns);
-    const printed = !published || !ours.length ? [] : printedRows(data).filter(row => !row.set).flatMap(row => {
-      const made = {...base(data, row.title, `published: ${row.where}`, "published"), key: row.key, dataset: data.dataset, kind: "published"};
-      for (const column of columns) {
-        const value = row.values[`${column.printed ?? column.protocols[0]}|${column.metric}`];
-        made[column.id] = value && (column.printed || column.protocols.length === 1) ? printedCell(row, value) : reason("no published figure");
-      }
-      return columns.some(column => made[column.id].text) ? [made] : [];
-    });
+    const named = ({printed, protocols, metric}) => `${printed ?? (protocols.length === 1 ? protocols[0] : "")}|${metric}`;
+    const printed = !published || !ours.length ? [] : printedRows(data).filter(row => !row.set)
+      .map(row => publishedRow(row, `published: ${row.where}`, columns, named))
+      .filter(row => columns.some(column => row[column.id].text));
     for (const row of ours) {
       rows.push(row);
       if (ours.findLast(one => one.key === row.key) === row) rows.push(...printed.filter(one => one.key === row.key));
     }
     rows.push(...printed.filter(row => !ours.some(one => one.key === row.key)));
-    if (floor) rows.push(chanceRow(data, floor, columns));
+    if (ours.length) rows.push(chanceRow(data, parts, columns));
     return rows;
   }
-  const printedCell = (row, [text, note]) => ({value: Number(text), text, suffix: "", published: row, note: [row.note, note].filter(Boolean).join("; ")});
-  function chanceRow(data, records, columns) {
+  /** A row of published figures; `named` gives what the figures call a column. */
+  function publishedRow(row, sub, columns, named) {
+    const made = {...base(row.of, row.title, sub, "published"), key: row.key, dataset: row.of.dataset, kind: "published"};
+    for (const column of columns) made[column.id] = printedCell(row, row.values[named(column)]);
+    return made;
+  }
+  function printedCell(row, figure) {
+    if (!figure) return reason("no published figure");
+    const [text, note] = figure;
+    return {value: Number(text), text, suffix: "", published: row, note: [row.note, note].filter(Boolean).join("; ")};
+  }
+  /** What a random order reaches, by the records of the first method that was measured under each protocol. */
+  function chanceRow(data, parts, columns) {
     const row = {...base(data, "chance", "a random order", "chance"), dataset: data.dataset, kind: data.kind};
     for (const {id, protocols, metric} of columns) {
-      const all = protocols.map(name => records.filter(r => r.protocol === name).map(r => r.chance[METRICS.indexOf(metric)]));
+      const first = name => parts.map(part => part.filter(r => r.protocol === name)).find(found => found.length) ?? [];
+      const all = protocols.map(name => first(name).map(r => r.chance[METRICS.indexOf(metric)] ?? null));
       const known = all.every(list => list.length && !list.includes(null));
       row[id] = known ? number(mean(all.map(mean)), {origin: "expectation over random orders of the same gallery"}) : reason("not run");
     }
@@ -203,50 +214,59 @@
       rows.push(...found);
     }
     const list = [...columns.values()];
-    return {rows, columns: withMean && list.length > 1 ? [...list, {id: "mean", title: "mean"}] : list, grouped: true, metric: true};
+    return {rows, columns: withMean && list.length > 1 ? [...list, {id: "mean", title: "mean"}] : list, grouped: true};
   }
   function matchedView() {
     const columns = METRICS.map(metric => ({id: metric, title: page.metrics[metric]}));
     const rows = page.data.flatMap(data => wanted(data.views.matched).flatMap(protocol =>
       methodRows(data, METRICS.map(metric => ({...single(protocol, metric), id: metric})))));
-    return {rows, columns, grouped: true, hint: "All sensors of a data set on both sides."};
+    const protocols = unique(page.data.flatMap(data => wanted(data.views.matched)));
+    return {rows, columns, grouped: true, hint: `All sensors of a data set on both sides: ${protocols.join(", ")}.`};
   }
   function transferView() {
     const carried = new Set(page.methods.filter(m => m.data.sources.length).map(m => m.key)), rows = new Map();
     const columns = unique(page.data.map(data => `${data.dataset}, ${data.usual[0]}`)).map(title => ({id: title, title}));
-    const add = (data, label, sub, type, key, more, cell) => {
+    const add = (data, label, sub, type, more, cell) => {
       const kind = data.marks.join(", ") || data.kind, id = `${kind}/${label}/${sub}`;
-      if (!rows.has(id)) rows.set(id, {id, group: `Images: ${kind}`, data, label, sub, type, key, ...more});
+      if (!rows.has(id)) rows.set(id, {id, group: `Images: ${kind}`, data, label, sub, type, ...more});
       rows.get(id)[`${data.dataset}, ${data.usual[0]}`] = cell;
     };
     for (const data of page.data) {
       const from = `trained on ${data.sources.join(" + ") || data.dataset}`;
       for (const method of methodsOf(data).filter(m => carried.has(m.key))) {
         const found = method.records.filter(r => !r.corrupted && r.protocol === data.usual[0] && fits(r));
-        if (found.length) add(data, method.label, from, "measured", method.key, {...facts(method, found), dataset: ""}, average(method, found, data.usual, state.metric));
+        const value = average(method, found, data.usual, state.metric);
+        if (found.length) add(data, method.label, from, "measured", {...facts(method, found), dataset: ""}, value);
       }
       for (const row of printedRows(data).filter(r => carried.has(r.key) && !r.set)) {
         const value = row.values[`${data.usual[0]}|${state.metric}`];
-        if (value) add(data, row.title, `${from}; published: ${row.where}`, "published", row.key, {kind: "published"}, printedCell(row, value));
+        if (value) add(data, row.title, `${from}; published: ${row.where}`, "published", {kind: "published"}, printedCell(row, value));
       }
     }
+    for (const row of rows.values()) {
+      for (const {id} of columns) row[id] ??= reason(row.type === "published" ? "no published figure" : "not run");
+    }
     for (const found of grouped(rows.values(), row => row.group).values()) emphasise(found.filter(row => row.type === "measured"), columns);
-    return {rows: [...rows.values()], columns, grouped: true, metric: true, hint: "Rows tell what was trained on, columns what was tested with."};
+    return {rows: [...rows.values()], columns, grouped: true, hint: "Rows tell what was trained on, columns what was tested with."};
   }
   function corruptionView() {
     const shown = ["mAP", "rank1", "mINP"].filter(metric => METRICS.includes(metric)), rows = [];
-    const columns = [{id: "protocol", title: "protocol", text: true}, {id: "corruption", title: "corruption", text: true},
-      {id: "family", title: "family", text: true}, {id: "images", title: "images", text: true},
-      ...shown.flatMap(metric => ["clean", "corrupted", "loss"].map(part => ({id: `${metric} ${part}`, group: page.metrics[metric], title: part})))];
+    const columns = [...aside(["protocol", "corruption", "family", "images"].map(id => ({id, title: id}))),
+      ...shown.flatMap(metric => ["clean", "corrupted", "loss"].map(
+        part => ({id: `${metric} ${part}`, group: page.metrics[metric], title: part, metric})))];
     for (const method of page.methods) {
       const found = method.records.filter(r => r.corrupted && fits(r));
       for (const part of grouped(found, r => [r.protocol, r.corrupted[2], r.corrupted[0]].join("|")).values()) {
         const [name, family, images] = part[0].corrupted, protocol = part[0].protocol;
-        const clean = method.records.filter(r => !r.corrupted && r.protocol === protocol && part.some(p => p.made_as === r.made_as));
-        const row = {...base(method.data, method.label, `${seeds(part)}, ${protocol}, ${images}, ${name}`, "measured"), ...facts(method, part), protocol, family, images, corruption: name};
+        const clean = method.records.filter(r => !r.corrupted && r.protocol === protocol && part.some(p => p.repetition === r.repetition));
+        const row = base(method.data, method.label, `${seeds(part)}, ${protocol}, ${images}, ${name}`, "measured");
+        Object.assign(row, facts(method, part), {protocol, family, images, corruption: name});
         for (const metric of shown) {
-          const before = average(method, clean, [protocol], metric), after = average({...method, seedless: false}, part, [protocol], metric);
-          const loss = before.text && after.text ? number(before.value - after.value, {records: [...clean, ...part], metric}) : reason("not run");
+          const before = average(method, clean, [protocol], metric);
+          const after = average({...method, seedless: false}, part, [protocol], metric); // draws differ, seeds or not
+          const first = part[0].corrupted[4] && clean.some(r => r.trials); // a published set of the first draw alone
+          const loss = first ? reason(page.first_draw) : before.text && after.text
+            ? number(before.value - after.value, {records: [...clean, ...part], metric}) : reason("not run");
           Object.assign(row, {[`${metric} clean`]: before, [`${metric} corrupted`]: after, [`${metric} loss`]: loss});
         }
         rows.push(row);
@@ -254,12 +274,9 @@
     }
     for (const row of page.published.filter(r => r.set && fits(r, OF_PUBLISHED))) {
       for (const protocol of unique(Object.keys(row.values).map(key => key.split("|")[0]))) {
-        const made = {...base(row.of, row.title, `published: ${row.where}, ${protocol}`, "published"), kind: "published", dataset: row.of.dataset, protocol, corruption: "random", family: "random", images: row.set};
-        for (const metric of shown) {
-          const value = row.values[`${protocol}|${metric}`];
-          made[`${metric} corrupted`] = value ? printedCell(row, value) : reason("no published figure");
-        }
-        rows.push(made);
+        const made = publishedRow(row, `published: ${row.where}, ${protocol}`, columns.slice(4),
+          ({title, metric}) => title === "corrupted" ? `${protocol}|${metric}` : "");
+        rows.push({...made, protocol, corruption: "random", family: "random", images: row.set});
       }
     }
     return {rows, columns, grouped: true, hint: "Loss: clean minus corrupted, in points, over the same seeds; training is clean."};
@@ -276,35 +293,41 @@
         const found = method.records.filter(r => !r.corrupted && fits(r));
         if (!found.length) continue;
         const once = [...grouped(found, r => r.run).values()].map(list => list[0]), counted = once.find(r => r.run.cost);
-        const row = {...base(data, method.label, seeds(found), "measured"), key: method.key, ...facts(method, found)};
+        const row = {...base(data, method.label, seeds(found), "measured"), ...facts(method, found)};
         columns.slice(0, 2).forEach(({id}, place) => {
-          row[id] = counted ? three(counted.run.cost[place], {records: [counted], of: r => r.run.cost[place]}) : reason("not counted: there is no cost.json beside the run");
+          row[id] = counted ? three(counted.run.cost[place], {records: [counted], of: r => r.run.cost[place]})
+            : reason("not counted: there is no cost.json beside the run");
         });
         row[columns[2].id] = timed(once.filter(r => r.run.seconds !== undefined), r => r.run.seconds);
         row[columns[3].id] = timed(found.filter(r => r.seconds !== undefined), r => r.seconds);
         rows.push(row);
       }
       if (rows.length > before) for (const printed of printedRows(data)) {
-        const made = {...base(data, printed.title, "published", "published"), kind: "published", dataset: data.dataset};
-        for (const {id} of columns) made[id] = printed.values[id] ? printedCell(printed, printed.values[id]) : reason("no published figure");
+        const made = publishedRow(printed, "published", columns, ({id}) => id);
         if (columns.some(({id}) => made[id].text)) rows.push(made);
       }
     }
-    return {rows, columns, grouped: true, hint: "Medians over all runs and protocols that were timed. Papers count and time otherwise than this suite does (see the notes in 'Tables as printed'): published and measured costs are not to be subtracted."};
+    const hint = "Medians over all runs and protocols that were timed. Papers count and time otherwise than this suite does "
+      + "(see the notes in 'Tables as printed'): published and measured costs are not to be subtracted.";
+    return {rows, columns, grouped: true, hint};
   }
   function recordsView() {
-    const text = (id, title, value) => ({id, title, text: true, value});
-    const told = [text("protocol", "protocol", r => r.protocol), text("dataset", "data set", r => r.data.title), text("kind", "data kind", r => r.data.kind),
-      text("seed", "seed", r => r.made_as), text("preset", "preset", r => r.method.preset), text("trunk", "trunk", r => r.method.trunk),
-      ...(page.records.some(r => r.corrupted) ? [text("corruption", "corruption", r => r.corrupted ? `${r.corrupted[0]}, ${r.corrupted[2]}, draw ${r.corrupted[3]}` : "")] : []),
-      text("made", "measured", r => r.made), {...text("path", "record", r => r.path), whole: true}];
+    const text = (id, title, value) => ({id, title, value});
+    const told = aside([
+      text("protocol", "protocol", r => r.protocol), text("dataset", "data set", r => r.data.title),
+      text("kind", "data kind", r => r.data.kind), text("seed", "seed", r => r.repetition),
+      text("preset", "preset", r => r.method.preset), text("trunk", "trunk", r => r.method.trunk),
+      ...(HAS.corruption ? [text("corruption", "corruption", drawn)] : []),
+      text("made", "measured", r => r.made), {...text("path", "record", r => r.path), whole: true}]);
     const columns = [...told.slice(0, 4), ...METRICS.map(metric => ({id: metric, title: page.metrics[metric]})), ...told.slice(4)];
     const rows = page.records.filter(r => fits(r)).map(r => {
-      const row = {id: r.path, group: r.data.title, label: r.method.label, sub: "", type: "measured", data: r.data};
+      const row = {id: r.path, group: r.data.title, label: r.method.label, type: "measured", data: r.data};
+      row.sub = PHONE ? `${r.protocol}, ${r.data.title}, ${seeds([r])}` : "";
       for (const column of told) row[column.id] = column.value(r);
       METRICS.forEach((metric, place) => {
         const value = r.metrics[place] ?? null;
-        row[metric] = value === null ? reason("not in records of an earlier version") : number(value, {interval: metric === "mAP" ? r.interval : null, records: [r], metric});
+        row[metric] = value === null ? reason(TOO_OLD)
+          : number(value, {interval: metric === "mAP" ? r.interval : null, records: [r], metric});
       });
       return row;
     });
@@ -324,6 +347,7 @@
 
   // ---- tables
   let shown = []; // tables of the view, with their titles and columns, for CSV and for cells named in the address
+  const aside = columns => columns.map(column => ({...column, text: true, optional: PHONE})); // no room on a phone
   const hidden = column => column.optional ? !state.show.has(column.id) : state.hide.has(column.id);
   function compare(a, b, direction) {
     const [x, y] = [a, b].map(cell => cell?.value ?? (typeof cell === "string" && cell ? cell : null));
@@ -337,13 +361,19 @@
     if (cell.note) made.append(element("sup", {}, "*"));
     if (cell.suffix) made.append(element("small", {}, cell.suffix.trim()));
     made.setAttribute("aria-label", `${row.label}, ${column.title}: ${cell.reason ?? cell.text + (cell.suffix ?? "")}`);
-    if (column.shaded && !cell.reason) made.style.background = `rgba(var(--heat), ${Math.min(Math.max(cell.value / 100, 0), 1).toFixed(2)})`;
+    const heat = Math.min(Math.max(cell.value / 100, 0), 1);
+    if (column.shaded && !cell.reason) made.style.background = `rgba(var(--heat), ${heat.toFixed(2)})`;
     return made;
+  }
+  function width(table, column, first) {
+    if (first) return {width: table.square ? 56 : PHONE ? 128 : 220};
+    if (PHONE && !column.text) return {width: table.square ? 50 : 80};
+    return column.text && !column.whole ? {maxWidth: 320} : {};
   }
   function definition(table, column, first) {
     return {
       field: column.id, title: column.title, frozen: first, visible: !hidden(column), headerHozAlign: column.text ? "left" : "right",
-      minWidth: 48, ...(first ? {width: table.width ?? (PHONE ? 128 : 220)} : column.text && !column.whole ? {maxWidth: 320} : {}),
+      minWidth: 48, ...width(table, column, first),
       cssClass: column.whole ? "whole" : "", headerSort: !table.square,
       titleFormatter: () => element("button", {type: "button", className: "head"}, column.title),
       sorter: (a, b, one, other, _, direction) => compare(a, b, direction),
@@ -374,7 +404,8 @@
     const [field, dir] = state.sort.split(/:(?=asc$|desc$)/);
     const made = new Tabulator(place, {
       data: table.rows, columns: definitions, index: "id", layout: "fitData", nestedFieldSeparator: false,
-      ...(table.rows.length > 30 ? {maxHeight: "88vh"} : {}), columnDefaults: {resizable: false, headerSortTristate: true},
+      columnDefaults: {resizable: false, headerSortTristate: true, headerWordWrap: true},
+      ...(table.rows.length > 30 ? {maxHeight: "88vh"} : {}),
       ...(table.grouped ? {groupBy: "group", groupToggleElement: false, groupHeader: groupHeader} : {}),
       initialSort: columns.some(column => column.id === field) ? [{column: field, dir}] : [],
       rowFormatter: row => row.getElement().classList.add(row.getData().type ?? "measured"),
@@ -420,15 +451,15 @@
     const dialog = document.getElementById("dialog"), parts = [];
     const close = element("button", {type: "button", className: "close", onclick: () => dialog.close()}, "Close");
     const kind = row.data?.kind === "synthetic" && !cell.published ? element("span", {className: "badge"}, "SYNTHETIC data") : "";
-    parts.push(element("h2", {id: "dialog-title"}, [row.label, column.group, column.title].filter(Boolean).join(", ")), close);
+    parts.push(element("h2", {id: "dialog-title"}, `${row.label}, ${heading(column)}`), close);
     parts.push(element("p", {}, [row.group, row.sub].filter(Boolean).join(" · "), " ", kind));
     if (cell.reason) parts.push(element("p", {}, `No value: ${cell.reason}.`));
-    else parts.push(element("p", {}, element("strong", {}, cell.text), cell.suffix ?? "", cell.published ? "" : ` (${cell.value.toFixed(4)})`));
+    else parts.push(element("p", {}, element("strong", {}, cell.text), cell.suffix, cell.records ? ` (${cell.value.toFixed(4)})` : ""));
     if (cell.note) parts.push(element("p", {}, cell.note));
     if (cell.origin) parts.push(element("p", {}, cell.origin));
     if (cell.published) parts.push(element("p", {}, `Published in ${cell.published.where}.`), list(cell.published.sources));
     if (cell.records?.length) parts.push(...measured(cell));
-    if (row.data?.note && !cell.published) parts.push(element("p", {className: "note"}, row.data.note));
+    if (row.data?.note && !cell.published) parts.push(note(row.data.note));
     dialog.replaceChildren(...parts);
     state.cell = `${row.id}|${column.id}`;
     remember();
@@ -438,30 +469,35 @@
   const list = texts => element("ul", {}, ...texts.map(text => element("li", {}, text)));
   function htmlTable(headings, rows) {
     const line = (tag, cells) => element("tr", {}, ...cells.map(cell => element(tag, {}, cell ?? "")));
-    const table = element("table", {}, element("thead", {}, line("th", headings)), element("tbody", {}, ...rows.map(cells => line("td", cells))));
-    return element("div", {className: "scroll"}, table);
+    const body = element("tbody", {}, ...rows.map(cells => line("td", cells)));
+    return element("div", {className: "scroll"}, element("table", {}, element("thead", {}, line("th", headings)), body));
   }
   function measured({records, metric, of}) {
     const place = METRICS.indexOf(metric ?? "mAP"), name = page.metrics[metric ?? "mAP"];
     const value = of ?? (r => r.metrics[place] ?? null), told = number => number === null ? "—" : number.toFixed(4);
     const interval = r => !of && name === page.metrics.mAP && r.interval ? r.interval.map(end => end.toFixed(2)).join(" – ") : "—";
-    const rows = records.map(r => [r.made_as, r.protocol + (r.corrupted ? `, ${r.corrupted[0]}, draw ${r.corrupted[3]}` : ""),
-      told(value(r)), interval(r), told(r.chance[place] ?? null), r.path, r.made]);
+    const rows = records.map(r => [r.repetition, [r.protocol, drawn(r)].filter(Boolean).join(", "), told(value(r)), interval(r),
+      told(r.chance[place] ?? null), r.path, r.made]);
     const commands = [...grouped(records, r => `${r.run.command} ${r.form ?? ""}`.trim())].map(([command, found]) => [
       command, ...unique(found.map(r => r.run.split)).filter(Boolean).map(split => `--split ${split}`),
-      ...unique(found.map(r => r.run.seed)).map(seed => `--seed ${seed}`), ...unique(found.map(r => r.protocol)).map(protocol => `--protocol ${protocol}`),
+      ...unique(found.map(r => r.run.seed)).map(seed => `--seed ${seed}`),
+      ...unique(found.map(r => r.protocol)).map(protocol => `--protocol ${protocol}`),
     ].join(" "));
     const methods = unique(records.map(r => r.method));
     return [
       element("h3", {}, "Seeds one by one"),
-      htmlTable(["seed", "protocol", of ? "value" : `${name} [%]`, "95 % interval", `chance ${name}`, "record, below --results", "measured"], rows),
+      htmlTable(["seed", "protocol", of ? "value" : `${name} [%]`, "95 % interval", `chance ${name}`, "record, below --results",
+        "measured"], rows),
       element("h3", {}, "Counts"), list(unique(records.map(r => page.texts[r.counts]))),
       element("h3", {}, "How it was made"),
-      list(unique([...methods.map(m => `${m.label}: preset ${m.preset}, trunk ${m.trunk}`), ...records.flatMap(r => r.run.facts), ...records.map(r => page.texts[r.code])])),
-      ...methods.filter(m => m.superseded).map(m => element("p", {}, `${m.label}: older records of the same seeds left out: ${m.superseded}.`)),
+      list(unique([
+        ...methods.map(m => `${m.label}: preset ${m.preset}, trunk ${m.trunk}`), ...records.flatMap(r => r.run.facts),
+        ...records.map(r => page.texts[r.code]),
+        ...methods.filter(m => m.superseded).map(m => `${m.label}: ${m.superseded} older records of the same seeds left out`),
+      ])),
       element("h3", {}, "To make it again"),
       ...commands.flatMap(command => [element("pre", {}, command), copyButton("Copy the command", () => command)]),
-      ...(records.some(r => r.data.kind === "real") ? [element("p", {className: "note"}, "MDREID_DATA or --data-root names the folder of the images.")] : []),
+      ...(records.some(r => r.data.kind === "real") ? [note("MDREID_DATA or --data-root names the folder of the images.")] : []),
     ];
   }
   function copyButton(label, text) {
@@ -483,25 +519,28 @@
     const plain = text => String(text).replaceAll("−", "-");
     const lines = [];
     for (const {title, columns, made, grouped: isGrouped} of shown) {
+      const line = (front, data, first, sub, rest) => lines.push(
+        [...(title ? [front] : []), ...(isGrouped ? data : []), first, sub, ...rest].map(quoted).join(","));
       const rows = made.getRows("active").map(row => row.getData()).filter(row => row.id);
       const seen = columns.filter(column => made.getColumn(column.id).isVisible());
       const more = new Set(seen.filter(column => rows.some(row => row[column.id]?.suffix)).map(column => column.id));
-      const heads = seen.flatMap(column => [[column.group, column.title].filter(Boolean).join(" "), ...(more.has(column.id) ? [`${column.title} (± or interval)`] : [])]);
-      lines.push([...(title ? ["table"] : []), ...(isGrouped ? ["data set", "data kind"] : []), ...heads.slice(0, 1), "of", ...heads.slice(1)].map(quoted).join(","));
+      const [first, ...rest] = seen.flatMap(
+        column => [heading(column), ...(more.has(column.id) ? [`${heading(column)} (± or interval)`] : [])]);
+      line("table", ["data set", "data kind"], first, "of", rest);
       for (const row of rows) {
         const cells = seen.flatMap(({id}) => {
           const cell = id === "label" ? row.label : row[id];
           const text = typeof cell === "object" && cell ? cell.text ?? "" : cell ?? "";
           return [plain(text), ...(more.has(id) ? [plain(cell?.suffix ?? "").trim()] : [])];
         });
-        const kind = row.kind ?? row.data?.kind ?? "";
-        lines.push([...(title ? [title] : []), ...(isGrouped ? [row.group, kind] : []), cells[0], row.sub ?? "", ...cells.slice(1)].map(quoted).join(","));
+        line(title, [row.group, row.kind ?? row.data?.kind ?? ""], cells[0], row.sub ?? "", cells.slice(1));
       }
     }
     return `${lines.join("\n")}\n`;
   }
   function save() {
-    const link = element("a", {href: URL.createObjectURL(new Blob([csv()], {type: "text/csv"})), download: `mdreid-bench-${state.view}.csv`});
+    const href = URL.createObjectURL(new Blob([csv()], {type: "text/csv"}));
+    const link = element("a", {href, download: `mdreid-bench-${state.view}.csv`});
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
@@ -522,18 +561,22 @@
     });
     const found = grids.filter(grid => searched([grid.row]).length);
     const area = element("div", {className: "grids"});
-    host.append(element("p", {className: "note"}, `${page.metrics[state.metric]} in %. Rows: sensors of the query; columns: sensors of the gallery.`
-      + (found.length > MOST_GRIDS ? ` ${MOST_GRIDS} of ${found.length} grids are shown; choose a method or a data set for the others.` : "")), area);
+    const told = `${page.metrics[state.metric]} in %. Rows: sensors of the query; columns: sensors of the gallery.`;
+    const left = ` ${MOST_GRIDS} of ${found.length} grids are shown; choose a method or a data set for the others.`;
+    host.append(note(told + (found.length > MOST_GRIDS ? left : "")), area);
     for (const {row, sides} of found.slice(0, MOST_GRIDS)) {
-      const place = element("div", {}, element("h3", {}, `${row.label}, ${row.group}`), element("p", {className: "note"}, row.sub));
+      const title = `${row.label}, ${row.group}`, place = element("div", {}, element("h3", {}, title), note(row.sub));
       area.append(place);
       const rows = sides.map(query => {
-        const line = {id: `${row.id}/${query}`, label: query, sub: "", group: `${row.label}, ${row.group}`, data: row.data, type: "measured"};
-        for (const gallery of sides) line[gallery] = row[`${query}-to-${gallery}|${state.metric}`] ?? reason("left out by the choice of protocols");
-        for (const gallery of sides) if (line[gallery].rank) line[gallery] = {...line[gallery], rank: 0};
+        const line = {id: `${row.id}/${query}`, label: query, sub: "", group: title, data: row.data, type: "measured"};
+        for (const gallery of sides) {
+          const cell = row[`${query}-to-${gallery}|${state.metric}`] ?? reason("left out by the choice of protocols");
+          line[gallery] = {...cell, rank: 0};
+        }
         return line;
       });
-      show(place, {title: `${row.label}, ${row.group}`, first: "query", width: 56, square: true, rows, columns: sides.map(gallery => ({id: gallery, title: gallery, group: "gallery", shaded: true}))});
+      const columns = sides.map(gallery => ({id: gallery, title: gallery, group: "gallery", shaded: true}));
+      show(place, {title, first: "query", square: true, rows, columns});
     }
     if (!found.length) host.append(element("p", {}, "No method that fits was measured under more protocols than a row has."));
   }
@@ -541,7 +584,8 @@
   function showSections(host) {
     const whole = ["dataset", "kind", "method", "preset", "trunk", "source"];
     const section = page.sections.find(({name}) => name === state.section) ?? page.sections[0];
-    host.append(links(page.sections.map(({name, title}) => [address({section: name, sort: "", cell: ""}), title, name === section.name]), "Sections"));
+    host.append(links("Sections", page.sections.map(
+      ({name, title}) => [address({section: name, sort: "", cell: ""}), title, name === section.name])));
     section.tables.forEach((table, number) => {
       const columns = table.columns.map(([group, title, numeric], place) => (
         {id: `c${place}`, group, title: title || " ", text: !numeric, shaded: table.shaded && numeric}));
@@ -555,25 +599,25 @@
       });
       const kept = searched(rows.filter(row => !row.own.length || row.own.some(r => fits(r, whole))));
       if (!kept.length || (rows.some(row => row.own.length) && !kept.some(row => row.own.length))) return;
-      host.append(element("h3", {}, table.title), element("p", {className: "note"}, table.caption));
-      const first = [columns[0].group, columns[0].title].filter(Boolean).join(" ");
-      show(host, {title: table.title, first, rows: kept, columns: columns.slice(1).filter(column => !texts.includes(column.id)), square: table.shaded, ...(table.shaded ? {width: 56} : {})});
+      host.append(element("h3", {}, table.title), note(table.caption));
+      const others = columns.slice(1).filter(column => !texts.includes(column.id));
+      show(host, {title: table.title, first: heading(columns[0]), rows: kept, columns: others, square: table.shaded});
       if (table.picture !== null) host.append(element("img", {src: page.pictures[table.picture].image, alt: table.title}));
-      for (const note of table.notes) host.append(element("p", {className: "note"}, note));
+      host.append(...table.notes.map(note));
     });
     if (!shown.length) host.append(element("p", {}, "Nothing fits what was chosen above."));
   }
   const restored = cell => typeof cell === "object" && cell.records ? {...cell, records: cell.records.map(one => page.records[one])} : cell;
   function showPictures(host) {
     for (const {title, image, notes} of page.pictures) {
-      host.append(element("h3", {}, title), element("img", {src: image, alt: title}), ...notes.map(note => element("p", {className: "note"}, note)));
+      host.append(element("h3", {}, title), element("img", {src: image, alt: title}), ...notes.map(note));
     }
   }
   function showPivot(host) {
     const {rows, columns, grouped: isGrouped, hint} = PIVOTS[state.view]();
     const told = {preset: "preset", trunk: "trunk", seeds: "seeds"};
     const optional = isGrouped ? Object.entries(told).map(([id, title]) => ({id, title, text: true, optional: true})) : [];
-    host.append(element("p", {className: "note"}, [CHOOSES_METRIC.has(state.view) ? `${page.metrics[state.metric]} in %.` : "", hint ?? ""].join(" ")));
+    host.append(note(`${CHOOSES_METRIC.has(state.view) ? `${page.metrics[state.metric]} in %.` : ""} ${hint ?? ""}`));
     show(host, {rows: searched(rows), columns: [...columns, ...optional], grouped: isGrouped});
   }
   const CHOOSES_METRIC = new Set(["overview", "mismatched", "missing", "grid", "protocols", "transfer"]);
@@ -582,38 +626,42 @@
   function showSummary() {
     const found = page.records.filter(r => fits(r)), count = (list, noun) => `${list.length} ${noun}${list.length === 1 ? "" : "s"}`;
     const kinds = unique(found.map(r => r.data.kind)), made = found.map(r => r.made.slice(0, 10)).sort();
-    const parts = [["method", r => r.method.title], ["data set", r => r.data.dataset], ["protocol", r => r.protocol], ["seed", r => r.run.seed]];
-    const told = `${found.length.toLocaleString("en")} measurements: ${parts.map(([noun, of]) => count(unique(found.map(of)), noun)).join(", ")}; `
+    const parts = ["method", "dataset", "protocol", "seed"].map(
+      name => count(unique(found.map(FACETS[name][1])), FACETS[name][0].toLowerCase()));
+    const told = `${found.length.toLocaleString("en")} measurements: ${parts.join(", ")}; `
       + `${kinds.join(" and ")} data; measured ${unique([made[0], made.at(-1)]).join(" to ")}.`;
     const views = ["matched", "mismatched", "missing"].filter(name => HAS[name]);
     const rows = page.data.map(data => [data.title, ...views.map(name => {
       const protocols = wanted(data.views[name]);
       if (!protocols.length) return "—";
-      const column = {id: "x", protocols, metric: "mAP"}, ours = methodRows(data, [column], false).filter(row => row.x.text && row.type === "measured");
-      const best = ours.reduce((one, row) => !one || (row.method.ranked && row.x.value > one.x.value) ? row : one, null);
+      const all = methodRows(data, [{id: "x", protocols, metric: "mAP"}], false);
+      const ours = all.filter(row => row.x.text && row.type === "measured");
+      const best = ours.reduce((one, row) => !one || (row.x.ranked && row.x.value > one.x.value) ? row : one, null);
       return best ? `${best.label} ${best.x.text}${best.x.suffix}` : "—";
     })]).filter(row => row.slice(1).some(text => text !== "—"));
     const heads = {matched: "matched", mismatched: "mismatched, mean", missing: "missing sensors, mean"};
+    const best = element("summary", {}, "Highest mAP of ours, by data set (whether methods can be told apart: mdreid-bench compare)");
     document.getElementById("summary").replaceChildren(
       element("p", {}, found.length ? told : "No measurement fits what was chosen."),
-      rows.length ? element("details", {open: !PHONE}, element("summary", {}, "Highest mAP of ours, by data set (whether methods can be told apart: mdreid-bench compare)"),
-        htmlTable(["data set", ...views.map(name => heads[name])], rows)) : "");
+      rows.length ? element("details", {open: !PHONE}, best, htmlTable(["data set", ...views.map(name => heads[name])], rows)) : "");
   }
   function menu(name, title, entries, chosen, toggle) {
     const summary = element("summary", {}, title);
     const boxes = entries.map(([value, label]) => {
-      const box = element("input", {type: "checkbox", value, checked: chosen(value), onchange: () => { toggle(value, box.checked); update(); }});
+      const box = element("input", {type: "checkbox", value, checked: chosen(value)});
+      box.onchange = () => { toggle(value, box.checked); update(); };
       return element("label", {}, box, ` ${label}`);
     });
-    const made = element("details", {name: "menus", className: "choice", id: `menu-${name}`}, summary, element("div", {className: "menu"}, ...boxes));
+    const made = element("details", {name: "menus", id: `menu-${name}`}, summary, element("div", {className: "menu"}, ...boxes));
     made.refresh = () => {
       const on = boxes.map(label => label.firstChild).filter(box => (box.checked = chosen(box.value)));
-      summary.textContent = name === "columns" ? title : on.length === 1 ? `${title}: ${on[0].value}` : on.length ? `${title} (${on.length})` : title;
-      summary.classList.toggle("on", name !== "columns" && on.length > 0);
+      if (name === "columns") return;
+      summary.textContent = title + (on.length > 1 ? ` (${on.length})` : on.length ? `: ${on[0].value}` : "");
+      summary.classList.toggle("on", on.length > 0);
     };
     return made;
   }
-  function links(entries, label) {
+  function links(label, entries) {
     const made = element("nav", {className: "links"}, ...entries.map(([href, title, current]) => {
       const link = element("a", {href}, title);
       if (current) link.setAttribute("aria-current", "page");
@@ -636,7 +684,8 @@
       const things = OF_PUBLISHED.includes(name) ? [...page.records, ...page.published] : page.records;
       const values = unique(things.map(of));
       if (values.length < 2 || (name === "source" && !HAS.transfer)) continue;
-      menus.push(menu(name, title, values.map(value => [value, value]), value => state.filter[name].has(value), (value, on) => state.filter[name][on ? "add" : "delete"](value)));
+      menus.push(menu(name, title, values.map(value => [value, value]), value => state.filter[name].has(value),
+        (value, on) => state.filter[name][on ? "add" : "delete"](value)));
     }
     const reset = element("button", {type: "button", id: "reset", onclick: () => {
       Object.values(state.filter).forEach(set => set.clear());
@@ -656,12 +705,13 @@
   }
   function columnsMenu() {
     const columns = shown.length === 1 ? shown[0].columns.slice(1) : [];
-    const named = columns.map(column => [column.id, [column.group, column.title].filter(Boolean).join(" ")]);
+    const named = columns.map(column => [column.id, heading(column)]);
     const made = menu("columns", "Columns", named, id => !hidden(columns.find(column => column.id === id)), (id, on) => {
       const optional = columns.find(column => column.id === id).optional;
       state[optional ? "show" : "hide"][on === Boolean(optional) ? "add" : "delete"](id);
     });
-    const place = document.getElementById("columns"), open = place.querySelector("details")?.open, focused = place.contains(document.activeElement) && document.activeElement.value;
+    const place = document.getElementById("columns"), open = place.querySelector("details")?.open;
+    const focused = place.contains(document.activeElement) && document.activeElement.value;
     made.refresh();
     place.replaceChildren(...(columns.length ? [made] : []));
     made.open = Boolean(open);
@@ -672,7 +722,8 @@
   function update() {
     remember();
     const views = Object.entries(VIEWS).filter(([name]) => HAS[name] ?? true);
-    document.getElementById("views").replaceChildren(links(views.map(([name, title]) => [address({view: name, section: "", sort: "", cell: ""}), title, name === state.view]), "Views"));
+    document.getElementById("views").replaceChildren(links("Views", views.map(
+      ([name, title]) => [address({view: name, section: "", sort: "", cell: ""}), title, name === state.view])));
     document.getElementById("metric").value = state.metric;
     document.getElementById("metric").hidden = !CHOOSES_METRIC.has(state.view);
     if (document.activeElement?.id !== "search") document.getElementById("search").value = state.q;

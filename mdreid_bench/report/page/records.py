@@ -1,11 +1,13 @@
 """All measurements as the page has them: each fact once, and a short entry for each record."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mdreid_bench.data.images import described
+from mdreid_bench.errors import DataError
 from mdreid_bench.report import remarks
-from mdreid_bench.report.corruption import images_of, newest_corrupted
+from mdreid_bench.report.corruption import FIRST_DRAW, images_of, newest_corrupted
 from mdreid_bench.report.cost import read_counts
 from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.origin import SELECTIONS, USUAL_PRECISION, code, hardware, sizes
@@ -19,6 +21,7 @@ from mdreid_bench.report.usual_table import usual_protocols
 from mdreid_bench.report.variants import PERCENT, Variant, configuration, flat, group_variants
 from mdreid_bench.results.form import cell_of
 from mdreid_bench.results.published import method_key
+from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import Metrics, Record
 from mdreid_bench.results.store import RunFolder
 from protocols.corruption import family_of
@@ -56,6 +59,7 @@ class Measurements:
         """Return data sets, methods, runs, texts and records, which name each other by place in these lists."""
         return {
             "metrics": METRICS,
+            "first_draw": FIRST_DRAW,
             "data": self._data,
             "methods": self._methods,
             "runs": list(self._runs.values()),
@@ -109,9 +113,12 @@ class Measurements:
             content["interval"] = [PERCENT * end for end in record.interval.mAP]
         if "score" in made.phase_seconds:
             content["seconds"] = made.phase_seconds["score"]
+        if record.counts.trials > 1:
+            content["trials"] = record.counts.trials
         if record.corruption is not None:
             spec = record.corruption.spec
-            content["corrupted"] = [spec.name, family_of(spec.name) or spec.name, images_of(spec), spec.repetition]
+            family, published = family_of(spec.name) or spec.name, bool(spec.published)
+            content["corrupted"] = [spec.name, family, images_of(spec), spec.repetition, published]
         form = form_arguments(record)
         return content | ({"form": form} if form else {})
 
@@ -119,13 +126,14 @@ class Measurements:
         """Return the place of a record's run; the time of extraction stands in one record of a run alone."""
         name, seconds = record.folder_name, record.provenance.phase_seconds.get("extract")
         if name not in self._runs:
-            counts = read_counts(RunFolder(self.folder(record)).cost)
+            folder = RunFolder(self.folder(record))
+            counts = read_counts(folder.cost)
             self._runs[name] = {
                 "place": len(self._runs),
                 "folder": name,
                 "seed": record.seed,
                 "split": record.split or "",
-                "command": run_command(record),
+                "command": run_command(record, _weights(folder)),
                 "facts": list(_facts(record)),
                 "cost": counts and [counts[0] / 1e6, counts[1] / 1e9],
             }
@@ -195,6 +203,15 @@ def _facts(record: Record) -> Iterator[str]:
         yield f"set by hand: {', '.join(f'{key} {value}' for key, value in flat(record.config_overrides).items())}"
     yield from described(record.image_rules)
     yield f"training data {(record.train_fingerprint or 'none')[:10]}, test data {record.test_fingerprint[:10]}"
+
+
+def _weights(folder: RunFolder) -> str:
+    """Return the name of the file of given weights; empty where the run was trained, or does not say."""
+    try:
+        given = RunFacts.read(folder.facts).weights
+    except DataError:
+        return ""
+    return Path(given.path).name if given else ""
 
 
 def _percent(metrics: Metrics) -> list[float | None]:
