@@ -358,7 +358,7 @@
   function numberElement(cell, row, column) {
     const classes = ["number", {1: "best", 2: "second"}[cell.rank] ?? "", cell.reason ? "missing" : ""].filter(Boolean).join(" ");
     const made = element("button", {type: "button", className: classes, tabIndex: -1}, cell.reason ? "—" : cell.text);
-    if (cell.note) made.append(element("sup", {}, "*"));
+    if (cell.note || cell.mark) made.append(element("sup", {}, cell.mark ?? "*")); // of a printed table, its own mark
     if (cell.suffix) made.append(element("small", {}, cell.suffix.trim()));
     made.setAttribute("aria-label", `${row.label}, ${column.title}: ${cell.reason ?? cell.text + (cell.suffix ?? "")}`);
     const heat = Math.min(Math.max(cell.value / 100, 0), 1);
@@ -367,7 +367,7 @@
   }
   function width(table, column, first) {
     if (first) return {width: table.square ? 56 : PHONE ? 128 : 220};
-    if (PHONE && !column.text) return {width: table.square ? 50 : 80};
+    if (PHONE && !column.text) return {width: table.square ? 50 : 88};
     return column.text && !column.whole ? {maxWidth: 320} : {};
   }
   function definition(table, column, first) {

@@ -24,24 +24,26 @@ def section_content(
 
 
 def _table(table: Table, measured: Measurements, picture: int | None) -> Content:
+    marks = table.marks()
     return {
         "title": table.title,
         "caption": table.caption,
         "columns": [[column.group, column.title, column.numeric] for column in table.columns],
-        "rows": [[_cell(cell, measured) for cell in row] for row in table.rows],
+        "rows": [[_cell(cell, measured, marks) for cell in row] for row in table.rows],
         "notes": table.notes(),
         "shaded": table.shaded,
         "picture": picture,
     }
 
 
-def _cell(cell: Cell, measured: Measurements) -> str | Content:
-    """Return plain text as it is, and of others what there is."""
+def _cell(cell: Cell, measured: Measurements, marks: Mapping[str, str]) -> str | Content:
+    """Return plain text as it is, and of others what there is; ``marks`` name the notes below the table."""
     if isinstance(cell, str):
         return cell
+    mark = marks.get(remark(cell))
     if isinstance(cell, Missing):
-        return {"reason": cell.reason}
-    content: Content = {"text": shown(cell), "note": remark(cell)}
+        return {"reason": cell.reason, "mark": mark}
+    content: Content = {"text": shown(cell), "note": remark(cell), "mark": mark}
     if isinstance(cell, Number):
         places = measured.places(cell.records)
         content |= {"value": cell.value, "suffix": cell.suffix, "rank": _RANKS.get(cell.emphasis)}
