@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "Make the tables of the paper from the stored records.",
     "score": "Score runs again from stored embeddings, without model and images.",
     "compare": "Show the difference between two runs and how sure it is.",
+    "inspect": "Show in pictures what a run retrieved.",
     "index": "Make a gallery of images searchable with a trained method.",
     "search": "Search an index for the object on one image or several.",
     "check": "Read every image of a dataset and list all faults.",

@@ -128,6 +128,16 @@ Rerank = Annotated[
         parser=reader(parse_reranking),
     ),
 ]
+MemoryBudget = Annotated[
+    int,
+    option(
+        SCORING,
+        "--memory-budget",
+        "Memory for scores, such as 500MB or 2GiB; changes no number. Default: 1GiB.",
+        metavar="<str>",
+        parser=reader(parse_size),
+    ),
+]
 AsJson = Annotated[bool, option(OUTPUT, "--json", "Write JSON instead of a table.", default=True)]
 Results = Annotated[
     Path,
@@ -157,16 +167,7 @@ class ScoringOptions(CorruptionOptions):
     ] = None
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
-    memory_budget: Annotated[
-        int,
-        option(
-            SCORING,
-            "--memory-budget",
-            "Memory for scores, such as 500MB or 2GiB; changes no number. Default: 1GiB.",
-            metavar="<str>",
-            parser=reader(parse_size),
-        ),
-    ] = DEFAULT_MEMORY_BUDGET
+    memory_budget: MemoryBudget = DEFAULT_MEMORY_BUDGET
     limit: Limit = None
     as_json: AsJson = False
     results: Results = DEFAULT_RESULTS
