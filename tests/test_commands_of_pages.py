@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_the_table_of_readme_has_the_form_of_the_report(tmp_path: Path) -> None:
     (report,) = (command for command in commands(README) if command[0] == "report")
     methods, datasets, seeds = (values(run, flag) for flag in ("--method", "--dataset", "--seed"))
     (preset,), suites = values(run, "--preset"), values(run, "--protocol")
-    facts = {"preset": preset, "seeds": [*map(int, seeds)], "data_kind": "synthetic"}
+    facts: dict[str, Any] = {"preset": preset, "seeds": [*map(int, seeds)], "data_kind": "synthetic"}
     for method in methods:
         selection = {} if method not in ("random", "clip-zero-shot") else {"selection": "none"}
         put(tmp_path / "results", study([method], datasets, suites, **facts, **selection))

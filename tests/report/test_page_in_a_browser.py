@@ -102,6 +102,14 @@ class Reader:
         found: list[str] = self.page.locator(".tabulator-col .head").evaluate_all(script)
         return found
 
+    def tab_to(self, selector: str) -> None:
+        """Press the Tab key until what has the focus fits."""
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+                return
+        raise AssertionError(f"the Tab key does not reach {selector}")
+
     def choose(self, facet: str, *values: str) -> None:
         self.page.locator(f"#menu-{facet} > summary").click()
         for value in values:
@@ -169,8 +177,14 @@ def test_a_sorted_and_filtered_view_can_be_sent(reader: Reader, large: str) -> N
 
 
 def test_a_cell_opens_what_it_came_from_by_the_keyboard_alone(reader: Reader, large: str) -> None:
-    reader.open(large, view="missing", dataset="RGBNT100")
-    reader.page.locator(".number").first.focus()
+    reader.open(large, view="missing")
+    reader.tab_to("#menu-dataset > summary")
+    reader.page.keyboard.press("Enter")
+    reader.tab_to("#menu-dataset input[value=RGBNT100]")
+    for key in ("Space", "Escape"):
+        reader.page.keyboard.press(key)
+    assert reader.state()["dataset"] == ["RGBNT100"]
+    reader.tab_to(".number")
     for key in ("ArrowRight", "ArrowDown", "ArrowUp", "Enter"):
         reader.page.keyboard.press(key)
     dialog = reader.page.locator("dialog[open]")
