@@ -92,7 +92,7 @@ def test_the_table_of_readme_has_the_form_of_the_report(tmp_path: Path) -> None:
     (preset,), suites = values(run, "--preset"), values(run, "--protocol")
     facts: dict[str, Any] = {"preset": preset, "seeds": [*map(int, seeds)], "data_kind": "synthetic"}
     for method in methods:
-        selection = {} if method not in ("random", "clip-zero-shot") else {"selection": "none"}
+        selection: dict[str, Any] = {} if method not in ("random", "clip-zero-shot") else {"selection": "none"}
         put(tmp_path / "results", study([method], datasets, suites, **facts, **selection))
     done = in_process(*report, "--results", str(tmp_path / "results"), env=environment())
     assert done.returncode == 0, done.stderr
