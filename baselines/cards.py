@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
-from mdreid_bench.models.card import MethodCard, Options
+from mdreid_bench.models.card import GREY, MethodCard, Options
 from mdreid_bench.models.mdreid.card import CLIP_SETTINGS
 
 Missing = Literal["zero_image", "zero_feature"]
@@ -51,6 +51,7 @@ SINGLE_CLASSIFIER = MethodCard(
     options_model=SingleClassifierOptions,
     recipes=SINGLE_CLASSIFIER_RECIPES,
     unpaired=True,
+    partial=GREY,
     evaluation_options=frozenset({"missing"}),
 )
 CLIP_ZERO_SHOT = MethodCard(

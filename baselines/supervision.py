@@ -9,6 +9,7 @@ from baselines.top_reid.card import Supervision
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.partial import Seen, over_rows
 from mdreid_bench.models.parts import BottleneckHead
 from protocols.modality import Modality
 
@@ -33,18 +34,29 @@ class ClassVectorSupervision(nn.Module):
             {name: BottleneckHead(size, data.identities, train_bias=train_bias) for name in names}
         )
 
-    def forward(self, vectors: Mapping[Modality, Tensor], identity: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, vectors: Mapping[Modality, Tensor], identity: Tensor, seen: Seen | None = None
+    ) -> dict[str, Tensor]:
         """Return ``trunk_identity`` and ``trunk_triplet``.
 
         Args:
-            vectors: (B, W) by modality.
+            vectors: (B, W) by modality; when supervised together, with something in the place of what rows lack.
             identity: (B,) labels in 0..C-1.
+            seen: which rows have which sensor; when supervised separately, the others take no part.
         """
         if self.kind == "joint":
             features = {"all": torch.cat([vectors[m] for m in self.sensors], dim=1)}
         else:
             features = {str(m): vectors[m] for m in self.sensors}
         heads = {name: self.heads[name if name in self.heads else "all"] for name in features}
-        classified = [identity_loss(heads[name](x), identity) for name, x in features.items()]
-        ranked = [soft_margin_triplet(x, identity) for x in features.values()]
+        if seen is None or self.kind == "joint":
+            classified = [identity_loss(heads[name](x), identity) for name, x in features.items()]
+            ranked = [soft_margin_triplet(x, identity) for x in features.values()]
+        else:
+            classified = [self._classified(heads[str(m)], features[str(m)], identity, seen[m]) for m in self.sensors]
+            ranked = [over_rows(soft_margin_triplet, features[str(m)], identity, seen[m]) for m in self.sensors]
         return {"trunk_identity": torch.stack(classified).sum(), "trunk_triplet": torch.stack(ranked).sum()}
+
+    @staticmethod
+    def _classified(head: nn.Module, features: Tensor, identity: Tensor, rows: Tensor) -> Tensor:
+        return over_rows(lambda x, labels: identity_loss(head(x), labels), features, identity, rows)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,16 +78,16 @@ class MixedAvailability:
         sizes = np.array([len(subset) for subset in choices])
         weights = self.probability**sizes * (1 - self.probability) ** (len(sensors) - sizes)
         borders = np.cumsum(weights / weights.sum())[:-1]
-        chosen = np.searchsorted(borders, self._uniform(side, keys), side="right")
+        chosen = np.searchsorted(borders, hashed(f"{self.seed}|{side}|", keys), side="right")
         codes = np.array([subset.value for subset in choices], dtype=np.uint8)
         return codes[chosen]
 
-    def _uniform(self, side: Side, keys: Sequence[str]) -> NDArray[np.float64]:
-        """Hash each key to a number in [0, 1): the same on every machine, unlike Python's own ``hash``."""
-        prefix = f"{self.seed}|{side}|"
-        digests = (hashlib.blake2b((prefix + key).encode(), digest_size=8).digest() for key in keys)
-        bits = np.frombuffer(b"".join(digests), dtype="<u8")
-        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
     def __str__(self) -> str:
         return f"mixed-{self.probability!r}-s{self.seed}"
+
+
+def hashed(draw: str, keys: Iterable[str]) -> NDArray[np.float64]:
+    """Hash each key, after what tells the draw, to a number in [0, 1): on every machine, unlike Python's ``hash``."""
+    digests = (hashlib.blake2b((draw + key).encode(), digest_size=8).digest() for key in keys)
+    bits = np.frombuffer(b"".join(digests), dtype="<u8")
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

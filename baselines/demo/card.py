@@ -7,7 +7,7 @@ from pydantic import Field
 from baselines.top_reid.card import Supervision
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
-from mdreid_bench.models.card import MethodCard, Options
+from mdreid_bench.models.card import GREY, MethodCard, Options
 
 Feature = Literal["both", "ori", "moe"]
 
@@ -81,4 +81,5 @@ CARD = MethodCard(
     evaluation_options=frozenset({"feature", "missing"}),
     derived_from={"feature": "both"},
     unpaired=True,
+    partial=f"{GREY}, and is left out of the terms of single sensors",
 )

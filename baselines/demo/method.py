@@ -19,6 +19,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.partial import seen_in
 from mdreid_bench.models.parts import BottleneckHead, KeptPerCamera
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
@@ -80,10 +81,14 @@ class DeMo(Method):
         return pooled | {_DECOUPLED: self.decoupler(sequences)}
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the outputs of the experts and of the pooled features."""
+        """Return the terms of the outputs of the experts and of the pooled features.
+
+        What rows lack are mid-grey images, as when testing, that the terms of single sensors leave out.
+        """
         weight = self.options.identity_weight
         moe = self.mixture(represented[_DECOUPLED]).flatten(1)
-        ori = self.supervision({m: represented[str(m)] for m in self.sensors}, identity)
+        features, seen = {m: represented[str(m)] for m in self.sensors}, seen_in(represented, self.sensors)
+        ori = self.supervision(features, identity, seen)
         return {
             "identity": weight * identity_loss(self.head(moe), identity),
             "triplet": soft_margin_triplet(moe, identity),

@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdreid_bench.losses.precision import full_precision
+from mdreid_bench.models.partial import Seen
 from protocols.modality import Modality
 
 
-def background_consistency(tokens: Mapping[Modality, Tensor], selected: Tensor) -> Tensor:
+def background_consistency(tokens: Mapping[Modality, Tensor], selected: Tensor, seen: Seen | None = None) -> Tensor:
     """Return MSE(R, N) + MSE(R, T) + MSE(N, T), a scalar; likewise for other sensors.
 
     Each mean is taken over B x P x W; the patches that were selected count as zeros (docs/methods/editor.md,
@@ -20,7 +21,13 @@ def background_consistency(tokens: Mapping[Modality, Tensor], selected: Tensor) 
     Args:
         tokens: (B, 1 + P, W) by modality, class token first.
         selected: (B, P) bool.
+        seen: which rows have which sensor; a mean is then over those that have both, and 0 without any.
     """
     outside = ~selected.unsqueeze(2)
-    background = [full_precision(sequence[:, 1:]) * outside for sequence in tokens.values()]
-    return torch.stack([F.mse_loss(one, other) for one, other in combinations(background, 2)]).sum()
+    background = {m: full_precision(sequence[:, 1:]) * outside for m, sequence in tokens.items()}
+    errors = []
+    for one, other in combinations(background, 2):
+        rows = slice(None) if seen is None else seen[one] & seen[other]
+        pair = background[one][rows], background[other][rows]
+        errors.append(F.mse_loss(*pair) if len(pair[0]) else 0 * background[one].sum())
+    return torch.stack(errors).sum()

@@ -7,7 +7,7 @@ from pydantic import Field
 from baselines.top_reid.card import TRUNK, Supervision
 from mdreid_bench.config.resolve import Recipes
 from mdreid_bench.config.sources import Cited
-from mdreid_bench.models.card import MethodCard, Options
+from mdreid_bench.models.card import GREY, MethodCard, Options
 
 Ties = Literal["first", "all"]
 """What is kept of patches that tie for the last place: those of the lowest index, or all of them."""
@@ -81,5 +81,6 @@ CARD = MethodCard(
     options_model=EDITOROptions,
     recipes=RECIPES,
     unpaired=True,
+    partial=f"{GREY}, and is left out of the terms of single sensors",
     evaluation_options=frozenset({"missing"}),
 )

@@ -20,6 +20,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.partial import seen_in
 from mdreid_bench.models.parts import BottleneckHead, KeptPerCamera
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
@@ -94,7 +95,11 @@ class EDITOR(Method):
         return self._look(images, camera)
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the fused feature and of the trunk, BCC and OCFR (docs/methods/editor.md)."""
+        """Return the terms of the fused feature and of the trunk, BCC and OCFR (docs/methods/editor.md).
+
+        What rows lack are mid-grey images, as when testing, that the terms of single sensors leave out.
+        """
+        seen = seen_in(represented, self.sensors)
         tokens = {m: represented[str(m)] for m in self.sensors}
         spatial = [represented[str(m) + _SPATIAL] for m in self.sensors]
         selected = self._select(spatial, [represented[str(m) + _BRIGHT] for m in self.sensors])
@@ -103,9 +108,9 @@ class EDITOR(Method):
             "identity": identity_loss(self.head(fused.feature), identity),
             "triplet": soft_margin_triplet(fused.feature, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity)
-        terms["background"] = self.options.background_weight * background_consistency(tokens, selected)
-        terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, identity)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity, seen)
+        terms["background"] = self.options.background_weight * background_consistency(tokens, selected, seen)
+        terms["object_centric"] = self.options.object_weight * self.centres(fused.classes, identity, seen)
         return terms
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:

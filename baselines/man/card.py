@@ -84,6 +84,7 @@ _NETWORK = {
         "noise": Cited(0.0, _IDM),
     },
 }
+_CLUSTERS = "it guesses identities from the features of all sensors of an item"
 _STAND_IN: dict[str, Any] = {
     "trunk": {
         "name": Cited("mdreid-resnet-tiny", "this suite: a ResNet of one block a layer"),
@@ -139,6 +140,7 @@ THREE_BRANCH = _card(
     "three_branch:ThreeBranch",
     options_model=ThreeBranchOptions,
     recipes=_recipes(_MARGIN, guesses=False),
+    partial="terms of the sensors that are there; in the fused feature zeros stand in",
 )
 FUSION_CLUSTERING = _card(
     "fusion-clustering",
@@ -148,6 +150,7 @@ FUSION_CLUSTERING = _card(
     options_model=FusionClusteringOptions,
     recipes=_recipes(_MARGIN, guesses=True),
     adapts=True,
+    needs_all=_CLUSTERS,
 )
 MAN = _card(
     "man",
@@ -168,4 +171,5 @@ MAN = _card(
         guesses=True,
     ),
     adapts=True,
+    needs_all=_CLUSTERS,
 )

@@ -13,6 +13,7 @@ from mdreid_bench.losses.hinge_triplet import hinge_triplet
 from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.partial import Seen, seen_in
 from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.trunk.resnet import ResNet
 from mdreid_bench.models.trunk.resnet_weights import RESNETS
@@ -74,9 +75,30 @@ class ThreeBranch(Method):
             found[str(m)] = branch(x, camera_of(camera, m))[:, 0] if isinstance(branch, Trunk) else _pooled(branch(x))
         return found
 
+    def represent_partly(self, images: Images, camera: Cameras, seen: Seen) -> Encoded:
+        """Return the features of the images that there are, and zeros, as when testing, for those that are not."""
+        found = {}
+        for m, x in images.items():
+            rows = seen[m].nonzero()[:, 0]
+            cameras = camera_of(camera, m)
+            nothing = x.new_zeros(len(x), self.width)
+            if len(rows):
+                own = self.represent({m: x[rows]}, cameras[rows])[str(m)]
+                nothing = nothing.to(own.dtype).index_copy(0, rows, own)
+            found[str(m)] = nothing
+        return found
+
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the identity and the triplet term, each added up over the kinds of features (MAN, Eq. 21-22)."""
-        return self.supervise(self.kinds(represented), identity, torch.ones_like(identity, dtype=torch.bool))
+        every, seen = torch.ones_like(identity, dtype=torch.bool), seen_in(represented, self.sensors)
+        if seen is None:
+            return self.supervise(self.kinds(represented), identity, every)
+        terms: list[Encoded] = []
+        for kind, features in self.kinds(represented).items():
+            rows = {str(m): own for m, own in seen.items()}.get(kind, every)
+            if int(rows.sum()) > 1:
+                terms.append(self.supervise({kind: features[rows]}, identity[rows], every[rows]))
+        return {name: torch.stack([some[name] for some in terms]).sum() for name in terms[0]}
 
     def supervise(self, features: Encoded, identity: Tensor, rows: Tensor) -> dict[str, Tensor]:
         """Return both terms for some rows; all of them enter the statistics of the heads.

@@ -109,5 +109,6 @@ CARD = MethodCard(
     options_model=MFRNetOptions,
     recipes=RECIPES,
     unpaired=True,
+    partial="tokens generated from the sensors that are there stand in",
     batch_dependent=depends_on_batch,
 )

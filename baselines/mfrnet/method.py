@@ -17,6 +17,7 @@ from baselines.supervision import ClassVectorSupervision
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.partial import Seen, rows_by_subset
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import stacked_cameras
 from protocols.modality import Modality
@@ -62,7 +63,23 @@ class MFRNet(Method):
     def represent(self, images: Images, camera: Cameras) -> Encoded:
         """Return the features (B, D) by sensor, and shares (B, 2, n) as ``"shares.adapters"`` and the like."""
         tokens, generated, shares = self._generate(images, camera)
-        features, shares[_ADAPTERS] = self._features(tokens, generated, self.sensors)
+        features, shares[_ADAPTERS] = self._features(self.generation.compose(tokens, generated, self.sensors))
+        return {str(m): x for m, x in features.items()} | {_SHARES + name: x for name, x in shares.items()}
+
+    def represent_partly(self, images: Images, camera: Cameras, seen: Seen) -> Encoded:
+        """Return the same of tokens that are composed, as when testing, of those that a row has."""
+        tokens, count = self._tokens(images, camera), self.options.generators
+        composed = dict(tokens)
+        first = next(iter(tokens.values()))
+        shares = {name: first.new_zeros(len(first), 2, count) for name in self.generation.generators}
+        for subset, rows in rows_by_subset(seen):
+            own = {m: tokens[m][rows] for m in subset}
+            made, some = self.generation(own)
+            for m, x in self.generation.compose(own, made, subset).items():
+                composed[m] = composed[m].index_copy(0, rows, x.to(composed[m].dtype))
+            for name, x in some.items():
+                shares[name] = shares[name].to(x.dtype).index_copy(0, rows, x)
+        features, shares[_ADAPTERS] = self._features(composed)
         return {str(m): x for m, x in features.items()} | {_SHARES + name: x for name, x in shares.items()}
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
@@ -93,22 +110,23 @@ class MFRNet(Method):
         tokens = {m: encoded[str(m)] for m in available}
         pairs = {n.removesuffix(_WEIGHT): x for n, x in encoded.items() if n.endswith(_WEIGHT)}
         generated = {name: Generated(encoded[name], weight) for name, weight in pairs.items()}
-        features, _ = self._features(tokens, generated, available)
+        features, _ = self._features(self.generation.compose(tokens, generated, available))
         return F.normalize(torch.cat([features[m].float() for m in self.sensors], dim=1), dim=1)
 
     def _generate(
         self, images: Images, camera: Cameras
     ) -> tuple[dict[Modality, Tensor], dict[str, Generated], dict[str, Tensor]]:
         """Return the tokens by sensor, what is generated from them, and the shares of the generators' experts."""
-        stacked = self.trunk.assemble(torch.cat(list(images.values())), stacked_cameras(images, camera))
-        tokens = dict(zip(images, stacked.chunk(len(images)), strict=True))
+        tokens = self._tokens(images, camera)
         return tokens, *self.generation(tokens)
 
-    def _features(
-        self, tokens: Mapping[Modality, Tensor], generated: Mapping[str, Generated], available: Modality
-    ) -> tuple[dict[Modality, Tensor], Tensor]:
+    def _tokens(self, images: Images, camera: Cameras) -> dict[Modality, Tensor]:
+        """Return the tokens (B, 1 + P, W) by sensor, before anything is generated."""
+        stacked = self.trunk.assemble(torch.cat(list(images.values())), stacked_cameras(images, camera))
+        return dict(zip(images, stacked.chunk(len(images)), strict=True))
+
+    def _features(self, composed: Mapping[Modality, Tensor]) -> tuple[dict[Modality, Tensor], Tensor]:
         """Run the blocks over the tokens of all sensors; return features (B, D) and shares (B, 2, n)."""
-        composed = self.generation.compose(tokens, generated, available)
         # Adapters that are balanced, or that take a limited number of tokens, have to see all of them.
         every = self.training or self.options.global_local or self.options.capacity is not None
         output, shares = self.trunk.transform(torch.cat([composed[m] for m in self.sensors]), None if every else 1)

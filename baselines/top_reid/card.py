@@ -84,4 +84,5 @@ CARD = MethodCard(
     options_model=TOPReIDOptions,
     recipes=RECIPES,
     unpaired=True,
+    partial="tokens predicted from the sensors that are there stand in",
 )

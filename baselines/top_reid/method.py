@@ -17,6 +17,7 @@ from mdreid_bench.losses.identity import identity_loss
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Method
+from mdreid_bench.models.partial import seen_in
 from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.token_trunk import TokenTrunk
@@ -73,15 +74,20 @@ class TOPReID(Method):
         return () if self.uniform_rate else super().pretrained()
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the fused feature, of the trunks and of the reconstruction."""
-        tokens = {m: represented[str(m)] for m in self.sensors}
+        """Return the terms of the fused feature, of the trunks and of the reconstruction.
+
+        What rows lack is filled in as when testing, and no trunk or reconstruction is supervised with it.
+        """
+        seen = seen_in(represented, self.sensors)
+        own = {m: represented[str(m)] for m in self.sensors}
+        tokens = own if seen is None else self.reconstruction.filled(own, seen)
         fused = self.permutation(tokens)
         terms = {
             "identity": identity_loss(self.head(fused), identity),
             "triplet": soft_margin_triplet(fused, identity),
         }
-        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity)
-        terms["reconstruction"] = self.options.reconstruction_weight * self.reconstruction(tokens)
+        terms |= self.supervision({m: tokens[m][:, 0] for m in self.sensors}, identity, seen)
+        terms["reconstruction"] = self.options.reconstruction_weight * self.reconstruction(own, seen)
         return terms
 
     def encode(self, images: Images, camera: Tensor) -> Encoded:

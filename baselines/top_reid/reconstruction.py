@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdreid_bench.losses.precision import full_precision
+from mdreid_bench.models.partial import Seen
 from protocols.modality import Modality
 
 
@@ -48,16 +49,35 @@ class Reconstruction(nn.Module):
         result: Tensor = self.blocks[pair_name(source, target)](tokens)
         return result
 
-    def forward(self, tokens: Mapping[Modality, Tensor]) -> Tensor:
+    def filled(self, tokens: Mapping[Modality, Tensor], seen: Seen) -> dict[Modality, Tensor]:
+        """Let the mean of the predictions from what a row has stand in for what it lacks, (B, 1 + P, W) by sensor."""
+        result, number = {}, torch.stack([seen[m] for m in tokens]).sum(0)
+        for target, own in tokens.items():
+            total = torch.zeros_like(own)
+            for source in tokens:
+                rows = (~seen[target] & seen[source]).nonzero()[:, 0]
+                if len(rows):
+                    predicted = self.predict(tokens[source][rows], source, target)
+                    total = total.index_add(0, rows, predicted.to(own.dtype))
+            mean = total / number[:, None, None]
+            result[target] = torch.where(seen[target][:, None, None], own, mean)
+        return result
+
+    def forward(self, tokens: Mapping[Modality, Tensor], seen: Seen | None = None) -> Tensor:
         """Return the sum over the pairs of the mean squared error, a scalar, of tokens (B, 1 + P, W) by sensor.
 
-        Nothing is detached: the gradient reaches the block and both trunks.
+        Nothing is detached: the gradient reaches the block and both trunks. With ``seen`` an error is the mean over
+        the rows that have both sensors, and 0 without any.
         """
-        errors = [
-            F.mse_loss(full_precision(self.predict(tokens[s], s, t)), full_precision(tokens[t]))
-            for s, t in self.pairs
-        ]
-        return torch.stack(errors).sum()
+        errors = []
+        for s, t in self.pairs:
+            source, target = tokens[s], tokens[t]
+            if seen is not None:
+                both = (seen[s] & seen[t]).nonzero()[:, 0]
+                source, target = source[both], target[both]
+            if len(source):
+                errors.append(F.mse_loss(full_precision(self.predict(source, s, t)), full_precision(target)))
+        return torch.stack(errors).sum() if errors else 0 * next(iter(tokens.values())).sum()
 
 
 def pair_name(source: Modality, target: Modality) -> str:

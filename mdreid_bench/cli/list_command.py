@@ -91,7 +91,11 @@ def _methods(_: DatasetCard | None) -> list[Entry]:
     from mdreid_bench.models import registry
 
     shown = ("title", "paper", "venue", "url", "trains", "summary")
-    return [_entry(name, card, shown) for name, card in registry.cards(Console().warn).items()]
+    cards = registry.cards(Console().warn)
+    return [
+        _entry(name, card, shown) | {"with_lost_sensors": card.with_lost_sensors or None}
+        for name, card in cards.items()
+    ]
 
 
 def _datasets(_: DatasetCard | None) -> list[Entry]:

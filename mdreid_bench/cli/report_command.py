@@ -17,6 +17,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.lost_sensors import NAME as LOST
 from mdreid_bench.report.render.latex import Wanted
 from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.report.tidy import tidy
@@ -127,7 +128,7 @@ class ReportSession:
 
     def __init__(self, options: ReportOptions, console: Console) -> None:
         self.options, self.console = options, console
-        self.suites = chosen(options.suites, [TRANSFER, *SUITES], "suite") if options.suites else []
+        self.suites = chosen(options.suites, [TRANSFER, LOST, *SUITES], "suite") if options.suites else []
         self.store = Store(options.results)
         self.bad = 0
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from mdreid_bench.cli.command import METHODS, OUTPUT, option
+from mdreid_bench.cli.command import METHODS, OUTPUT, TRAINING, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import METHOD_NAMES, ScoringOptions, TrainingOptions
+from mdreid_bench.cli.values import parse_rate, reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,17 @@ class RunOptions(ScoringOptions, TrainingOptions):
             "Evaluate these weights instead of training: a file of this suite, or a released checkpoint.",
         ),
     ] = None
+    missing: Annotated[
+        list[float],
+        option(
+            TRAINING,
+            "--missing",
+            "Rate at which each training item loses each of its sensors, never all; may be repeated, for a curve. "
+            "Short for --set data.missing=RATE; 0 is the usual training.",
+            metavar="<list[float]>",
+            parser=reader(parse_rate),
+        ),
+    ] = field(default_factory=list)
     shard: Annotated[
         str | None,
         option(
@@ -52,6 +64,8 @@ def run(options: RunOptions) -> int:
       --method mdreid --set options.orthogonality_weight=0
 
       mdreid-bench run --dataset msvr310 --corrupt fog-3 --corrupt random
+
+      mdreid-bench run --dataset rgbnt201 --missing 0 --missing 0.3
     """
     from mdreid_bench.cli.run_session import measure
 

@@ -12,6 +12,7 @@ from mdreid_bench.config import presets
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models import registry as methods
 from mdreid_bench.report.corruption import corruption_tables
+from mdreid_bench.report.lost_sensors import lost_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.tidy import tidy
 from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
@@ -36,11 +37,16 @@ def measure(options: RunOptions, console: Console) -> int:
     names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.usable(console.warn))
     if options.weights and options.init:
         raise UsageError("--weights evaluates a file and --init starts training from one; give one of them.")
+    if options.weights and options.missing:
+        raise UsageError("--weights trains nothing, so --missing has no use; leave it out.")
+    if options.missing and "missing" in (options.overrides().tree().get("data") or {}):
+        raise UsageError("data.missing and --missing are the same setting; give one of them.")
     for flag, file in (("--weights", options.weights), ("--init", options.init)):
         if file:
             names = [_method_of(flag, file, options.methods and names)]
     options.check_corruptions(workspace.cards)
-    request = Request(names, options.preset or presets.SMALLEST, options.seeds, options.overrides(), options.weights)
+    preset, overrides = options.preset or presets.SMALLEST, options.overrides()
+    request = Request(names, preset, options.seeds, overrides, options.weights, missing=options.missing)
     check_configurations(request, workspace.cards)
 
     runs = plan_runs(
@@ -63,7 +69,7 @@ def measure(options: RunOptions, console: Console) -> int:
         console.json({"measured": [*tidy(records)], "not_measured": [vars(gap) for gap in _absent(outcomes)]})
         return outcomes.exit_code
     tables = run_tables([one for one in records if one.corruption is None], _absent(outcomes))
-    for table in (*tables, *corruption_tables(records)):
+    for table in (*tables, *lost_tables(records), *corruption_tables(records)):
         console.table(table)
     for note in _uncorrupted(outcomes):
         console.message(note)

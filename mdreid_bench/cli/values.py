@@ -193,6 +193,18 @@ def number(flag: str) -> Callable[[str], float]:
     return read
 
 
+def parse_rate(text: str) -> float:
+    """Read the rate at which training items lose sensors.
+
+    Raises:
+        UsageError: for something other than a number, or one out of range.
+    """
+    rate = number("--missing")(text)
+    if not 0 <= rate < 1:
+        raise UsageError(f"--missing takes a rate of at least 0 and below 1, such as 0.3, not {text!r}.")
+    return rate
+
+
 def parse_seed(text: str) -> int:
     """Read a seed.
 

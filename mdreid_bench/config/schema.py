@@ -188,13 +188,18 @@ class MemoryConfig(Section):
 
 
 class DataConfig(Section):
-    """How images are fed; does not change the numbers and is not part of the run key."""
+    """How images are fed, which changes no number and is not part of the run key, and which of them are lost."""
 
     workers: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="loader processes; null picks from the number of cores and the cache"
     )
     cache_mb: Annotated[int, Field(ge=0)] = Field(
         default=512, description="memory for decoded, resized training images; beyond it they are read again"
+    )
+    missing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="rate at which each training item loses each of its sensors for the whole training, never all; "
+        "drawn with the seed, part of the run key unless 0",
     )
 
 
@@ -252,6 +257,8 @@ class RunConfig(Section):
         """Return the part that determines the trained weights, for the run key."""
         tree = self.model_dump(mode="json", exclude={"evaluation", "data", "memory", "preset"})
         tree["image"].pop("scale")
+        if self.data.missing:
+            tree["data"] = {"missing": self.data.missing}
         if self.init is None:
             del tree["init"]
         if not self.sources:

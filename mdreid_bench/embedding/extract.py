@@ -3,8 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import reduce
-from operator import or_
 from typing import TypeAlias
 
 import numpy as np
@@ -142,10 +140,11 @@ def _rounds(
         with ranks.together():
             loaded, own = next(own_batches, None), None
             if loaded is not None:
-                rows, there = loaded.rows, reduce(or_, loaded.sensors)
+                rows, there = loaded.rows, Modality(int(items.sensors[loaded.rows[0]]))
+                images_of = {m: x for m, x in loaded.images.items() if m in there}
                 # Where the items lack a sensor of every subset, another one tells how long the vectors are.
                 wanted = tuple(subset for subset in subsets if subset in there) or (there,)
-                own = rows, _complete(embedder(loaded.images, cameras[rows], items.names[rows], wanted), subsets)
+                own = rows, _complete(embedder(images_of, cameras[rows], items.names[rows], wanted), subsets)
         yield [batch for batch in ranks.collect(own) if batch is not None]
 
 

@@ -47,6 +47,12 @@ def all_served(subset: Modality, options: Mapping[str, Any], sensors: Modality) 
     return None
 
 
+GREY = "a mid-grey image of the same camera stands in"
+"""How methods train on items that lack sensors whose place such images take when testing."""
+UNPAIRED = "row i of each sensor is some image of one identity"
+"""How a method trains on items that lack sensors where its losses cannot do without any, and need no items either."""
+
+
 def independent(options: Mapping[str, Any]) -> bool:
     """Say that the features of an item never depend on the other items of its batch."""
     return False
@@ -75,6 +81,9 @@ class MethodCard:
             nothing; then they are no part of the run key.
         unpaired: whether it can also train where items were seen by one sensor alone: row i of each sensor in a
             training batch is then some image of one identity, not one item that all sensors saw.
+        partial: what its losses do with items of a batch that lack sensors, in a few words; empty where they need
+            all.
+        needs_all: why they do, where it cannot train on images of identities (``unpaired``) either, in a few words.
         ranked: False for what only shows where the floor is, which no table marks as best or second best.
         adapts: whether it learns from the training items of the evaluated dataset without their identities, beside
             the labelled ones of other datasets.
@@ -102,11 +111,20 @@ class MethodCard:
     derived_from: Mapping[str, Any] = field(default_factory=dict)
     later_options: Mapping[str, Any] = field(default_factory=dict)
     unpaired: bool = False
+    partial: str = ""
+    needs_all: str = "its losses need all sensors of an item"
     ranked: bool = True
     adapts: bool = False
     batch_dependent: Callable[[Mapping[str, Any]], bool] = independent
     comparison: Callable[[Mapping[str, Any], Modality], Comparison | None] = inner_product
     unserved: Callable[[Modality, Mapping[str, Any], Modality], str | None] = all_served
+
+    @property
+    def with_lost_sensors(self) -> str:
+        """How it trains where training items have lost sensors, or why it does not, in a few words."""
+        if self.partial or not self.trains:
+            return self.partial
+        return UNPAIRED if self.unpaired else f"not applicable: {self.needs_all}"
 
     def refusal(self, setting: Setting, options: Mapping[str, Any], sensors: Modality) -> str | None:
         """Say why the method does not serve a setting, in a few words; None where it does."""

@@ -15,6 +15,7 @@ from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.epoch import EpochAhead
+from mdreid_bench.models.partial import Seen, with_seen
 from mdreid_bench.models.released_format import ReleasedFormat
 from protocols.modality import RNT, Modality
 
@@ -48,16 +49,23 @@ class TrainingBatch:
     """One identity-balanced batch with images of every sensor of the dataset.
 
     Attributes:
-        images: (B, 3, H, W) of each sensor.
+        images: (B, 3, H, W) of each sensor; where a row has none, zeros take its place, whatever was given.
         identity: (B,) labels in 0..C-1.
         camera: (B,) indices of cameras, from 0; by sensor where row i of each sensor is another item.
         target: of a method that adapts, a batch of the dataset whose identities are guessed, with those guesses.
+        seen: which rows have an image of which sensor, where items have lost some; None where all have all.
     """
 
     images: Images
     identity: Tensor
     camera: Cameras
     target: "TrainingBatch | None" = None
+    seen: Seen | None = None
+
+    def __post_init__(self) -> None:
+        if self.seen is not None:
+            there = {m: rows[:, None, None, None] for m, rows in self.seen.items()}
+            object.__setattr__(self, "images", {m: torch.where(there[m], x, 0.0) for m, x in self.images.items()})
 
     def __len__(self) -> int:
         """Return how many rows of images there are."""
@@ -68,6 +76,10 @@ class TrainingBatch:
         camera = self.camera
         of_rows = camera[rows] if isinstance(camera, Tensor) else {m: c[rows] for m, c in camera.items()}
         return {m: x[rows] for m, x in self.images.items()}, of_rows
+
+    def seen_by(self, rows: slice) -> Seen | None:
+        """Return which of some rows have an image of which sensor; None where all rows have all."""
+        return None if self.seen is None else {m: there[rows] for m, there in self.seen.items()}
 
     def joined(self) -> "TrainingBatch":
         """Return the rows of the target behind those of the other datasets; without a target, the batch itself."""
@@ -145,7 +157,7 @@ class Method(nn.Module, ABC):
             UsageError: for a method with nothing to train.
         """
         if batch.target is None:
-            return self.losses(self.represent(batch.images, batch.camera), batch.identity)
+            return self.losses(self.represented(batch.images, batch.camera, batch.seen), batch.identity)
         return self.adapting_losses(*self.represent_both(batch), batch.identity, batch.target.identity)
 
     @classmethod
@@ -182,11 +194,21 @@ class Method(nn.Module, ABC):
             raise UsageError(f"{self.card.name} does not train on images of sensors that have cameras of their own.")
         return self.encode(images, camera)
 
+    def represent_partly(self, images: Images, camera: Cameras, seen: Seen) -> Encoded:
+        """Return the same of rows of which some lack sensors and have zeros, mid-grey, in the place of images."""
+        return self.represent(images, camera)
+
+    def represented(self, images: Images, camera: Cameras, seen: Seen | None) -> Encoded:
+        """Return what ``losses`` is given of some rows: with what they have, where they lack sensors."""
+        if seen is None:
+            return self.represent(images, camera)
+        return with_seen(self.represent_partly(images, camera, seen), seen)
+
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
         """Return the named loss terms of a whole batch, already weighted scalars; their sum is minimised.
 
         Args:
-            represented: result of ``represent``, of the whole batch.
+            represented: of the whole batch; with ``partial`` on the card, ``seen_in`` may tell who lacks what.
             identity: (B,) labels in 0..C-1.
         """
         raise UsageError(f"{self.card.name} has nothing to train; evaluate it as it is.")

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from mdreid_bench.report import remarks
+from mdreid_bench.report import lost_sensors, remarks
 from mdreid_bench.report.ablation import ablation_tables
 from mdreid_bench.report.corruption import group_tables
 from mdreid_bench.report.cost import cost_table
 from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
 from mdreid_bench.report.groups import Group, Locate
+from mdreid_bench.report.lost_sensors import NAME as LOST
 from mdreid_bench.report.overview import NAME as OVERVIEW
 from mdreid_bench.report.overview import overview_tables
 from mdreid_bench.report.paper_tables import protocol_tables
@@ -34,7 +35,8 @@ class Section:
     """Tables that belong together.
 
     Attributes:
-        name: of a suite, ``grid``, ``decoupling``, ``cost``, ``corruption`` or ``other``; stem of the files.
+        name: of a suite, ``grid``, ``decoupling``, ``cost``, ``lost-sensors``, ``corruption`` or ``other``; stem of
+            the files.
         tables: at least one.
         sensors: of the datasets; None when they have different ones.
     """
@@ -66,7 +68,7 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or ("usual", *PAPER_SUITES, TRANSFER, "decoupling", "cost", "corruption", "other")
+        names = suites or ("usual", *PAPER_SUITES, TRANSFER, "decoupling", "cost", LOST, "corruption", "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
@@ -94,6 +96,8 @@ class Contents:
             return ablation_tables(group, self.figures)
         if name == "cost":
             return [cost_table(group, self.figures, self.folder)]
+        if name == LOST:
+            return lost_sensors.group_tables(group)
         if name == "corruption":
             return group_tables(group, self.figures)
         if name == "other":
@@ -135,6 +139,7 @@ def section_title(name: str, sensors: Modality | None) -> str:
         TRANSFER: "From one dataset to another",
         "cost": "Cost",
         "comparison": "Comparison of methods",
+        LOST: "Sensors lost in training",
         "corruption": "Corrupted test images",
         "other": "Other settings",
         "usual": "As papers on the dataset print it",

@@ -149,7 +149,9 @@ def _facts(record: Record) -> dict[str, str]:
         "training data": (record.train_fingerprint or "none")[:10],
         "test data": record.test_fingerprint[:10],
     }
-    return facts | flat(record.options) | flat(record.config_overrides)
+    given = flat(record.config_overrides)
+    given.pop("data.missing", None)  # among the marks
+    return facts | flat(record.options) | given
 
 
 def flat(tree: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -169,6 +171,7 @@ def record_marks(record: Record) -> list[str]:
     marks = ["epoch chosen on test data"] if record.selection == "best-test" else []
     if record.feature_batch is not None:
         marks.append(f"features depend on the test batch of {record.feature_batch}")
+    marks += [f"{record.missing:g} of the sensors lost in training"] if record.missing else []
     marks += [f"images corrupted: {record.corruption.spec.cell}"] if record.corruption else []
     return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
 

@@ -215,6 +215,7 @@ class SharedFields(RunId):
         image_rules: how many images of the dataset and its sources needed each rule of docs/methods/images.md.
         data_findings: what is wrong with them but forbade nothing: how many by kind, as ``check`` calls it.
         source_cameras: with sources, what became of the vectors of cameras that were not trained on.
+        missing: rate at which training items had lost each of their sensors.
     """
 
     data_kind: Literal["real", "synthetic"]
@@ -230,6 +231,7 @@ class SharedFields(RunId):
     image_rules: dict[Name, Count] = Field(default_factory=dict)
     data_findings: dict[Line, Count] = Field(default_factory=dict)
     source_cameras: Literal["mean", "none", "off"] | None = None
+    missing: Fraction = 0.0
 
     @field_validator("options", "config_overrides")
     @classmethod

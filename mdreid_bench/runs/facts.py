@@ -48,6 +48,7 @@ def _facts_of(run: Run) -> RunFacts:
             image_rules=_summed(index.image_rules for index in datasets),
             data_findings=_summed(index.findings for index in datasets) | _shared(run),
             source_cameras=_source_cameras(run),
+            missing=recognise(run.weights).missing if run.weights else config.data.missing,
         ),
         identities=run.facts.identities,
         cameras=run.facts.cameras,

@@ -1,6 +1,6 @@
 """What a command will do: one run per dataset, split, method and seed, one cell per run and setting."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdreid_bench.config.resolve import Overrides
-from mdreid_bench.config.tree import merge
+from mdreid_bench.config.tree import Tree, merge
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.check_rules import elsewhere, queries
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.transfer import check_folders, check_source
 from mdreid_bench.models import registry
+from mdreid_bench.models.card import MethodCard
 from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
@@ -75,6 +76,7 @@ class Request:
         seeds: empty for the preset's own.
         sources: other datasets to train on; with a method that adapts, those whose identities it learns. A method
             that does not train has no use for them.
+        missing: rates at which training items lose sensors, one run for each; empty for that of the configuration.
     """
 
     methods: Sequence[str]
@@ -83,6 +85,24 @@ class Request:
     overrides: Overrides
     weights: Path | None = None
     sources: Sequence[DatasetIndex] = ()
+    missing: Sequence[float] = ()
+
+    def variants(self, card: MethodCard) -> Iterator[tuple[Overrides, Tree]]:
+        """Yield the configuration of each run of a method, and what the user set of it but for the seed."""
+        rates = [_lost(rate) for rate in dict.fromkeys(self.missing)] if card.trains else []
+        for lost in rates or [{}]:
+            given = merge(self.overrides.flags, lost)
+            user = Overrides(self.overrides.file, self.overrides.assignments, given).tree()
+            if not card.trains:
+                given = merge(given, {"data": {"missing": 0.0}})
+            for seed in [{"seed": seed} for seed in dict.fromkeys(self.seeds)] or [{}]:
+                flags = merge(given, seed)
+                yield Overrides(self.overrides.file, self.overrides.assignments, flags), user
+
+
+def _lost(rate: float) -> Tree:
+    """Return what is laid over a configuration for a rate: nothing for 0, which is the same run as without any."""
+    return {"data": {"missing": rate}} if rate else {}
 
 
 def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -> list[Run]:
@@ -94,7 +114,6 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
         DataError: for given weights that cannot be used.
     """
     runs = []
-    user = request.overrides.tree()
     for index in indexes:
         for source in request.sources:
             check_source(index.card, source.card)
@@ -102,9 +121,7 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
         for name in request.methods:
             method = registry.get(name)
             sources = tuple(request.sources) if method.card.trains else ()
-            for seed in [{"seed": seed} for seed in dict.fromkeys(request.seeds)] or [{}]:
-                flags = merge(request.overrides.flags, seed)
-                overrides = Overrides(request.overrides.file, request.overrides.assignments, flags)
+            for overrides, user in request.variants(method.card):
                 resolved = partial(resolve_for, method.card, preset=request.preset, overrides=overrides)
                 named = {"sources": tuple(source.card.name for source in sources)}
                 config = resolved(index.card).model_copy(update=named)

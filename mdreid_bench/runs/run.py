@@ -74,7 +74,8 @@ class Run:
     @property
     def stage(self) -> Stage:
         """What the epochs of its training are drawn from."""
-        return Stage.of(self.method.card, self.index, self.sources)
+        config = self.config
+        return Stage.of(self.method.card, self.index, self.sources, config.data.missing, config.seed)
 
     @cached_property
     def training_key(self) -> str:

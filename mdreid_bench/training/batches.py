@@ -61,6 +61,7 @@ class Pool:
                 images=loaded.on(self.device, self.config.image),
                 identity=torch.from_numpy(identity[first]).to(self.device),
                 camera=self._cameras(loaded.rows),
+                seen=self._seen(loaded.rows) if self.stage.partial else None,
             )
             yield batch, tuple(self.names[rows.ravel()])
 
@@ -79,6 +80,11 @@ class Pool:
     def _cameras(self, rows: NDArray[np.int64]) -> Tensor | dict[Modality, Tensor]:
         found = torch.from_numpy(self.camera[rows]).to(self.device)
         return found if found.ndim == 1 else dict(zip(self.stage.sensors, found.unbind(1), strict=True))
+
+    def _seen(self, rows: NDArray[np.int64]) -> dict[Modality, Tensor]:
+        """Return which of some items have an image of which sensor, (b,) by sensor."""
+        seen = self.seen[rows]
+        return {m: torch.from_numpy((seen & m.value) != 0).to(self.device) for m in self.stage.sensors}
 
     def _draws(self, rows: NDArray[np.int64], epoch: int, place: int) -> list[Draw]:
         """Return what is loaded of a batch; its place in the epoch decides on the augmentation."""

@@ -68,7 +68,8 @@ class Forward:
     def _represent(self, method: Method, batch: TrainingBatch) -> Encoded:
         count, size = len(batch), self.micro_batch
         if size is None or size >= count:
-            return method.represent(batch.images, batch.camera)
-        parts = [batch.piece(slice(start, start + size)) for start in range(0, count, size)]
-        pieces = [checkpoint(method.represent, *part, use_reentrant=False) for part in parts]
+            return method.represented(batch.images, batch.camera, batch.seen)
+        slices = [slice(start, start + size) for start in range(0, count, size)]
+        parts = [(*batch.piece(rows), batch.seen_by(rows)) for rows in slices]
+        pieces = [checkpoint(method.represented, *part, use_reentrant=False) for part in parts]
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
+from mdreid_bench.data.losing import losing
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.method import DataFacts
 from mdreid_bench.training.sampler import IdentityBatches, UnpairedBatches
@@ -27,24 +28,45 @@ class Stage:
             it beside the labelled one.
         paired: whether row i of every sensor is one item; else it is some image of one identity.
         evaluated: the dataset to be tested with, where nothing of it is trained on.
+        partial: whether items that lack sensors are drawn too, their rows telling which; rows are items then.
+        lost: whether labelled items have lost sensors that they had.
+        refusal: why the method cannot be trained on this, if so.
     """
 
     labelled: tuple[DatasetIndex, ...]
     unlabelled: DatasetIndex | None = None
     paired: bool = True
     evaluated: DatasetIndex | None = None
+    partial: bool = False
+    lost: bool = False
+    refusal: str | None = None
 
     @classmethod
-    def of(cls, card: MethodCard, index: DatasetIndex, sources: tuple[DatasetIndex, ...] = ()) -> "Stage":
+    def of(
+        cls,
+        card: MethodCard,
+        index: DatasetIndex,
+        sources: tuple[DatasetIndex, ...] = (),
+        missing: float = 0.0,
+        seed: int = 0,
+    ) -> "Stage":
         """Return what a method is trained on for a dataset to be evaluated: that one, unless there are sources.
 
         A method that adapts learns identities from the sources, and guesses those of the dataset. Rows are items
-        where all items have all sensors; elsewhere they are identities, if the method can do with that.
+        where all items have all sensors; elsewhere they are identities, if the method can do with that. Where
+        labelled items lose sensors, at the rate ``missing`` and drawn with the seed, rows stay items if the losses
+        can do without those.
         """
         known = sources if card.adapts else sources or (index,)
         target = index if card.adapts else None
+        last = index if sources and not target else None
+        if missing:
+            labelled = tuple(losing(one, missing, seed) for one in known)
+            partial, apart = bool(card.partial), card.unpaired and not card.partial
+            refusal = None if partial or apart else card.needs_all
+            return cls(labelled, target, not apart, last, partial, True, refusal or _nothing_to_lose(known))
         complete = all(one.card.complete for one in (*known, *([target] if target else [])))
-        return cls(known, target, complete or not card.unpaired, index if sources and not target else None)
+        return cls(known, target, complete or not card.unpaired, last)
 
     @property
     def indexes(self) -> tuple[DatasetIndex, ...]:
@@ -77,26 +99,29 @@ class Stage:
     def fingerprint(self) -> str | list[object]:
         """What determines the numbers; for one labelled dataset in pairs its fingerprint alone."""
         prints = [index.train_fingerprint for index in self.labelled]
-        if len(prints) == 1 and self.unlabelled is None and self.paired:
+        if len(prints) == 1 and self.unlabelled is None and (self.paired or self.lost):
             return prints[0]
         target = self.unlabelled.train_fingerprint if self.unlabelled else None
         return [prints, target, "paired" if self.paired else "unpaired"]
 
     def why_not(self) -> str | None:
         """Say what the datasets lack that the stage needs, in a few words; None when they lack nothing."""
+        if self.refusal:
+            return self.refusal
         if not self.labelled:
             return "it learns identities from another dataset, and none is given"
         if not self.sensors:
             return "the datasets to train on have no sensor in common"
         for index in self.indexes:
-            if self.paired and not self.usable(index).any():
+            if self.paired and not self.partial and not self.usable(index).any():
                 return f"it trains on items that {self.sensors} saw together, of which {index.card.title} has none"
         return None
 
     def usable(self, index: DatasetIndex) -> NDArray[np.bool_]:
         """Return (n,) which training items of a dataset can be drawn."""
         seen, wanted = index.train.sensors, self.sensors.value
-        usable: NDArray[np.bool_] = (seen & wanted) == wanted if self.paired else (seen & wanted) != 0
+        whole = self.paired and not self.partial
+        usable: NDArray[np.bool_] = (seen & wanted) == wanted if whole else (seen & wanted) != 0
         return usable
 
     def sampler(self, labels: NDArray[np.int64], indexes: tuple[DatasetIndex, ...], config: RunConfig) -> Sampler:
@@ -134,3 +159,9 @@ class Stage:
             cameras.append(index.train.labels.camera + first[id(index)])
             count += index.train.identities
         return np.concatenate(identities).astype(np.int64), np.concatenate(cameras).astype(np.int64)
+
+
+def _nothing_to_lose(indexes: tuple[DatasetIndex, ...]) -> str | None:
+    """Say that no training item has a sensor that it can lose; None where any has, or there are no datasets."""
+    several = any((np.bitwise_count(index.train.sensors & index.sensors.value) > 1).any() for index in indexes)
+    return None if several or not indexes else "no training item has two sensors, of which it could lose one"

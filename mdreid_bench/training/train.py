@@ -75,6 +75,11 @@ class Trainer:
                 f"{config.method} has batches of two datasets in a step, which are not taken apart; leave out "
                 "memory.micro_batch."
             )
+        if config.data.missing and ranks.size > 1 and not method.separable():
+            raise UsageError(
+                f"With data.missing, processes have different numbers of images of a sensor, and {config.method} "
+                "needs statistics of all of them; start one process."
+            )
         if ranks.size > 1:
             share_statistics(self.method, ranks)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
@@ -161,6 +166,7 @@ class Trainer:
             dataset=self.config.dataset,
             sources=self.config.sources,
             source_cameras=self.cameras if self.config.sources else None,
+            missing=self.config.data.missing,
             synthetic=any(index.synthetic for index in (self.index, *self.stage.seen)),
             threads=torch.get_num_threads(),
         )

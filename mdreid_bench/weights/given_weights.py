@@ -43,6 +43,7 @@ class GivenWeights:
         source: where it comes from, in words.
         sources: other datasets that were trained on.
         source_cameras: with these, what became of the vectors of cameras that were not trained on.
+        missing: rate at which training items had lost each of their sensors, as far as the file says so.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class GivenWeights:
     source: str
     sources: tuple[str, ...] = ()
     source_cameras: UntrainedCameras | None = None
+    missing: float = 0.0
 
     @property
     def released(self) -> bool:

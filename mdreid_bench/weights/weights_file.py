@@ -76,6 +76,7 @@ def _recognise(path: Path, changed: int, size: int) -> GivenWeights:
         source=facts.source or "this suite",
         sources=facts.sources,
         source_cameras=facts.source_cameras,
+        missing=facts.missing,
     )
 
 

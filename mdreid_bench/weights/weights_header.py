@@ -29,6 +29,7 @@ class WeightsHeader(BaseModel):
         dataset: trained on, or for where there are ``sources``; None where a converted file does not say.
         sources: other datasets that were trained on.
         source_cameras: with these, what became of the vectors of cameras that were not trained on.
+        missing: rate at which training items had lost each of their sensors.
         synthetic: whether any of its images were generated; None where that is not known.
         threads: of PyTorch in the last process that trained; None where that is not known.
         source: where converted weights come from; empty for weights trained by this suite.
@@ -49,6 +50,7 @@ class WeightsHeader(BaseModel):
     dataset: str | None = None
     sources: tuple[str, ...] = ()
     source_cameras: UntrainedCameras | None = None
+    missing: float = 0.0
     synthetic: bool | None = None
     threads: Positive | None = None
     source: str = Field(default="")
@@ -74,5 +76,6 @@ class WeightsHeader(BaseModel):
         return DataFacts(self.identities, self.cameras, Modality.parse(self.sensors))
 
     def header(self) -> dict[str, Any]:
-        """Return plain values for the header; those without sources are as they always were."""
-        return self.model_dump(mode="json", exclude=None if self.sources else {"sources", "source_cameras"})
+        """Return plain values for the header; those without sources and lost sensors are as they always were."""
+        absent = set() if self.sources else {"sources", "source_cameras"}
+        return self.model_dump(mode="json", exclude=absent if self.missing else {*absent, "missing"})

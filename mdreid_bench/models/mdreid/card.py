@@ -106,4 +106,5 @@ CARD = MethodCard(
     derived_from={"components": "both"},
     comparison=released_pairing,
     unpaired=True,
+    partial="terms of the sensors that are there; the mean of the shared vectors stands in",
 )

@@ -1,6 +1,6 @@
 """MDReID: modality-decoupled learning for any-to-any multi-modal object re-identification."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.losses.identity import identity_loss
-from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy
+from mdreid_bench.losses.knowledge_discrepancy import knowledge_discrepancy, partial_knowledge_discrepancy
 from mdreid_bench.losses.orthogonality import ideal_similarity, orthogonality_paper, orthogonality_released
 from mdreid_bench.losses.triplet import soft_margin_triplet
 from mdreid_bench.models.card import MethodCard
@@ -16,6 +16,7 @@ from mdreid_bench.models.mdreid.card import CARD, MDReIDOptions
 from mdreid_bench.models.mdreid.folding import fold_paper, fold_released, keep_components
 from mdreid_bench.models.mdreid.released import MDReIDRelease
 from mdreid_bench.models.method import Cameras, DataFacts, Decoupling, Encoded, Images, Method
+from mdreid_bench.models.partial import Seen, over_rows, rows_by_subset, seen_in, with_means
 from mdreid_bench.models.parts import BottleneckHead
 from mdreid_bench.models.released_format import ReleasedFormat
 from mdreid_bench.models.trunk.trunk import Trunk, run_trunk
@@ -58,25 +59,54 @@ class MDReID(Method):
         return (parameter for parameter in super().pretrained() if not any(parameter is own for own in based))
 
     def losses(self, represented: Encoded, identity: Tensor) -> dict[str, Tensor]:
-        """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses")."""
-        tokens = {m: represented[str(m)] for m in self.sensors}
-        specific = [tokens[m][:, 0] for m in self.sensors]
-        shared = torch.cat([tokens[m][:, 1] for m in self.sensors], dim=1)
-        terms = self._specific_terms(specific, identity) | self._shared_terms(shared, identity)
+        """Return identity and triplet terms of both branches, ROL and KDL (docs/methods/mdreid.md, "Losses").
+
+        Where rows lack sensors, see docs/missing-sensors.md, "MDReID".
+        """
+        seen = seen_in(represented, self.sensors)
+        specific, shared = ({m: represented[str(m)][:, kind] for m in self.sensors} for kind in (0, 1))
+        joined = torch.cat(list((shared if seen is None else with_means(shared, seen)).values()), dim=1)
+        terms = self._specific_terms(specific, identity, seen) | self._shared_terms(joined, identity)
         if self.options.orthogonality_weight:
-            terms["orthogonality"] = self.options.orthogonality_weight * _ROL[self.options.rol](
-                self.parts(represented)
-            )
+            terms["orthogonality"] = self.options.orthogonality_weight * self._orthogonality(represented, seen)
         if self.options.discrepancy_weight:
-            loss = knowledge_discrepancy(torch.cat(specific, dim=1), shared, identity)
+            if seen is None:
+                loss = knowledge_discrepancy(torch.cat(list(specific.values()), dim=1), joined, identity)
+            else:
+                vectors, there = (torch.stack([found[m] for m in self.sensors], dim=1) for found in (specific, seen))
+                loss = partial_knowledge_discrepancy(vectors, there, joined, identity)
             terms["discrepancy"] = self.options.discrepancy_weight * loss
         return terms
 
-    def _specific_terms(self, specific: list[Tensor], identity: Tensor) -> dict[str, Tensor]:
-        pairs = list(zip(self.specific_heads.values(), specific, strict=True))
-        classified = torch.stack([identity_loss(head(vector), identity) for head, vector in pairs]).sum()
-        ranked = torch.stack([soft_margin_triplet(vector, identity) for vector in specific]).sum()
-        return {"identity": self.options.identity_weight * classified, "triplet": ranked}
+    def _orthogonality(self, represented: Encoded, seen: Seen | None) -> Tensor:
+        """Return ROL; where rows lack sensors, of the vectors that there are: the mean over the rows."""
+        loss, parts = _ROL[self.options.rol], self.parts(represented)
+        if seen is None:
+            return loss(parts)
+        terms = []
+        for subset, rows in rows_by_subset(seen):
+            own = [place for place, m in enumerate(self.sensors) if m in subset]
+            places = torch.tensor(own + [len(self.sensors) + place for place in own], device=parts.device)
+            terms.append(loss(parts[rows][:, places]) * (len(rows) / len(parts)))
+        return torch.stack(terms).sum()
+
+    def _specific_terms(
+        self, specific: Mapping[Modality, Tensor], identity: Tensor, seen: Seen | None
+    ) -> dict[str, Tensor]:
+        def classify(head: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+            return lambda vectors, labels: identity_loss(head(vectors), labels)
+
+        losses = [(m, classify(self.specific_heads[str(m)])) for m in self.sensors]
+        if seen is None:
+            classified = [loss(specific[m], identity) for m, loss in losses]
+            ranked = [soft_margin_triplet(vectors, identity) for vectors in specific.values()]
+        else:
+            classified = [over_rows(loss, specific[m], identity, seen[m]) for m, loss in losses]
+            ranked = [over_rows(soft_margin_triplet, specific[m], identity, seen[m]) for m in self.sensors]
+        return {
+            "identity": self.options.identity_weight * torch.stack(classified).sum(),
+            "triplet": torch.stack(ranked).sum(),
+        }
 
     def _shared_terms(self, shared: Tensor, identity: Tensor) -> dict[str, Tensor]:
         weight = self.options.shared_weight
