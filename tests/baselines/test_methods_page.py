@@ -15,6 +15,7 @@ from tests.support import images
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
 SIZE = (64, 48)
+LOST = "Training items that have lost sensors"
 
 
 def rows(section: str) -> list[list[str]]:
@@ -34,6 +35,11 @@ MEASURED = by_method("Missing sensors and vectors")
 def test_every_method_of_a_paper_has_a_row() -> None:
     released = {name for name, card in registry.cards().items() if card.venue != "none"}
     assert released <= MEASURED.keys() == by_method("What they need").keys() <= set(registry.names())
+
+
+def test_what_is_told_of_lost_sensors_is_what_methods_declare() -> None:
+    told = {name: words for name, (words,) in by_method(LOST).items()}
+    assert told == {name: registry.card(name).with_lost_sensors or "not trained" for name in MEASURED}
 
 
 @pytest.mark.parametrize("name", MEASURED)
