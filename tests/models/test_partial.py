@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,8 +88,10 @@ def test_what_is_represented_of_a_lost_sensor_has_no_influence(name: str) -> Non
         found.append((terms, leaves))
     assert all(torch.equal(found[0][0][key], value) for key, value in found[1][0].items())
     for key, leaf in found[1][1].items():
+        other = found[0][1][key].grad
         assert leaf.grad is not None
-        assert torch.equal(leaf.grad, found[0][1][key].grad)
+        assert other is not None
+        assert torch.equal(leaf.grad, other)
         assert not leaf.grad[~SEEN[Modality.parse(key)]].any()
 
 
@@ -118,7 +121,8 @@ def literal_discrepancy(specific: Tensor, seen: Tensor, shared: Tensor, identity
     count, sensors = seen.shape
     extremes = []
     for kind in ("both", "specific", "shared"):
-        positives, negatives = [], []
+        positives: list[float] = []
+        negatives: list[float] = []
         for i in range(count):
             for j in range(count):
                 common = [m for m in range(sensors) if seen[i, m] and seen[j, m]]
@@ -130,8 +134,8 @@ def literal_discrepancy(specific: Tensor, seen: Tensor, shared: Tensor, identity
                 (positives if identity[i] == identity[j] else negatives).append(math.sqrt(max(squared, 1e-12)))
         extremes.append((max(positives), min(negatives)))
     both, *alone = extremes
-    positive = both[0] / (both[0] + sum(p for p, _ in alone))
-    negative = both[1] / (both[1] + sum(n for _, n in alone))
+    positive: float = both[0] / (both[0] + sum(p for p, _ in alone))
+    negative: float = both[1] / (both[1] + sum(n for _, n in alone))
     return abs(positive) + abs(negative - 1)
 
 
@@ -159,7 +163,7 @@ def literal_triplet(features: Tensor, identity: Tensor, rows: list[int]) -> floa
 
 
 def test_mdreid_equals_its_literal_form() -> None:
-    method = trained("mdreid")
+    method: Any = trained("mdreid")
     batch = partial()
     represented = method.represented(batch.images, batch.camera, batch.seen)
     with torch.no_grad():
@@ -172,8 +176,8 @@ def test_mdreid_equals_its_literal_form() -> None:
             mean = torch.stack(own).mean(0)
             shared.append(torch.cat([represented[str(m)][row, 1] if SEEN[m][row] else mean for m in RNT]))
         joined = torch.stack(shared)
-        heads, options = method.specific_heads, method.options  # type: ignore[attr-defined]
-        classified = sum(identity_loss(heads[str(m)](specific[m][SEEN[m]]), identity[SEEN[m]]) for m in RNT)  # type: ignore[operator,index]
+        heads, options = method.specific_heads, method.options
+        classified = sum(identity_loss(heads[str(m)](specific[m][SEEN[m]]), identity[SEEN[m]]) for m in RNT)
         ranked = sum(literal_triplet(specific[m], identity, np.flatnonzero(SEEN[m]).tolist()) for m in RNT)
         orthogonality = []
         for row in range(8):
