@@ -113,6 +113,7 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
     rows, reasons = [], dict[str, None]()
     ahead: set[str] = set()
     splits, sources = (any(found) for found in zip(*((run.index.split, run.sources) for run, _ in plan), strict=True))
+    lost = any(run.config.data.missing for run, _ in plan)
     unfit = any(cell.why_not for _, cells in plan for cell in cells)
     for run, cells in plan:
         states = [cell.state for cell in cells]
@@ -121,12 +122,13 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
         reasons |= dict.fromkeys(f"{cell.setting}: {cell.why_not}" for cell in cells if cell.why_not)
         source = [" + ".join(one.card.title for one in run.sources) or "—"] if sources else []
         split = [*source, *([run.index.split or "—"] if splits else [])]
-        facts = (run.index.card.title, *split, run.method.card.title, str(run.config.seed), run.config.preset)
+        rate = [f"{run.config.data.missing:g}"] if lost else []
+        facts = (run.index.card.title, *split, run.method.card.title, *rate, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, cells, ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")
     split = [*(["source"] if sources else []), *(["split"] if splits else [])]
-    titles = ("dataset", *split, "method", "seed", "preset", *counted, "to do", "run")
+    titles = ("dataset", *split, "method", *(["missing"] if lost else []), "seed", "preset", *counted, "to do", "run")
     columns = titles if labels is None else ("row", *titles)
     notes = [f"Not applicable: {reason}." for reason in reasons]
     found = ((run.index.card.title, by_kind(run.index.findings)) for run, _ in plan)

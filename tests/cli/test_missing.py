@@ -79,6 +79,8 @@ def test_the_report_has_the_curves(measured: tuple[Path, Outcome]) -> None:
 def test_a_method_that_needs_all_sensors_is_not_applicable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
     plan = call(tmp_path, "run", "--method", "man", "--missing", "0.3", "--dry-run", *QUICK).stdout
+    (row,) = (re.split(" {2,}", line) for line in plan.splitlines() if line.startswith("Pairs "))
+    assert row[1:3] == ["MAN", "0.3"]
     assert "it guesses identities from the features of all sensors of an item" in " ".join(plan.split())
 
 
