@@ -11,11 +11,9 @@ from mdreid_bench.cli.compare_session import ORDER, check_published, contest_of
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, AveragePrecisionForm, Limit, Rerank, Results
 from mdreid_bench.cli.table_options import TableOptions
-from mdreid_bench.cli.values import chosen
 from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.compare import Compared, Comparison, Evaluation
 from mdreid_bench.evaluation.compare import compare as compared
-from mdreid_bench.evaluation.contest import FIELDS
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report import remarks
 from mdreid_bench.report.origin import made_in_words
@@ -54,10 +52,6 @@ class CompareOptions(TableOptions):
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
     limit: Limit = None
-    metrics: Annotated[
-        list[str],
-        option(OUTPUT, "--metric", "mAP, mINP or rank1 to rank20, of all pairs; may be repeated. Default: mAP."),
-    ] = field(default_factory=list)
     published: Annotated[
         bool,
         option(
@@ -99,7 +93,7 @@ def compare(
         plain: Any = {"a": a.names, "b": b.names, "comparisons": [_plain(comparison) for comparison in found]}
         tables = [_table(a, b, found)]
     else:
-        metrics = chosen(options.metrics, list(FIELDS), "metric") or ["mAP"]
+        metrics = options.chosen_metrics or ["mAP"]
         contest = contest_of(store, runs, options.protocol, options.limit, form, console)
         if options.published:
             check_published(contest)
@@ -112,11 +106,11 @@ def compare(
     if options.as_json:
         console.json(plain)
     elif options.latex:
-        for name, text in render_latex([Section("comparison", tuple(tables))], wanted).items():
+        for name, text in render_latex([Section("comparison", tuple(map(options.shape, tables)))], wanted).items():
             write_text((options.out or options.results / "comparison") / name, text)
             console.result((options.out or options.results / "comparison") / name)
     else:
-        for table in tables:
+        for table in map(options.shape, tables):
             console.table(table)
 
 

@@ -1,7 +1,7 @@
 """``mdreid-bench report``: the paper's tables from the stored records."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -114,6 +114,8 @@ def report(options: ReportOptions) -> int:
 
       mdreid-bench report --dataset rgbnt201 --suite missing --latex --label tab:missing
 
+      mdreid-bench report --suite overview --metric mAP --metric rank1 --digits 2 --transpose
+
       mdreid-bench report --preset paper --seed 1 --seed 2 --seed 3
     """
     return ReportSession(options, Console()).report()
@@ -143,7 +145,7 @@ class ReportSession:
         if self.options.as_json:
             self.console.json([*tidy(records)])
             return 1 if self.bad else 0
-        groups = group_records(records)
+        groups = group_records(records, self.options.chosen_metrics)
         alone = len(records) - sum(len(group.records) + len(group.corrupted) for group in groups)
         if alone:
             told = f"{counted(alone, 'record')} of corrupted images without any of the images as they are"
@@ -219,7 +221,7 @@ class ReportSession:
                 f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench run "
                 f"--dataset {contents.groups[0].dataset} {names}'."
             )
-        return sections
+        return [replace(section, tables=tuple(map(self.options.shape, section.tables))) for section in sections]
 
     def _write(
         self, contents: Contents, sections: Sequence[Section], records: Sequence[Record], wanted: Wanted

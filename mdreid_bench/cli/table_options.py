@@ -1,17 +1,53 @@
 """The options on tables that go into a paper."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from mdreid_bench.cli.command import OUTPUT, option
+from mdreid_bench.cli.values import chosen, reader
 from mdreid_bench.errors import UsageError
+from mdreid_bench.report.quantities import METRICS
 from mdreid_bench.report.render.latex import Wanted
+from mdreid_bench.report.shape import Shape
+
+MOST_DIGITS = 6
+
+
+def _digits(text: str) -> int:
+    if not re.fullmatch(r"\s*[0-9]\s*", text, re.ASCII) or int(text) > MOST_DIGITS:
+        raise UsageError(f"--digits takes a whole number from 0 to {MOST_DIGITS}, not {text!r}.")
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """How tables are written, whatever they show."""
+    """How tables are shown and written, whatever they show."""
+
+    metrics: Annotated[
+        list[str],
+        option(
+            OUTPUT,
+            "--metric",
+            "Metric of the tables, such as mAP or rank5; may be repeated. Default: each table's own.",
+        ),
+    ] = field(default_factory=list)
+    digits: Annotated[
+        int | None,
+        option(
+            OUTPUT,
+            "--digits",
+            "Digits after the point, 0 to 6; printed figures keep theirs. Default: 1.",
+            metavar="<int>",
+            parser=reader(_digits),
+        ),
+    ] = None
+    transpose: Annotated[
+        bool,
+        option(
+            OUTPUT, "--transpose", "Set methods side by side, and what was measured below each other.", default=True
+        ),
+    ] = False
 
     latex: Annotated[
         bool,
@@ -34,6 +70,20 @@ class TableOptions:
             "What to \\ref the table of --latex by; of several tables, how their labels begin. Default: tab:NAME.",
         ),
     ] = None
+
+    @property
+    def chosen_metrics(self) -> list[str]:
+        """The metrics that were asked for; none for those of each table.
+
+        Raises:
+            UnknownNameError: for one that is none.
+        """
+        return chosen(self.metrics, list(METRICS), "metric")
+
+    @property
+    def shape(self) -> Shape:
+        """How every table is shown."""
+        return Shape(self.digits, self.transpose)
 
     def latex_wanted(self, tables: int) -> Wanted:
         """Return caption and label of so many tables.

@@ -8,7 +8,7 @@ from mdreid_bench.report.comparison import ComparisonRow, comparison
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.paper_tables import PAPERS
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import MAIN_METRICS, Quantity, average, metrics_of, single
+from mdreid_bench.report.quantities import Quantity, average, single
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import row_variants
 from mdreid_bench.results.published import Figure
@@ -30,10 +30,10 @@ def ablation_tables(group: Group, figures: Sequence[Figure]) -> list[Table]:
         return []
     shown = [f for f in figures if f.dataset == group.printed and f.paper in PAPERS]
     mean = f"mean over the {in_words(len(served))} settings" if len(served) > 1 else served[0]
-    means = [average(SUITE, served, metric) for metric in metrics_of(group.dataset)]
-    settings = [single(protocol, metric) for protocol in served for metric in MAIN_METRICS]
-    component = [single(COMPONENT_PROTOCOL, metric) for metric in MAIN_METRICS]
-    main_means = [average(SUITE, served, metric) for metric in MAIN_METRICS]
+    means = [average(SUITE, served, metric) for metric in group.metrics]
+    settings = [single(protocol, metric) for protocol in served for metric in group.main_metrics]
+    component = [single(COMPONENT_PROTOCOL, metric) for metric in group.main_metrics]
+    main_means = [average(SUITE, served, metric) for metric in group.main_metrics]
     tables = [
         _table(f"{ROWS.title}: {mean}", group, means, ROWS, shown),
         _table(f"{ROWS.title}: every setting", group, settings, ROWS, ()),

@@ -2,18 +2,16 @@
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.quantities import single
+from mdreid_bench.report.quantities import METRICS, single
 from mdreid_bench.report.table import Column, Table
 from mdreid_bench.report.variants import Variant, by_seeds
 from protocols.modality import subsets
 from protocols.protocol import Protocol, protocols_of
 
-METRIC = "mAP"
-
 
 def grid_tables(group: Group) -> list[Table]:
     """Build a grid for each method that was measured under more protocols than a row has: a row would say as much."""
-    return [_grid(group, variant) for variant in grid_variants(group)[0]]
+    return [_grid(group, variant, metric) for variant in grid_variants(group)[0] for metric in group.main_metric]
 
 
 def grid_variants(group: Group) -> tuple[list[Variant], list[Variant]]:
@@ -25,16 +23,16 @@ def grid_variants(group: Group) -> tuple[list[Variant], list[Variant]]:
     return split
 
 
-def _grid(group: Group, variant: Variant) -> Table:
+def _grid(group: Group, variant: Variant, metric: str) -> Table:
     """Put the query's sensors in rows, the gallery's in columns."""
     sides = subsets(group.sensors)
     rows = [
-        (str(query), *(single(str(Protocol(query, gallery)), METRIC).measured(variant) for gallery in sides))
+        (str(query), *(single(str(Protocol(query, gallery)), metric).measured(variant) for gallery in sides))
         for query in sides
     ]
     protocols = [str(protocol) for protocol in protocols_of(group.sensors)]
     return Table(
-        title=f"Heat map of {variant.label} ({METRIC}), {group.title}",
+        title=f"Heat map of {variant.label} ({METRICS[metric]}), {group.title}",
         caption=f"{remarks.caption([variant])} Rows: sensors of the query; columns: sensors of the gallery.",
         columns=(
             Column("query"),

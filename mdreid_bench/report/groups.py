@@ -8,6 +8,7 @@ from typing import Any
 
 from mdreid_bench.models.mdreid.ablation import is_ablated
 from mdreid_bench.report.origin import data_marks, missing
+from mdreid_bench.report.quantities import MAIN_METRICS, metrics_of
 from mdreid_bench.report.sensors import sensors_of
 from mdreid_bench.report.titles import data_title
 from mdreid_bench.report.variants import Variant, group_variants, marked
@@ -27,10 +28,27 @@ class Group:
     Attributes:
         records: at least one; all share dataset, sources, kind of data, limit, form of AP and re-ranking.
         corrupted: those of corrupted test images that share the same; they stand in tables of their own alone.
+        asked: metrics that were asked for; none for those that each table has anyway.
     """
 
     records: Sequence[Record]
     corrupted: Sequence[Record] = ()
+    asked: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those of a table that has room for all that papers on the dataset print."""
+        return self.asked or metrics_of(self.dataset)
+
+    @property
+    def main_metrics(self) -> tuple[str, ...]:
+        """Those of a table that has no room for all."""
+        return self.asked or MAIN_METRICS
+
+    @property
+    def main_metric(self) -> tuple[str, ...]:
+        """Those of a table that has room for one; there are as many such tables."""
+        return self.asked or MAIN_METRICS[:1]
 
     @property
     def example(self) -> Record:
@@ -85,16 +103,17 @@ class Group:
         return [record for record, left_out in ablated if not (left_out and record.method in whole)]
 
 
-def group_records(records: Iterable[Record]) -> list[Group]:
+def group_records(records: Iterable[Record], metrics: Sequence[str] = ()) -> list[Group]:
     """Group records: real data first, datasets in the order of the paper, full test sets before limited ones.
 
-    Records of corrupted images without any of the images as they are beside them are left out.
+    Records of corrupted images without any of the images as they are beside them are left out. The tables have these
+    ``metrics``, where any are named.
     """
     groups: dict[tuple[object, ...], list[Record]] = {}
     corrupted: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         (groups if record.corruption is None else corrupted).setdefault(_rank(record), []).append(record)
-    return [Group(groups[rank], corrupted.get(rank, ())) for rank in sorted(groups)]
+    return [Group(groups[rank], corrupted.get(rank, ()), tuple(metrics)) for rank in sorted(groups)]
 
 
 def _rank(record: Record) -> tuple[Any, ...]:

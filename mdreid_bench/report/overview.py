@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.quantities import CHANCE, NOT_RUN
+from mdreid_bench.report.quantities import CHANCE, METRICS, NOT_RUN, single
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
-from mdreid_bench.report.variants import PERCENT, Variant, by_seeds, marked
+from mdreid_bench.report.variants import Variant, by_seeds, marked
 from protocols.suites import suite
 
 NAME = "overview"
@@ -18,10 +18,15 @@ def overview_tables(groups: Sequence[Group]) -> list[Table]:
     kinds: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:
         kinds.setdefault(tuple(group.marks), []).append(group)
-    return [table for alike in kinds.values() if (table := _table(alike)) is not None]
+    return [
+        table
+        for alike in kinds.values()
+        for metric in alike[0].main_metric
+        if (table := _table(alike, metric)) is not None
+    ]
 
 
-def _table(groups: Sequence[Group]) -> Table | None:
+def _table(groups: Sequence[Group], metric: str) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     rules, data, notes = set(), dict[str, None](), dict[str, None]()
     protocols = [str(protocol) for protocol in suite(NAME)]
@@ -29,7 +34,7 @@ def _table(groups: Sequence[Group]) -> Table | None:
         variants = [v for v in by_seeds(group.variants, protocols) if v.records.keys() & protocols]
         if variants:
             rules.add(len(rows))
-            rows += _rows(group, sorted(variants, key=_place), protocols)
+            rows += _rows(group, sorted(variants, key=_place), protocols, metric)
             data |= {remarks.caption(variants, ""): None}
             notes |= dict.fromkeys(remarks.footnotes(variants, protocols))
     if not rows:
@@ -37,8 +42,8 @@ def _table(groups: Sequence[Group]) -> Table | None:
     shown = [variant for group in groups for variant in group.variants]
     synthetic = groups[0].example.data_kind == "synthetic"
     return Table(
-        title=marked("Overview", groups[0].marks),
-        caption=f"mAP in %, {'measured on SYNTHETIC images' if synthetic else 'measured on real images'}.",
+        title=marked("Overview" if metric == "mAP" else f"Overview, {METRICS[metric]}", groups[0].marks),
+        caption=f"{METRICS[metric]} in %, measured on {'SYNTHETIC' if synthetic else 'real'} images.",
         columns=(Column("dataset"), Column("method"), *(Column(name, numeric=True) for name in protocols)),
         rows=tuple(rows),
         footnotes=(*data, *notes, *remarks.provenance(shown, protocols)),
@@ -46,13 +51,14 @@ def _table(groups: Sequence[Group]) -> Table | None:
     )
 
 
-def _rows(group: Group, variants: Sequence[Variant], protocols: Sequence[str]) -> list[tuple[Cell, ...]]:
+def _rows(group: Group, variants: Sequence[Variant], protocols: Sequence[str], metric: str) -> list[tuple[Cell, ...]]:
     """Return a row for each method and one for chance; one seed is shown without an interval, for want of room."""
     columns: list[list[Cell]] = []
     for name in protocols:
         there = [variant for variant in variants if name in variant.records]
-        found = [replace(v.number(name, "mAP"), interval=None) if v in there else Missing(NOT_RUN) for v in variants]
-        chance = Number(PERCENT * there[0].records[name][0].chance.mAP) if there else Missing(NOT_RUN)
+        cells = [v.cell(name, metric) if v in there else Missing(NOT_RUN) for v in variants]
+        found = [replace(cell, interval=None) if isinstance(cell, Number) else cell for cell in cells]
+        chance = single(name, metric).chance(there) if there else Missing(NOT_RUN)
         columns.append([*emphasise(found), chance])
     labels = [*(variant.label for variant in variants), CHANCE]
     return [(group.title, label, *cells) for label, cells in zip(labels, zip(*columns, strict=True), strict=True)]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from mdreid_bench.report.comparison import ComparisonRow, comparison
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import MAIN_METRICS, METRICS, Quantity, average, metrics_of, single
+from mdreid_bench.report.quantities import METRICS, Quantity, average, single
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.published import Figure, method_key
 
@@ -32,7 +32,7 @@ def protocol_tables(
         figures: all published ones; none to leave them out.
         methods: asked for by name; empty for all, and for those that are in the paper alone.
     """
-    metrics = metrics_of(group.dataset) if len(protocols) == 1 else MAIN_METRICS
+    metrics = group.metrics if len(protocols) == 1 else group.main_metrics
     quantities = [quantity for metric in metrics for quantity in _quantities(suite, tuple(protocols), metric)]
     parts = [(title, quantities)]
     if len(quantities) * (3 if figures else 1) > MOST_COLUMNS:

@@ -67,7 +67,9 @@ class Quantity:
             sensors = sensors_of(example.dataset, variant.records)
             reason = refused(example.method, example.options, sensors, absent)
             return Missing(unserved(example.dataset, absent) or reason or self._not_run(absent))
-        return self._average(variant) if self.mean else variant.cell(self.protocols[0], self.metric)
+        cells = [variant.cell(protocol, self.metric) for protocol in self.protocols]
+        lacking = [cell for cell in cells if isinstance(cell, Missing)]
+        return lacking[0] if lacking else self._average(variant) if self.mean else cells[0]
 
     def _not_run(self, absent: Sequence[str]) -> str:
         """Say under which of the protocols a variant was not run; they are not none."""

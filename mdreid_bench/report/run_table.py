@@ -25,11 +25,14 @@ class Absent:
     sources: tuple[str, ...] = ()
 
 
-def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list[Table]:
+def run_tables(
+    records: Iterable[Record], absent: Sequence[Absent] = (), metrics: Sequence[str] = MAIN_METRICS
+) -> list[Table]:
     """Build the tables of a run; datasets, protocols and methods keep the order of the records.
 
     Records on different data (real or synthetic, another limit, another test fingerprint), trained on other sources,
-    with another average precision or another re-ranking never share a table.
+    with another average precision or another re-ranking never share a table. Tables that have a row for each protocol
+    have these ``metrics``.
     """
     settings: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
@@ -41,7 +44,7 @@ def run_tables(records: Iterable[Record], absent: Sequence[Absent] = ()) -> list
         protocols = list(dict.fromkeys([r.protocol for r in group] + [gap.protocol for gap in gaps]))
         variants = group_variants(group)
         if len(protocols) > MANY_PROTOCOLS:
-            tables.append(_compact(list(by_seeds(variants, protocols)), protocols, gaps))
+            tables.append(_compact(list(by_seeds(variants, protocols)), protocols, gaps, metrics))
         else:
             tables.extend(_single(list(by_seeds(variants, [name])), name, gaps) for name in protocols)
     return tables
@@ -87,16 +90,18 @@ def _single(variants: Sequence[Variant], protocol: str, gaps: Sequence[Absent]) 
     )
 
 
-def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequence[Absent]) -> Table:
-    """One row for each protocol; mAP and Rank-1 of each method and of chance."""
+def _compact(
+    variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequence[Absent], metrics: Sequence[str]
+) -> Table:
+    """One row for each protocol; these metrics of each method and of chance."""
     first = variants[0].example
     methods = _method_rows(variants, gaps)
     rows = []
     for protocol in protocols:
-        blocks = [method.cells(protocol, MAIN_METRICS, gaps) for method in methods]
+        blocks = [method.cells(protocol, metrics, gaps) for method in methods]
         by_metric = [emphasise(cells) for cells in zip(*blocks, strict=True)]
         row: list[Cell] = [cell for cells in zip(*by_metric, strict=True) for cell in cells]
-        rows.append((protocol, *row, *_chance(variants, protocol, MAIN_METRICS)))
+        rows.append((protocol, *row, *_chance(variants, protocol, metrics)))
     return Table(
         title=f"{data_title(first)}, {len(protocols)} protocols{remarks.data_mark(first)}",
         caption=remarks.caption(variants),
@@ -105,7 +110,7 @@ def _compact(variants: Sequence[Variant], protocols: Sequence[str], gaps: Sequen
             *(
                 Column(METRICS[metric], group, numeric=True)
                 for group in (*(method.label for method in methods), CHANCE)
-                for metric in MAIN_METRICS
+                for metric in metrics
             ),
         ),
         rows=tuple(rows),

@@ -151,4 +151,7 @@ def _long(group: Group, protocols: Sequence[str]) -> list[Table]:
     """Show many protocols with a row for each."""
     records = [r for v in group.variants for found in v.records.values() for r in found if r.protocol in protocols]
     notes = tuple(remarks.provenance(group_variants(records), protocols))
-    return [replace(table, footnotes=(*table.footnotes, *notes)) for table in run_tables(records)]
+    return [
+        replace(table, footnotes=(*table.footnotes, *notes))
+        for table in run_tables(records, metrics=group.main_metrics)
+    ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from mdreid_bench.results.schema import Record
 
+USUAL_DECIMALS = 1
+
 
 class Emphasis(enum.Enum):
     """How a number stands out among those it is compared with."""
@@ -24,8 +26,9 @@ class Number:
         value: in the unit of its column.
         interval: 95 % interval (low, high), same unit.
         spread: standard deviation over seeds, same unit.
-        decimals: digits shown after the point.
+        decimals: digits shown after the point; None for the usual, which a reader may choose.
         emphasis: set by :func:`emphasise`.
+        rivals: values that it was ranked among, its own included; set with it.
         note: what must be known to read the number; renderers mark it and give the note below the table.
         origin: where the number comes from, for renderers that can show it on demand.
         records: what it was measured from, for those that can show each.
@@ -37,8 +40,9 @@ class Number:
     value: float
     interval: tuple[float, float] | None = None
     spread: float | None = None
-    decimals: int = 1
+    decimals: int | None = None
     emphasis: Emphasis = Emphasis.NONE
+    rivals: tuple[float, ...] = field(default=(), compare=False, repr=False)
     note: str = ""
     origin: str = ""
     records: tuple[Record, ...] = field(default=(), compare=False, repr=False)
@@ -47,9 +51,13 @@ class Number:
     letters: str = ""
 
     @property
+    def _places(self) -> int:
+        return USUAL_DECIMALS if self.decimals is None else self.decimals
+
+    @property
     def text(self) -> str:
         """The value as shown, without interval and spread."""
-        text = f"{self.value:{'+' if self.signed else ''}.{self.decimals}f}"
+        text = f"{self.value:{'+' if self.signed else ''}.{self._places}f}"
         return text[1:] if text[0] in "+-" and not float(text) else text
 
     @property
@@ -57,10 +65,10 @@ class Number:
         """Spread, interval and letters as shown after the value, each with a space before it; may be empty."""
         parts = []
         if self.spread is not None:
-            parts.append(f" ± {self.spread:.{self.decimals}f}")
+            parts.append(f" ± {self.spread:.{self._places}f}")
         if self.interval is not None:
             low, high = self.interval
-            parts.append(f" [{low:.{self.decimals}f}, {high:.{self.decimals}f}]")
+            parts.append(f" [{low:.{self._places}f}, {high:.{self._places}f}]")
         parts += [f" {self.letters}"] if self.letters else []
         return "".join(parts)
 
@@ -199,17 +207,17 @@ def emphasise(cells: Sequence[Cell]) -> list[Cell]:
     Numbers that are shown alike are tied, and ties are marked alike. A number without another to compare it with
     stays unmarked.
     """
-    shown = [float(cell.text) for cell in cells if isinstance(cell, Number) and cell.ranked]
-    if len(shown) < 2:
+    rivals = tuple(cell.value for cell in cells if isinstance(cell, Number) and cell.ranked)
+    if len(rivals) < 2:
         return list(cells)
-    ranking = sorted(set(shown), reverse=True)
+    return [ranked_among(cell, rivals) if isinstance(cell, Number) and cell.ranked else cell for cell in cells]
+
+
+def ranked_among(number: Number, rivals: tuple[float, ...]) -> Number:
+    """Return a number with the mark that it deserves among these values, shown with as many digits as it."""
+    ranking = sorted({float(replace(number, value=value).text) for value in rivals}, reverse=True)
     marks = dict(zip(ranking, (Emphasis.BEST, Emphasis.SECOND), strict=False))
-    return [
-        replace(cell, emphasis=marks.get(float(cell.text), Emphasis.NONE))
-        if isinstance(cell, Number) and cell.ranked
-        else cell
-        for cell in cells
-    ]
+    return replace(number, rivals=rivals, emphasis=marks.get(float(number.text), Emphasis.NONE))
 
 
 def _markers() -> Iterator[str]:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
-from mdreid_bench.report.quantities import CHANCE, MAIN_METRICS, METRICS, NOT_RUN
+from mdreid_bench.report.printed import printed_decimals
+from mdreid_bench.report.quantities import CHANCE, METRICS, NOT_RUN, single
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table
 from mdreid_bench.report.titles import dataset_card, dataset_title
-from mdreid_bench.report.variants import PERCENT, Variant, marked
+from mdreid_bench.report.variants import Variant, marked
 from mdreid_bench.results.published import Figure, method_key, transfer
 
 NAME = "transfer"
@@ -40,7 +41,7 @@ def _table(groups: Sequence[Group], figures: Sequence[Figure]) -> Table | None:
     if not any(sources != (dataset,) for (_, sources), row in found.items() for dataset in row):
         return None
     rows = sorted(found.items(), key=lambda row: row[0][0])
-    columns = [column for target in targets for column in _columns(target, rows, figures)]
+    columns = [column for target in targets for column in _columns(target, rows, figures, groups[0].main_metrics)]
     variants = [variant for _, row in rows for variant in row.values()]
     labels = [(label, " + ".join(map(dataset_title, sources))) for (label, sources), _ in rows]
     protocols = list(dict.fromkeys(map(_protocol, targets)))
@@ -63,19 +64,23 @@ def _table(groups: Sequence[Group], figures: Sequence[Figure]) -> Table | None:
 
 
 def _columns(
-    target: str, rows: Sequence[tuple[Place, Mapping[str, Variant]]], figures: Sequence[Figure]
+    target: str,
+    rows: Sequence[tuple[Place, Mapping[str, Variant]]],
+    figures: Sequence[Figure],
+    metrics: Sequence[str],
 ) -> list[tuple[Column, list[Cell]]]:
     """Return the columns of one target: what was measured and, where there is any, what is published."""
     protocol, result = _protocol(target), []
     heading = f"{dataset_title(target)}, {protocol}"
-    for metric in MAIN_METRICS:
+    for metric in metrics:
         ours: list[Cell] = []
         for _, row in rows:
             variant = row.get(target)
             # One seed is shown without an interval, for want of room.
-            ours.append(replace(variant.number(protocol, metric), interval=None) if variant else Missing(NOT_RUN))
+            cell = variant.cell(protocol, metric) if variant else Missing(NOT_RUN)
+            ours.append(replace(cell, interval=None) if isinstance(cell, Number) else cell)
         (first,) = [row[target] for _, row in rows if target in row][:1]
-        chance = Number(PERCENT * float(getattr(first.records[protocol][0].chance, metric)))
+        chance = single(protocol, metric).chance([first])
         result.append((Column(METRICS[metric], heading, numeric=True), [*ours, chance]))
         printed = [_printed(place, row, target, metric, figures) for place, row in rows]
         if any(isinstance(cell, Number) for cell in printed):
@@ -91,7 +96,8 @@ def _printed(place: Place, row: Mapping[str, Variant], target: str, metric: str,
     for figure in figures:
         wanted = (figure.dataset, figure.protocol, figure.metric) == (dataset, _protocol(target), metric)
         if wanted and method_key(figure.method) == method_key(method):
-            return Number(figure.value, origin=f"{figure.place}{f': {figure.note}' if figure.note else ''}")
+            source = f"{figure.place}{f': {figure.note}' if figure.note else ''}"
+            return Number(figure.value, decimals=printed_decimals(figure.value), origin=source)
     return Missing("not published")
 
 

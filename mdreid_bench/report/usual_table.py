@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.printed import Printed, printed_rows
-from mdreid_bench.report.quantities import CHANCE, METRICS, Quantity, metrics_of
+from mdreid_bench.report.quantities import CHANCE, METRICS, Quantity
 from mdreid_bench.report.sensors import NOT_APPLICABLE
 from mdreid_bench.report.table import Cell, Column, Missing, Table, emphasise
 from mdreid_bench.report.titles import dataset_card
@@ -30,7 +30,7 @@ def usual_table(title: str, group: Group, figures: Sequence[Figure]) -> list[Tab
         title: what is shown; dataset and marks are added.
         figures: all published ones; none to leave them out.
     """
-    protocols, metrics = usual_protocols(group), metrics_of(group.dataset)
+    protocols, metrics = usual_protocols(group), group.metrics
     quantities = [Quantity(METRICS[m], (protocol,), m, protocol) for protocol in protocols for m in metrics]
     variants = [v for v in by_seeds(group.variants, protocols) if v.records.keys() & set(protocols)]
     if not variants:

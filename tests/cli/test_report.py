@@ -319,3 +319,48 @@ def test_of_many_bad_records_the_first_are_named_and_all_are_counted(tmp_path: P
     warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
     assert [str(path) in line for path, line in zip(paths, warnings[:-1], strict=False)] == [True] * 10
     assert warnings[-1] == "Warning: 5 more records must not be believed; they are skipped too."
+
+
+def test_metric_digits_and_sides_are_those_that_were_asked_for(results: Path, tmp_path: Path) -> None:
+    asked = ("--suite", "missing", "--dataset", "msvr310", "--no-published")
+    shape = ("--metric", "rank5", "--digits", "2", "--transpose")
+    done = report(results, *asked, *shape)
+    assert done.exit_code == 0, done.stderr
+    record = next(
+        r
+        for _, r in Store(results).records()
+        if not isinstance(r, str) and (r.dataset, r.method, r.protocol) == ("msvr310", "mdreid", "R-to-R")
+    )
+    line = next(line for line in done.stdout.splitlines() if line.startswith("R-to-R Rank-5"))
+    assert line.split()[2] == f"{100 * record.metrics.rank5:.2f}"
+    assert "mAP" not in done.stdout
+    for form in ("--latex", "--markdown"):
+        assert report(results, *asked, *shape, form, "--out", str(tmp_path / form)).exit_code == 0
+        text = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / form).rglob("*") if path.is_file())
+        assert f"{100 * record.metrics.rank5:.2f}" in text
+
+
+def test_every_table_can_have_another_metric(tmp_path: Path) -> None:
+    """Those of the paper, the overview, what was trained on another dataset, and the ablation."""
+    put(tmp_path, study(["mdreid", "editor"], suites=["all"], seeds=(0, 1)))
+    put(tmp_path, study(["mdreid"], ["msvr310"], ["paper-matched"], seeds=(0,), sources=("rgbnt201",)))
+    put(tmp_path, ablation(seeds=(0,)))
+    for suites in ((), ("--suite", "overview", "--suite", "transfer", "--suite", "matched")):
+        done = report(tmp_path, "--metric", "mINP", "--no-published", *suites)
+        assert done.exit_code == 0, done.stderr
+        assert "mINP" in done.stdout
+        assert not re.search(r"mAP|Rank-", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--digits", "x"), "--digits takes a whole number from 0 to 6, not 'x'"),
+        (("--digits", "9"), "--digits takes a whole number from 0 to 6, not '9'"),
+        (("--metric", "map5"), "Unknown metric 'map5'"),
+    ],
+)
+def test_misused_shapes_are_named(results: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = report(results, *arguments)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
