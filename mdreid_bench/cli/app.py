@@ -12,6 +12,7 @@ from mdreid_bench.cli.errors import describe, heed_signals, leave_signals
 COMMANDS = {
     "run": "Train methods or reuse them, evaluate them and print the table.",
     "ablate": "Measure what each part of MDReID contributes.",
+    "watch": "Watch a run at work, its losses as curves and the time left.",
     "report": "Make the tables of the paper from the stored records.",
     "score": "Score runs again from stored embeddings, without model and images.",
     "compare": "Show the difference between two runs and how sure it is.",

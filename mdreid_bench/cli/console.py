@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column as RichColumn
@@ -73,6 +74,28 @@ class Console:
         self._runs: RunsAhead | None = None
         self._tasks: list[SparseTask] = []
 
+    @property
+    def ascii_only(self) -> bool:
+        """Whether stdout takes nothing but ASCII."""
+        return not self._out.encoding.startswith("utf")
+
+    @property
+    def width(self) -> int:
+        """Columns of text of stdout."""
+        return self._out.width
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[[Text], None]]:
+        """Show a picture on stdout, which each call replaces by the next; without a terminal, the last one alone."""
+        pictures = [Text()]
+        with writing():
+            if self._out.is_terminal:
+                with Live(console=self._out, auto_refresh=False) as live:
+                    yield lambda shown: live.update(shown, refresh=True)
+                return
+            yield lambda shown: pictures.__setitem__(0, shown)
+            self._out.print(pictures[0], soft_wrap=True)
+
     def message(self, text: str) -> None:
         """Show one line of plain text on stderr."""
         self._line(text)
@@ -98,8 +121,7 @@ class Console:
 
     def json(self, value: Any) -> None:
         """Write plain values to stdout as indented JSON; what could steer a terminal is escaped."""
-        plain = not self._out.encoding.startswith("utf")  # JSON has escapes of its own for what a stream lacks
-        text = json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False)
+        text = json.dumps(value, indent=2, ensure_ascii=self.ascii_only, allow_nan=False)  # JSON has its own escapes
         safe = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
         with writing():
             self._out.out("".join(safe))
@@ -144,7 +166,7 @@ class Console:
 
         def begin(label: str) -> None:
             ahead.begin(label)
-            if not self._err.is_terminal:
+            if not self._err.is_terminal and ahead.due():
                 self._line(f"{ahead.headline()}.")
 
         try:

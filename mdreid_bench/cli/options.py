@@ -263,6 +263,9 @@ class TrainingOptions:
         ),
     ] = "stop"
     dry_run: Annotated[bool, option(OUTPUT, "--dry-run", "Show what would be done and stop.", default=True)] = False
+    tensorboard: Annotated[
+        bool, option(OUTPUT, "--tensorboard", "Write losses and rates as events of TensorBoard too.", default=True)
+    ] = False
     keep_going: Annotated[
         bool,
         option(

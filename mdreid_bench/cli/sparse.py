@@ -3,10 +3,11 @@
 import statistics
 from collections.abc import Callable
 
-LINE_SECONDS, LATEST_SECONDS, SHARE = 5.0, 30.0, 0.1
-"""A running task writes a line when a tenth more is done, 5 s after the last at the soonest, 30 s at the latest."""
+LINE_SECONDS, LATEST_SECONDS, SHARE = 10.0, 30.0, 0.1
+"""A running task writes a line when a tenth more is done, 10 s after the last at the soonest, 30 s at the latest."""
 QUIET_SECONDS = 2.0
-"""A task that ends sooner prints nothing at all."""
+"""A task that ends sooner leaves nothing on a terminal; elsewhere, where a line is one for ever, one sooner than
+``LINE_SECONDS``."""
 
 
 class SparseTask:
@@ -48,7 +49,7 @@ class SparseTask:
     def close(self) -> None:
         """Write the last line, with the time that the task took, unless it took hardly any."""
         elapsed = self._clock() - self._start
-        if elapsed >= QUIET_SECONDS:
+        if elapsed >= (LINE_SECONDS if self._running else QUIET_SECONDS):
             self._line(f"took {duration(elapsed)}")
 
     def _line(self, timing: str) -> None:
@@ -68,6 +69,7 @@ class RunsAhead:
         self._total, self._clock = total, clock
         self._took: list[float] = []
         self._start: float | None = None
+        self._shown: tuple[float, int] | None = None
         self._label = ""
 
     def begin(self, label: str) -> None:
@@ -76,6 +78,16 @@ class RunsAhead:
         if self._start is not None:
             self._took.append(now - self._start)
         self._start, self._label = now, label
+
+    def due(self) -> bool:
+        """Tell whether a line is due where lines stay: with every tenth of the runs, or after 30 s."""
+        begun, number = self._start or 0.0, len(self._took) + 1
+        if self._shown is not None:
+            waited, gained = begun - self._shown[0], number - self._shown[1]
+            if waited < LATEST_SECONDS and gained < SHARE * self._total:
+                return False
+        self._shown = begun, number
+        return True
 
     def headline(self, task: SparseTask | None = None) -> str:
         """Return one line on the run at work; in the first one, its running task tells the time left."""

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from mdreid_bench.cli.console import Console
@@ -63,6 +64,11 @@ class Workspace:
                 lacking = "; ".join(filter(None, (card.lacks(setting) for card in self.cards)))
                 raise UsageError(f"No dataset can serve {setting}: {lacking}.")
         self.splits = splits_of(self.dataset_names, options.splits)
+        if options.tensorboard and find_spec("tensorboard") is None:
+            raise UsageError(
+                "--tensorboard needs TensorBoard, which is not installed; add it with: pip install "
+                "'mdreid-bench[tensorboard]'."
+            )
         self.device = pick_device(options.device)
         self.ranks = Ranks.join(self.device)
         self.store = Store(options.results)
@@ -103,7 +109,9 @@ class Workspace:
             def announce(run: Run) -> None:
                 begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
 
-            means = Means(self.device, self.console, memory_budget, given.on_nan, self.ranks, announce)
+            means = Means(
+                self.device, self.console, memory_budget, given.on_nan, self.ranks, given.tensorboard, announce
+            )
             for outcome in execute(plan, means, keep_going=given.keep_going):
                 if outcome.error is not None and (not found or found[-1].error is not outcome.error):
                     self.console.error(f"{outcome.where}: {outcome.error}")

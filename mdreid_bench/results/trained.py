@@ -7,6 +7,8 @@
         state.safetensors     the last complete epoch, while it is not
         best.safetensors      the best epoch so far, while it is not, with --select best-test
         log.jsonl             one line per epoch: losses by name, learning rates, seconds
+        history.jsonl         one line per step, for whoever watches (mdreid_bench/results/history.py)
+        tensorboard/          the same as events of TensorBoard, with --tensorboard
         decoupling.json       how alike the parts of an item were before the first epoch
         trouble.json          the batch at which training stopped because a loss or gradient was not finite
         .lock                 who trains, while somebody does
@@ -24,6 +26,8 @@ class TrainingFolder:
         self.state = path / "state.safetensors"
         self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
+        self.history = path / "history.jsonl"
+        self.events = path / "tensorboard"
         self.decoupling = path / "decoupling.json"
         self.trouble = path / "trouble.json"
         self.lock = path / ".lock"

@@ -35,6 +35,7 @@ from mdreid_bench.runs.run import Run
 from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
+from mdreid_bench.training.watched import write_events
 from mdreid_bench.weights import checkpoint, weights_file
 from protocols.corruption import Corruption
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
@@ -42,13 +43,17 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
 @dataclass(frozen=True)
 class Means:
-    """What a plan is carried out with: bytes for scores, and ``begin``, told of each run that measures something."""
+    """What a plan is carried out with: bytes for scores, whether trainings leave events of TensorBoard, and so on.
+
+    ``begin`` is told of each run that measures something.
+    """
 
     device: torch.device
     reporter: Reporter
     memory_budget: int = DEFAULT_MEMORY_BUDGET
     on_nan: OnNan = "stop"
     ranks: Ranks = ALONE
+    tensorboard: bool = False
     begin: Callable[[Run], None] = lambda run: None
 
 
@@ -267,8 +272,11 @@ def _with_weights(run: Run, job: _Job) -> Method:
                 with job.phase("train"):
                     with ranks.together():
                         on_nan, stage = job.means.on_nan, run.stage
-                        trainer = Trainer(method, run.index, config, folder, device, job.log, on_nan, ranks, stage)
+                        where = (config, folder, device, job.log, on_nan, ranks, stage, job.means.tensorboard)
+                        trainer = Trainer(method, run.index, *where)
                     trainer.run()
+            elif job.means.tensorboard and ranks.leads:
+                write_events(folder)
     with ranks.together():
         if ranks.leads and run.weights:
             weights_file.load(run.weights, method, run.config)

@@ -19,7 +19,7 @@ def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
     """Return Adam, AdamW or SGD over three groups: trunk, base, and biases outside the trunk.
 
     They are those of docs/methods/training.md, "Optimiser groups". Weight decay applies to every parameter, in the L2
-    form but for AdamW. Each group remembers its target rate.
+    form but for AdamW. Each group remembers its name and its target rate.
     """
     section = config.optimizer
     trunk_lr = section.lr if section.trunk_lr is None else section.trunk_lr
@@ -31,7 +31,9 @@ def build_optimizer(method: Method, config: RunConfig) -> Optimizer:
             kind = "trunk" if id(parameter) in pretrained else "bias" if "bias" in name else "base"
             members[kind].append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": members[name], "lr": target, "target": target} for name, target in targets.items() if members[name]
+        {"params": members[name], "lr": target, "target": target, "name": name}
+        for name, target in targets.items()
+        if members[name]
     ]
     if section.name == "adam":
         return Adam(groups, lr=section.lr, weight_decay=section.weight_decay)

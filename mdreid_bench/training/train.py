@@ -25,6 +25,7 @@ from mdreid_bench.training.optimiser import build_optimizer, set_epoch
 from mdreid_bench.training.selection import BestTest, Selection
 from mdreid_bench.training.stage import Stage
 from mdreid_bench.training.state import TrainingState
+from mdreid_bench.training.watched import Watched
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.weights_header import WeightsHeader
 from mdreid_bench.wording import arrow
@@ -42,6 +43,7 @@ class Trainer:
         on_nan: stop at a batch whose loss or gradient is not finite, or skip it.
         ranks: the processes that share every batch; the leader alone writes.
         stage: what the epochs are drawn from; the training items of the dataset if None.
+        tensorboard: whether the leader writes events of TensorBoard.
 
     Raises:
         UsageError: when the training set cannot fill a batch, or a batch cannot be taken apart as asked for.
@@ -58,6 +60,7 @@ class Trainer:
         on_nan: OnNan = "stop",
         ranks: Ranks = ALONE,
         stage: Stage | None = None,
+        tensorboard: bool = False,
     ) -> None:
         self.method, self.config, self.folder = method.to(device), config, folder
         self.device, self.reporter, self.ranks = device, reporter, ranks
@@ -91,6 +94,8 @@ class Trainer:
         self.guard = Guard(on_nan, folder, self.name, writes=self.ranks.leads)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.state = TrainingState(self.method, self.optimizer, self.scaler, folder, ranks)
+        where = (folder, self.method, index, self.stage.facts.modalities, config, device)
+        self.watched = Watched(*where, tensorboard) if ranks.leads else None
 
     def run(self) -> None:
         """Train the epochs that are not done yet, and write the weights of the one that is kept.
@@ -102,6 +107,9 @@ class Trainer:
         """
         done, epochs = self._begin(), self.config.schedule.epochs
         counts = [self.batches.count(epoch) for epoch in range(1, epochs + 1)]
+        with self.ranks.together():
+            if self.watched is not None:
+                self.watched.begin(done, counts)
         with self.reporter.track(f"training {self.name}", sum(counts)) as step:
             if done:
                 step(sum(counts[:done]), note=f"epoch {done}/{epochs}, resumed")
@@ -112,12 +120,16 @@ class Trainer:
                     if self.ranks.leads:
                         self.state.log.append(entry | self.selection.after(self.method, epoch))
                         self.state.save(epoch)
+                    if self.watched is not None:
+                        self.watched.epoch(epoch)
                 step(0, note=f"epoch {epoch}/{epochs}, {_note(entry)}")
         with self.ranks.together():
             if self.ranks.leads:
                 kept = self.selection.finish(self.method, epochs)
                 checkpoint.save_weights(self.folder.weights, self.method, self._facts(kept).header())
                 self.folder.forget_unfinished()
+            if self.watched is not None:
+                self.watched.close()
 
     def _begin(self) -> int:
         """Take up what an earlier process has left, in all processes, and return how many epochs that is."""
@@ -187,6 +199,9 @@ class Trainer:
             advance()
             if losses is None:
                 continue
+            if self.watched is not None:
+                rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+                self.watched.step(epoch, number, losses, rates)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value
             steps += 1

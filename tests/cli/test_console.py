@@ -95,16 +95,16 @@ def test_every_cell_is_there_however_narrow_the_terminal(
 
 
 def test_progress_off_a_terminal_is_a_line_now_and_then(capsys: Captured) -> None:
-    times = clock(0, 1, 5, 6, 8, 12)
+    times = clock(0, 1, 10, 11, 18, 22)
     console = Console(lambda: next(times))
     with console.track("train", 4) as step:
         step(note="id 1.0")  # at 1 s: too soon for a line
-        step(note="id 0.9")  # at 5 s: a line, half done in 5 s
-        step()  # at 6 s: too soon
-        step()  # at 8 s: done, the last line follows
+        step(note="id 0.9")  # at 10 s: a line, half done in 10 s
+        step()  # at 11 s: too soon
+        step()  # at 18 s: done, the last line follows
     assert capsys.readouterr().err.splitlines() == [
-        "train: 2/4, 5 s left, id 0.9",
-        "train: 4/4, took 12 s, id 0.9",
+        "train: 2/4, 10 s left, id 0.9",
+        "train: 4/4, took 22 s, id 0.9",
     ]
 
 
@@ -150,13 +150,42 @@ def test_a_terminal_gets_bars_and_keeps_a_line_of_each_longer_task(
 
 
 def test_a_pipe_gets_a_line_every_tenth_or_half_a_minute(capsys: Captured) -> None:
-    times = clock(0, *range(1, 101), 100)
+    times = clock(0, *range(2, 202, 2), 200)
     with Console(lambda: next(times)).track("train", 1000) as step:
         for number in range(100):
             step(20 if number < 50 else 0)
     lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
-    # a fiftieth a second, until nothing more is done after 50 s
+    # a hundredth a second, until nothing more is done after 100 s
     assert lines == [*(f"train: {count}/1000" for count in range(100, 1000, 100)), "train: 1000/1000"]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3, 9, 40, 70, 200, 1000, 20_000])
+@pytest.mark.parametrize("total", [1, 7, 120, 1000])
+def test_no_pipe_gets_more_than_a_line_a_tenth_or_half_a_minute(capsys: Captured, seconds: float, total: int) -> None:
+    now = [0.0]
+    with Console(lambda: now[0]).track("train", total) as step:
+        for number in range(total):
+            now[0] = seconds * (number + 1) / total
+            step()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= 1 + min(seconds // 10, 9 + seconds // 30)
+    assert len(lines) >= min(seconds // 30, total, 1)
+
+
+def test_many_short_runs_are_not_announced_one_by_one_in_a_pipe(capsys: Captured) -> None:
+    now = [0.0]
+    console = Console(lambda: now[0])
+    with console.runs(200) as begin:
+        for number in range(200):
+            begin(f"run {number}")
+            with console.track("training", 10) as step, console.track("inner", 10) as inner:
+                for _ in range(10):
+                    now[0] += 0.4
+                    inner()
+                    step()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["Run 1 of 200", "Run 9 of 200", "Run 17 of 200"]
+    assert len(lines) == 25  # in 800 s, one for every 32 s
 
 
 def test_a_slow_task_writes_every_half_minute(capsys: Captured) -> None:

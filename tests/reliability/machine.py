@@ -139,9 +139,10 @@ def measured(results: Path) -> dict[str, Any]:
         name = path.relative_to(results).as_posix()
         if not path.is_file() or path.name == "run.log":
             continue
-        if path.name == "log.jsonl":
+        if path.suffix == ".jsonl":
             entries = [json.loads(line) for line in path.read_text().splitlines()]
-            found[name] = [{k: v for k, v in entry.items() if k != "seconds"} for entry in entries]
+            steps = [entry for entry in entries if "losses" in entry]  # of looks in between, the clock decides
+            found[name] = [{k: v for k, v in entry.items() if k not in ("seconds", "time")} for entry in steps]
         elif path.suffix == ".json" and path.name != "run.json":
             record = json.loads(path.read_text())
             found[name] = {k: v for k, v in record.items() if k not in ("provenance", "digest")}

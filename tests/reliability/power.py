@@ -13,7 +13,7 @@ from typing import Any
 
 SIGN = "a power cut could lose"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_PASSING = (".tmp", ".lock", "run.log")
+_PASSING = (".tmp", ".lock", "run.log", "history.jsonl")
 """Ends of the names of files that nobody believes."""
 
 

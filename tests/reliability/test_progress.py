@@ -62,13 +62,13 @@ def test_indexing_counts_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Slow:
-    """A clock by which every look takes three seconds."""
+    """A clock by which every look takes six seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        self.now += 3
+        self.now += 6
         return self.now
 
 
