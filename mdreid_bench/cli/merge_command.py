@@ -1,4 +1,4 @@
-"""``mdreid-bench merge``: several results folders into one."""
+"""``mdreid-bench merge``: several results folders and bundles into one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
 
 
 def merge(
-    folders: Annotated[list[Path], argument("DIR...", "Results folders to join.")],
+    folders: Annotated[list[Path], argument("DIR...", "Results folders and bundles to join.")],
     results: Results = DEFAULT_RESULTS,
 ) -> int:
-    """Join results folders, such as those of the shards of one plan.
+    """Join results folders, such as those of the shards of one plan, and bundles.
 
     Copies records, embeddings and weights into the folder given by --results.
     All files are read and checked first. When two folders have different
@@ -25,6 +25,8 @@ def merge(
       mdreid-bench merge machine1/results machine2/results
 
       mdreid-bench merge shard-* --results all
+
+      mdreid-bench merge theirs.zip
     """
     from mdreid_bench.results.store import Store
     from mdreid_bench.runs.merge import merge as join

@@ -21,6 +21,8 @@ _ADDED = frozenset({"rank20"})
 _NAMES, _IDENTITIES, _TRIALS = "names", "identities", "trial"
 _COUNTS = frozenset({"positives", "tied_positives", "items", _IDENTITIES, _TRIALS})
 _DEPTH = 3
+_LARGEST = 256 << 20
+"""Bytes of all arrays; half a million queries have half as many."""
 _AGAIN = "run or score the cell again, with 'mdreid-bench score --force' where it is stored already"
 
 
@@ -82,7 +84,7 @@ class QueryValues:
         try:
             if digest is None or content_hash(path) != digest:
                 raise DataError(f"The per-query values {path} are not those of the record beside them; {_AGAIN}.")
-            stored = read_npz(path)
+            stored = read_npz(path, _LARGEST)
             check_place(path, _DEPTH, str(stored[PLACE]))
             stored = dict.fromkeys(_ADDED, np.full(len(stored[_NAMES]), np.nan)) | stored
             arrays = {name: stored[name] for name in (*_METRICS, _NAMES, _IDENTITIES, _TRIALS)}

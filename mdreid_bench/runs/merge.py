@@ -1,12 +1,15 @@
-"""Joins results folders, for example those of the shards of one plan; refuses to choose between different numbers."""
+"""Joins results folders, such as those of the shards of one plan, and bundles; never chooses between numbers."""
 
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mdreid_bench.bundles.archive import unpacked
+from mdreid_bench.bundles.manifest import check_whole, is_bundle
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter
@@ -72,24 +75,32 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
 
     Everything is read, checked and compared before anything is copied, and each copy is read again before it takes
     its place. Two records of one cell may differ in their provenance, and in nothing else. What is unfinished is left
-    behind. The target may hold results already.
+    behind. The target may hold results already. Of a bundle, the hashes of all files are compared besides.
+
+    Args:
+        sources: results folders, and bundles as zip files or unpacked.
 
     Raises:
         UsageError: when a source is the target.
-        DataError: when a source holds no results, a file of it is damaged or belongs to something else, or two
-            records of one cell or two trainings of the same key differ; then nothing is copied. Also when a file
-            changes while it is copied.
+        DataError: when a source holds no results or is a bundle that is not whole, a file of it is damaged or belongs
+            to something else, or two records of one cell or two trainings of the same key differ; then nothing is
+            copied. Also when a file changes while it is copied.
     """
-    for source in sources:
-        if source.resolve() == target.root.resolve():
-            raise UsageError(f"{source} is the folder to merge into; name it with --results only.")
-        if not any((source / part).is_dir() for part in ("runs", "trained")):
-            raise DataError(f"{source} holds no results: expected runs/ or trained/ in it.")
-    with locked(target.root / ".merge.lock", f"merging into {target.root}", reporter):
-        plan = MergePlan()
+    with ExitStack() as stack:
+        folders = []
         for source in sources:
-            _add_trainings(plan, source, target, reporter)
-            _add_records(plan, Store(source), target, reporter)
+            if source.resolve() == target.root.resolve():
+                raise UsageError(f"{source} is the folder to merge into; name it with --results only.")
+            folders.append(stack.enter_context(_opened(source)))
+            if not any((folders[-1] / part).is_dir() for part in ("runs", "trained")):
+                raise DataError(f"{source} holds no results: expected runs/ or trained/ in it.")
+        stack.enter_context(locked(target.root / ".merge.lock", f"merging into {target.root}", reporter))
+        plan = MergePlan()
+        for source, folder in zip(sources, folders, strict=True):
+            _add_trainings(plan, folder, target, reporter)
+            _add_records(plan, Store(folder), target, reporter)
+            for texts in (plan.conflicts, plan.unreadable):  # whose paths are to be found when this is over
+                texts[:] = [text.replace(str(folder), str(source)) for text in texts]
         if plan.conflicts:
             count, named = counted(len(plan.conflicts), "conflict"), listed(plan.conflicts, separator="; ")
             raise DataError(f"Nothing was merged because of {count}, to be settled on one side: {named}.")
@@ -98,6 +109,17 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
                 _copy(origin, destination)
                 step()
     return plan
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Path]:
+    """Yield a results folder as it is, and a bundle as a folder, once all of its hashes are right."""
+    if not source.is_file() and not is_bundle(source):
+        yield source
+        return
+    with unpacked(source) as folder:
+        check_whole(folder, source)
+        yield folder
 
 
 def _copy(origin: Origin, destination: Path) -> None:

@@ -39,7 +39,7 @@ def read_npz(path: Path, limit: int = 0) -> dict[str, NDArray[Any]]:
     """
     with open_regular(path) as file:
         try:
-            most, declared = limit or _MAX_BYTES, _declared_members(file)
+            most, declared = limit or _MAX_BYTES, declared_members(file)
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
                 if len(members) != declared:
@@ -53,7 +53,7 @@ def read_npz(path: Path, limit: int = 0) -> dict[str, NDArray[Any]]:
             raise DamagedArchiveError(f"{path} is damaged ({type(error).__name__})") from None
 
 
-def _declared_members(file: BinaryIO) -> int:
+def declared_members(file: BinaryIO) -> int:
     """Return how many members an archive says that it has; a damaged list of them may hide some."""
     file.seek(max(os.fstat(file.fileno()).st_size - _END_BYTES, 0))
     content = file.read()
