@@ -78,7 +78,7 @@
     const all = name => given.getAll(name);
     const view = given.get("view"), metric = given.get("metric");
     Object.assign(state, {
-      view: view in VIEWS ? view : "overview", metric: METRICS.includes(metric) ? metric : "mAP",
+      view: Object.hasOwn(VIEWS, view) ? view : "overview", metric: METRICS.includes(metric) ? metric : "mAP",
       q: given.get("q") ?? "", section: given.get("section") ?? "", sort: given.get("sort") ?? "", cell: given.get("cell") ?? "",
       hide: new Set(all("hide")), show: new Set(all("show")),
       filter: Object.fromEntries(Object.keys(FACETS).map(name => [name, new Set(all(name))])),
@@ -602,15 +602,16 @@
       host.append(element("h3", {}, table.title), note(table.caption));
       const others = columns.slice(1).filter(column => !texts.includes(column.id));
       show(host, {title: table.title, first: heading(columns[0]), rows: kept, columns: others, square: table.shaded});
-      if (table.picture !== null) host.append(element("img", {src: page.pictures[table.picture].image, alt: table.title}));
+      if (table.picture !== null) host.append(picture(page.pictures[table.picture].image, table.title));
       host.append(...table.notes.map(note));
     });
     if (!shown.length) host.append(element("p", {}, "Nothing fits what was chosen above."));
   }
   const restored = cell => typeof cell === "object" && cell.records ? {...cell, records: cell.records.map(one => page.records[one])} : cell;
+  const picture = (src, alt) => element("div", {className: "picture"}, element("img", {src, alt}));
   function showPictures(host) {
     for (const {title, image, notes} of page.pictures) {
-      host.append(element("h3", {}, title), element("img", {src: image, alt: title}), ...notes.map(note));
+      host.append(element("h3", {}, title), picture(image, title), ...notes.map(note));
     }
   }
   function showPivot(host) {
