@@ -196,6 +196,7 @@ def test_a_cell_opens_what_it_came_from_by_the_keyboard_alone(reader: Reader, la
     for record in records:
         assert f"runs/{record.folder_name}/full/N-to-N.json" in told
         assert f"{100 * record.metrics.mAP:.4f}" in told
+        assert f"mdreid-bench inspect --run {record.folder_name} --protocol N-to-N" in told
     assert "591 queries of 52 identities, 1055 gallery items" in told
     assert "commit 0123456789" in told
     seeds = "--seed 1 --seed 2 --seed 3"

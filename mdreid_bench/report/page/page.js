@@ -483,7 +483,10 @@
       ...unique(found.map(r => r.run.seed)).map(seed => `--seed ${seed}`),
       ...unique(found.map(r => r.protocol)).map(protocol => `--protocol ${protocol}`),
     ].join(" "));
-    const methods = unique(records.map(r => r.method));
+    const methods = unique(records.map(r => r.method)), alone = unique(records.map(r => r.protocol)).length === 1;
+    const limited = r => (limit => limit ? ` --limit ${limit[1]}` : "")(r.file.match(/^limit-(\d+)/));
+    const looks = of || !alone ? [] : records.filter(r => !r.corrupted && !r.form).map(
+      r => `mdreid-bench inspect --run ${r.run.folder} --protocol ${r.protocol}${limited(r)}`);
     return [
       element("h3", {}, "Seeds one by one"),
       htmlTable(["seed", "protocol", of ? "value" : `${name} [%]`, "95 % interval", `chance ${name}`, "record, below --results",
@@ -497,6 +500,7 @@
       ])),
       element("h3", {}, "To make it again"),
       ...commands.flatMap(command => [element("pre", {}, command), copyButton("Copy the command", () => command)]),
+      ...(looks.length ? [element("h3", {}, "To see what was retrieved"), element("pre", {}, looks.join("\n"))] : []),
       ...(records.some(r => r.data.kind === "real") ? [note("MDREID_DATA or --data-root names the folder of the images.")] : []),
     ];
   }
