@@ -1,12 +1,13 @@
 """One short table over several datasets: the mAP of every method under the protocols of the suite ``overview``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mdreid_bench.report import remarks
 from mdreid_bench.report.groups import Group
 from mdreid_bench.report.quantities import CHANCE, METRICS, NOT_RUN, single
 from mdreid_bench.report.table import Cell, Column, Missing, Number, Table, emphasise
+from mdreid_bench.report.titles import dataset_title
 from mdreid_bench.report.variants import Variant, by_seeds, marked
 from protocols.suites import suite
 
@@ -28,7 +29,7 @@ def overview_tables(groups: Sequence[Group]) -> list[Table]:
 
 def _table(groups: Sequence[Group], metric: str) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
-    rules, data, notes = set(), dict[str, None](), dict[str, None]()
+    rules, data, notes = set(), dict[str, None](), dict[str, dict[str, None]]()
     protocols = [str(protocol) for protocol in suite(NAME)]
     for group in groups:
         variants = [v for v in by_seeds(group.variants, protocols) if v.records.keys() & protocols]
@@ -36,7 +37,8 @@ def _table(groups: Sequence[Group], metric: str) -> Table | None:
             rules.add(len(rows))
             rows += _rows(group, sorted(variants, key=_place), protocols, metric)
             data |= {remarks.caption(variants, ""): None}
-            notes |= dict.fromkeys(remarks.footnotes(variants, protocols))
+            for note in remarks.footnotes(variants, protocols):
+                notes.setdefault(note, {})[dataset_title(group.example.dataset)] = None
     if not rows:
         return None
     shown = [variant for group in groups for variant in group.variants]
@@ -46,9 +48,15 @@ def _table(groups: Sequence[Group], metric: str) -> Table | None:
         caption=f"{METRICS[metric]} in %, measured on {'SYNTHETIC' if synthetic else 'real'} images.",
         columns=(Column("dataset"), Column("method"), *(Column(name, numeric=True) for name in protocols)),
         rows=tuple(rows),
-        footnotes=(*data, *notes, *remarks.provenance(shown, protocols)),
+        footnotes=(*data, *_of_datasets(notes, len(data)), *remarks.provenance(shown, protocols)),
         rules=frozenset(rules - {0}),
     )
+
+
+def _of_datasets(notes: Mapping[str, Iterable[str]], datasets: int) -> Iterator[str]:
+    """Yield the notes, those of some datasets alone with their titles."""
+    for note, titles in notes.items():
+        yield note if len(named := [*titles]) == datasets else f"{', '.join(named)}: {note}"
 
 
 def _rows(group: Group, variants: Sequence[Variant], protocols: Sequence[str], metric: str) -> list[tuple[Cell, ...]]:

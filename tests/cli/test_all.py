@@ -75,7 +75,8 @@ def test_run_takes_what_there_is(tmp_path: Path) -> None:
         (("--dataset", "msvr310", "--method", "broken"), "The method 'broken' cannot be imported: division by zero."),
     ):
         refused = call(tmp_path, "run", *named, *cells)
-        assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, f"Error: {sentence}")
+        assert refused.returncode == 2
+        assert refused.stderr.splitlines()[-1].endswith(sentence)
 
 
 def test_synth_draws_what_it_can(tmp_path: Path) -> None:

@@ -230,6 +230,31 @@ def test_a_protocol_in_other_words_is_understood_well_enough_to_ask(typed: str, 
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("run --dataset msvr310 --method clip", "--method: Unknown method 'clip'. Did you mean 'clip-zero-shot'?"),
+        (
+            "show-config --dataset msvr310 --method mdreid --set epochs=3",
+            "--set: Unknown configuration key 'epochs'. Did you mean 'schedule.epochs'?",
+        ),
+        (
+            "run --dataset msvr310 --corrupt fog-3 --corrupt-side all",
+            "Unknown value of --corrupt-side 'all'. Did you",
+        ),
+        (
+            "score --run x --results /nowhere",
+            "--run: Unknown run 'x'. Valid: none, because /nowhere/runs holds no runs",
+        ),
+        ("check --dataset msvr310 --data-root /nowhere", "--data-root: No MSVR310 in /nowhere: expected MSVR310/"),
+    ],
+)
+def test_an_error_begins_with_its_option_and_what_was_probably_meant(arguments: str, told: str) -> None:
+    done = in_process(*arguments.split(), env=environment())
+    assert done.returncode in (2, 3)
+    assert done.stderr.splitlines()[-1].startswith(f"Error: {told}")
+
+
 @pytest.mark.parametrize("arguments", [("-h",), ("run", "-h"), ("list", "-h")])
 def test_the_short_flag_shows_help_too(arguments: tuple[str, ...]) -> None:
     short, long = (in_process(*arguments[:-1], flag, env=environment()).stdout for flag in (arguments[-1], "--help"))

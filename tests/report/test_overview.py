@@ -46,6 +46,16 @@ def test_real_and_synthetic_numbers_never_share_it() -> None:
     assert "real images" in real.caption
 
 
+def test_a_note_of_some_datasets_names_them() -> None:
+    seeds = {"rgbnt201": (1, 2), "msvr310": (1,)}
+    (table,) = build(*(record for name, own in seeds.items() for record in study(("mdreid",), (name,), seeds=own)))
+    told = [note for note in table.footnotes if "seed" in note]
+    assert told == [
+        "RGBNT201: MDReID: mean ± sample standard deviation over seeds 1, 2.",
+        "MSVR310: MDReID: seed 1.",
+    ]
+
+
 def test_what_was_not_run_is_a_dash_and_one_seed_has_no_interval() -> None:
     (table,) = build(
         cell("msvr310", "mdreid", 1, "R-to-N", interval={"mAP": [0.0, 1.0]}), cell("msvr310", "editor", 1, "N-to-N")
