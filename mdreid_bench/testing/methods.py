@@ -15,6 +15,7 @@ from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
 from mdreid_bench.models.backbone import Backbone
 from mdreid_bench.models.method import Method
+from mdreid_bench.models.trunk.inference_copy import inference_copy
 from mdreid_bench.testing.samples import FACTS, SIZE, build, images, small_config, training_batch, without_chance
 from mdreid_bench.weights import checkpoint
 from protocols.modality import RNT, subsets
@@ -94,6 +95,14 @@ def what_run_tries_finds_nothing(name: str) -> None:
     check_contract(method, RNT, SIZE)
     changed = [entry for entry, value in method.state_dict().items() if not torch.equal(value, before[entry])]
     assert not changed, f"embedding changes {changed}"
+
+
+def half_precision_embeds_too(name: str) -> None:
+    """A copy whose weights are bf16 takes images in fp32 and gives finite vectors in fp32, as extraction asks for."""
+    copied = inference_copy(build(name), torch.device("cpu"), torch.bfloat16)
+    for subset, vectors in copied.embed_all(images(3), _CAMERAS[:3], SUBSETS).items():
+        assert vectors.dtype == torch.float32, f"vectors of {subset} are {vectors.dtype} with weights in bf16"
+        assert torch.isfinite(vectors).all(), f"vectors of {subset} are not finite with weights in bf16"
 
 
 def losses_and_gradients_are_finite(name: str) -> None:
@@ -221,6 +230,7 @@ METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     only_present_images_are_needed,
     batch_of_one_equals_batch_of_eight,
     what_run_tries_finds_nothing,
+    half_precision_embeds_too,
     losses_and_gradients_are_finite,
     losses_need_only_what_is_represented_of_each_item,
     cameras_may_be_those_of_each_sensor,

@@ -177,7 +177,7 @@ def test_a_seed_that_fails_is_named_below_the_table(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--sweep", "w3"), "Unknown sweep 'w3'"),
+        (("--sweep", "w3"), "Unknown value of --sweep 'w3'"),
         (("--values", "1"), "name it with --sweep"),
         (("--sweep", "w1", "--sweep", "w2", "--values", "1"), "values of one sweep"),
         (("--sweep", "w1", "--values", "1,x"), "'1,x'"),

@@ -47,7 +47,7 @@ def records(root: Path) -> Iterator[dict[str, object]]:
         (("--corrupt", "saturate", "--corrupt-sensors", "T"), "the images of T of MSVR310 lack; use another type."),
         (("--corrupt", "fog-3", "--corrupt-sensors", "D"), "names sensors that MSVR310 does not have: it has RNT."),
         (("--corrupt", "fog-3", "--corrupt-sensors", "X"), "Unknown subset of sensors 'X'."),
-        (("--corrupt", "fog-3", "--corrupt-side", "left"), "Unknown side 'left'."),
+        (("--corrupt", "fog-3", "--corrupt-side", "left"), "Unknown value of --corrupt-side 'left'."),
         (("--corrupt", "fog-3", "--corrupt-draw", "correlated"), "draws nothing; use --corrupt random."),
         (("--corrupt-side", "query"), "--corrupt-side goes with --corrupt; add it, or leave --corrupt-side out."),
         (

@@ -86,4 +86,4 @@ def test_what_has_no_published_figures_is_refused(trained: Trained, tmp_path: Pa
 def test_an_unknown_similarity_exits_2(trained: Trained, weights: Path, tmp_path: Path) -> None:
     done = verify(trained, weights, tmp_path, "--similarity", "other")
     assert done.returncode == 2
-    assert "options.similarity" in done.stderr
+    assert "Unknown value of --similarity" in done.stderr
