@@ -117,7 +117,7 @@ class LazyGroup(TyperGroup):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except Exception as error:
-            failure = describe(error)
+            failure = describe(error) if hasattr(error, "format_message") else None
             if failure is None:
                 raise
             tell(failure)

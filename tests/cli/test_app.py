@@ -172,7 +172,7 @@ def test_an_unknown_command_exits_2_and_names_the_nearest() -> None:
             "run takes options only, and 'regdb' is none; did you mean --dataset regdb?",
         ),
         ("run --dataset msvr310 --seed 1 2", "run takes options only, and '2' is none; did you mean --seed 2?"),
-        ("compare a b c", "compare takes A B and options, and 'c' is one too many; see 'mdreid-bench compare -h'."),
+        ("list suites x", "list takes KIND and options, and 'x' is one too many; see 'mdreid-bench list -h'."),
         ("run --dataset", "Option '--dataset' requires an argument; see 'mdreid-bench run -h'."),
         ("--dataset msvr310", "No such option: --dataset; see 'mdreid-bench -h'."),
         (
