@@ -120,7 +120,9 @@ def _confused(inspected: Inspected) -> Iterator[Drawn]:
         query, item = int(compared.trial.query[pair.query]), int(compared.trial.gallery[pair.gallery])
         cells = (
             _cell(inspected, query, compared.query_sensors(pair.query), "query"),
-            _cell(inspected, item, compared.gallery_sensors(pair.gallery), f"{pair.similarity:.3f}", Kind.WRONG),
+            _cell(
+                inspected, item, compared.gallery_sensors(pair.gallery), f"wrong  {pair.similarity:.3f}", Kind.WRONG
+            ),
         )
         one, other = pair.identities
         shown.append(Strip(f"{one} and {other}: {pair.confused} of {pair.queries} queries", cells))

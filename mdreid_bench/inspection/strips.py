@@ -23,7 +23,7 @@ COLOURS: Mapping[Kind, str] = MappingProxyType(
     {Kind.RIGHT: "#1a7f37", Kind.WRONG: "#c62828", Kind.EXCLUDED: "#6e7781"}
 )
 SIGNS: Mapping[Kind, str] = MappingProxyType(
-    {Kind.RIGHT: "\N{CHECK MARK}", Kind.WRONG: "\N{MULTIPLICATION X}", Kind.EXCLUDED: "\N{EN DASH}"}
+    {Kind.RIGHT: "\N{CHECK MARK}", Kind.WRONG: "\N{MULTIPLICATION X}", Kind.EXCLUDED: "\N{EM DASH}"}
 )
 Canvas: TypeAlias = NDArray[np.uint8]
 _GAP, _LINE, _LETTER = 10, 13, 6
