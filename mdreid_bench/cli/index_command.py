@@ -5,7 +5,7 @@ from typing import Annotated
 
 from mdreid_bench.cli.command import METHODS, OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import DEFAULT_RESULTS, Camera, Device, Results
+from mdreid_bench.cli.options import DEFAULT_RESULTS, Camera, Device, Probes, Results
 from mdreid_bench.data.items import SENSOR_FOLDERS
 
 _NAMES = f"Folders may be called {'; '.join(', '.join(names) for names in SENSOR_FOLDERS.values())}, in any letters."
@@ -31,10 +31,12 @@ def index(
         option(
             OUTPUT,
             "--factory",
-            "FAISS factory string; all but Flat may trade exactness for speed.",
+            "FAISS factory string, such as IVF1024,Flat or IVF1024,PQ64; all but Flat may trade exactness for speed, "
+            "and how much of an exact search they find is said.",
             default=True,
         ),
     ] = "Flat",
+    probes: Probes = None,
     device: Device = "auto",
     results: Results = DEFAULT_RESULTS,
 ) -> None:
@@ -49,10 +51,13 @@ def index(
       mdreid-bench index yard/ yard.index --run msvr310-mdreid
 
       mdreid-bench index yard/ yard.index --run 3f9c --factory HNSW32
+
+      mdreid-bench index yard/ yard.index --run 3f9c --factory IVF256,PQ64
+      --probes 16
     """
     from mdreid_bench.search.session import make_index
 
     console = Console()
-    built = make_index(gallery, out, results, run, camera, factory, device, console)
+    built = make_index(gallery, out, results, run, camera, factory, device, console, probes)
     console.message(f"Indexed {len(built.names)} items; search them with 'mdreid-bench search {out} --rgb IMAGE'.")
     console.result(out)

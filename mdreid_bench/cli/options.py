@@ -100,6 +100,10 @@ Device = Annotated[
         meant={"gpu": "cuda"},
     ),
 ]
+Probes = Annotated[
+    int | None,
+    count(OUTPUT, "--probes", "Lists that a query looks into in indexes with IVF. Default: FAISS's own, 1.", least=1),
+]
 ConfigFile = Annotated[
     Tree,
     option(TRAINING, "--config", "YAML file laid over the recipe.", metavar="<path>", parser=reader(config_file)),

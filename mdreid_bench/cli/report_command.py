@@ -14,10 +14,12 @@ from mdreid_bench.cli.table_options import TableOptions
 from mdreid_bench.cli.values import chosen, folder, parse_seed, reader
 from mdreid_bench.config import presets as installed_presets
 from mdreid_bench.errors import DataError
+from mdreid_bench.report.distractors import NAME as DISTRACTORS
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
 from mdreid_bench.report.lost_sensors import NAME as LOST
+from mdreid_bench.report.open_set import NAME as OPEN_SET
 from mdreid_bench.report.render.latex import Wanted
 from mdreid_bench.report.sections import Contents, Section
 from mdreid_bench.report.tidy import tidy
@@ -29,6 +31,13 @@ from mdreid_bench.wording import counted
 from protocols.suites import SUITES
 
 _NAMED = 10
+FLAGS = {
+    TRANSFER: "--source DATASET",
+    LOST: "--missing RATE",
+    OPEN_SET: "--open-set",
+    DISTRACTORS: "--distractors DATASET",
+}
+"""What else has a section of its own beside the suites, and the option that makes records for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +53,8 @@ class ReportOptions(TableOptions):
         option(
             DATA,
             "--suite",
-            f"Only the tables of this suite ({SUITE_NAMES}), or transfer, what was trained on against what was "
-            "tested with; may be repeated. Default: those of the paper.",
+            f"Only the tables of this suite ({SUITE_NAMES}), of transfer, what was trained on against what was "
+            "tested with, of open-set or of distractors; may be repeated. Default: the paper's and all else.",
         ),
     ] = field(default_factory=list)
     methods: Annotated[
@@ -130,7 +139,7 @@ class ReportSession:
 
     def __init__(self, options: ReportOptions, console: Console) -> None:
         self.options, self.console = options, console
-        self.suites = chosen(options.suites, [TRANSFER, LOST, *SUITES], "suite") if options.suites else []
+        self.suites = chosen(options.suites, [*FLAGS, *SUITES], "suite") if options.suites else []
         self.store = Store(options.results)
         self.bad = 0
 
@@ -215,11 +224,11 @@ class ReportSession:
     def _sections(self, contents: Contents) -> list[Section]:
         sections = contents.sections(self.suites)
         if not sections:
-            flags = ("--source DATASET" if suite == TRANSFER else f"--protocol {suite}" for suite in self.suites)
-            names = " ".join(flags)
+            flags = " ".join(FLAGS.get(suite, f"--protocol {suite}") for suite in self.suites)
+            scored, dataset = set(self.suites) <= {OPEN_SET, DISTRACTORS}, contents.groups[0].dataset
+            command = "score --run RUN" if scored else f"run --dataset {dataset}"
             raise DataError(
-                f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench run "
-                f"--dataset {contents.groups[0].dataset} {names}'."
+                f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench {command} {flags}'."
             )
         return [replace(section, tables=tuple(map(self.options.shape, section.tables))) for section in sections]
 

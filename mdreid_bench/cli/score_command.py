@@ -1,16 +1,21 @@
 """``mdreid-bench score``: any metric again, from the embeddings stored with a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
-from mdreid_bench.cli.command import METHODS, OUTPUT, option
+from mdreid_bench.cli.command import METHODS, OUTPUT, SCORING, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import ScoringOptions
+from mdreid_bench.cli.options import DataRoot, Device, Probes, ScoringOptions
+from mdreid_bench.cli.values import count
 from mdreid_bench.data import registry as datasets
-from mdreid_bench.embedding.stored import EmbeddingFolder
+from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
+from mdreid_bench.errors import UsageError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.report.corruption import corruption_tables
+from mdreid_bench.report.distractors import distractor_tables
+from mdreid_bench.report.groups import group_records
+from mdreid_bench.report.open_set import open_set_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.sensors import NOT_APPLICABLE, refused, unserved
 from mdreid_bench.report.tidy import tidy
@@ -22,6 +27,8 @@ from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder, Scope, Store
+from mdreid_bench.search.distractors import Source, measure, search
+from mdreid_bench.search.recall import Recall, recall_table
 from protocols.suites import Setting, resolve
 
 
@@ -37,6 +44,38 @@ class ScoreOptions(ScoringOptions):
             "A run: any part of its folder's name, or of its key, that no other has; may be repeated.",
         ),
     ]
+    open_set: Annotated[
+        bool,
+        option(
+            SCORING,
+            "--open-set",
+            "Enrol half of the identities, in 20 splits, and measure how many queries are found at how many false "
+            "alarms of the others.",
+            default=True,
+        ),
+    ] = False
+    distractors: Annotated[
+        str | None,
+        option(
+            SCORING,
+            "--distractors",
+            "Add these to the gallery, in nested subsets: test items of another dataset, the training items of the "
+            "run's own, a folder of images, or one of stored vectors, R.npy for galleries with R.",
+            metavar="<dataset or folder>",
+        ),
+    ] = None
+    distractor_seed: Annotated[int, count(SCORING, "--distractor-seed", "Of these subsets.", default=True)] = 0
+    factory: Annotated[
+        list[str],
+        option(
+            SCORING,
+            "--factory",
+            "Also search the largest gallery with this FAISS index, such as IVF1024,PQ64; may be repeated.",
+        ),
+    ] = field(default_factory=list)
+    probes: Probes = None
+    data_root: DataRoot = None
+    device: Device = "auto"
     force: Annotated[bool, option(OUTPUT, "--force", "Score again what is stored already.", default=True)] = False
 
 
@@ -58,6 +97,10 @@ def score(options: ScoreOptions) -> None:
       mdreid-bench score --run 3f9c --protocol all --rerank 20,6,0.3
 
       mdreid-bench score --run 3f9c --corrupt random --corrupt-side query
+
+      mdreid-bench score --run 3f9c --protocol all --open-set
+
+      mdreid-bench score --run 3f9c --protocol R-to-N --distractors regdb
     """
     ScoreSession(options, Console()).score()
 
@@ -75,10 +118,19 @@ class ScoreSession:
         self.options, self.console, self.store = options, console, Store(options.results)
         self.names = options.settings()
         options.check_corruptions([])
+        asked = ("--open-set" if options.open_set else "") or ("--distractors" if options.distractors else "")
+        if asked and (options.rerank or options.corruptions):
+            raise UsageError(
+                f"{asked} is measured by the scores themselves, on the images as they are; leave out --rerank and "
+                "--corrupt."
+            )
+        if options.factory and not options.distractors:
+            raise UsageError("--factory goes with --distractors, whose gallery it searches; add it, or leave it out.")
         resolve(self.names)  # refuses unknown names before runs are looked for
         folders = {folder.path: folder for folder in (find_run(self.store, text) for text in options.runs)}
         self.found = [(find_scope(folder, options.limit), folder) for folder in folders.values()]
         self.gaps: list[Absent] = []
+        self.recalls: dict[str, list[Recall]] = {}
         self.done = 0
 
     def score(self) -> None:
@@ -91,12 +143,21 @@ class ScoreSession:
         """
         records = [record for scope, folder in self.found for record in self._records(scope, folder)]
         if self.options.as_json:
-            self.console.json({"measured": [*tidy(records)], "not_measured": [vars(gap) for gap in self.gaps]})
+            told = {"measured": [*tidy(records)], "not_measured": [vars(gap) for gap in self.gaps]}
+            searched = [{"cell": cell} | one.row() for cell, found in self.recalls.items() for one in found]
+            self.console.json(told | ({"searched": searched} if searched else {}))
             return
         for table in run_tables([one for one in records if one.corruption is None], self.gaps):
             self.console.table(table)
         for table in corruption_tables(records):
             self.console.table(table)
+        for group in group_records(records):
+            for table in open_set_tables(group) if self.options.open_set else ():
+                self.console.table(table)
+            for table in distractor_tables(group) if self.options.distractors else ():
+                self.console.table(table)
+        for cell, found in self.recalls.items():
+            self.console.table(recall_table(f"Approximate search, {cell}", found))
         unfit = f", {len(self.gaps)} not applicable" if self.gaps else ""
         self.console.message(f"Cells: {len(records) - self.done} reused, {self.done} done{unfit}.")
         if len(records) == 1:
@@ -123,7 +184,7 @@ class ScoreSession:
             else:
                 for form in forms:
                     known = None if self.options.force else scope.believed(str(setting), form)
-                    stored[setting, form] = known
+                    stored[setting, form] = known if known and self._has_all(known) else None
         if None in stored.values():
             log = RunLog(folder.log, self.console)
             with log.failures():
@@ -139,14 +200,56 @@ class ScoreSession:
         items = EmbeddingFolder(scope.embeddings).read_items()
         EmbeddingFolder(scope.embeddings).check_training(items, facts.training)
         scorer = CellScorer(facts, scope, options.form, options.memory_budget)
+        source = self._source(scope, facts, items, log)
         with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
             for (setting, form), known in stored.items():
                 if known is not None:
                     records.append(known)
                     continue
                 with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
-                    found = None if options.force else scope.believed(str(setting), form)
-                    records.append(found or replace(scorer, form=form)(items, setting))
-                    self.done += found is None
+                    found, scored = None, replace(scorer, form=form)
+                    if not options.force:
+                        found = scope.believed(str(setting), form)
+                    record = found or scored(items, setting)
+                    added = self._added(record, scored, items, setting, source, log)
+                    records.append(scope.amend(record.model_copy(update=added)) if added else record)
+                    self.done += found is None or bool(added)
                 step(note=str(setting))
         return records
+
+    def _has_all(self, record: Record) -> bool:
+        """Tell whether a record has all that was asked for beyond its metrics, as far as it can tell by itself."""
+        return not self.options.distractors and not (self.options.open_set and record.open_set is None)
+
+    def _source(self, scope: Scope, facts: RunFacts, items: StoredItems, log: RunLog) -> Source | None:
+        """Return the distractors that were asked for."""
+        if self.options.distractors is None:
+            return None
+        from mdreid_bench.search.embed_distractors import Distracted, find_source
+
+        run = Distracted(RunFolder(scope.path.parent), scope, facts, items)
+        return find_source(self.options.distractors, run, self.options.data_root, self.options.device, log)
+
+    def _added(
+        self,
+        record: Record,
+        scorer: CellScorer,
+        items: StoredItems,
+        setting: Setting,
+        source: Source | None,
+        log: RunLog,
+    ) -> dict[str, Any]:
+        """Measure what was asked for beyond the metrics of a record, and is not in it."""
+        added: dict[str, Any] = {}
+        if self.options.open_set and record.open_set is None:
+            added["open_set"] = scorer.open_set(items, setting)
+        if source is not None:
+            where = f"{setting} of {scorer.scope.path.parent.name} with {source.name}"
+            for factory in self.options.factory:
+                one = search(scorer, items, setting, source, factory, self.options.probes, log)
+                self.recalls.setdefault(where, []).append(one)
+            found = measure(scorer, items, setting, source, self.options.distractor_seed, log, record.distractors)
+            others = [one for one in record.distractors if one.key != found.key]
+            if found not in record.distractors:
+                added["distractors"] = (*others, found)
+        return added

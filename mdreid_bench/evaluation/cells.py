@@ -1,10 +1,12 @@
 """Cells from stored embeddings: score a setting, make its record, store both record and per-query values."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.dataset import Dataset
@@ -15,15 +17,18 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.card import Comparison
 from mdreid_bench.results import provenance
 from mdreid_bench.results.form import PLAIN, Form
+from mdreid_bench.results.open_set import OpenSet
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import CorruptedImages, Counts, Interval, Metrics, Record
 from mdreid_bench.results.store import Scope
+from protocols.arrays import FloatArray
 from protocols.bootstrap import interval
 from protocols.chance import chance
 from protocols.corruption import Corruption
 from protocols.evaluation import NoValidQueryError, PerQuery, evaluate, mean_of_trials
 from protocols.names import UnknownNameError
+from protocols.open_set import NoProbesError, open_set
 from protocols.protocol import Side
 from protocols.ranking import CMC, DEFAULT_MEMORY_BUDGET, NonFiniteScoreError, rank_embeddings
 from protocols.rivals import Rivals
@@ -31,6 +36,15 @@ from protocols.suites import Setting
 from protocols.trial import Trial
 
 Embedded = tuple[EmbeddingFolder, StoredItems]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A trial with the vectors of its queries, (nq, E), and of its gallery, (ng, E), ready for inner products."""
+
+    trial: Trial
+    query: NDArray[np.float32]
+    gallery: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,11 +76,11 @@ class CellScorer:
         """
         start, shared = time.monotonic(), self.facts.shared
         dataset = _dataset(shared.dataset, setting)
-        sides, cmc = self._sides(stored), dataset.card.cmc
-        trials = trials_of(dataset, stored.items, setting, self.form.corruption)
-        comparison = registry.card(shared.method).comparison(shared.options, self.facts.modalities)
-        measured = [self._measure(stored, sides, setting, trial, comparison, cmc) for trial in trials]
-        values = _joined(stored, trials, measured)
+        cmc, trials, measured = dataset.card.cmc, list[Trial](), list[PerQuery]()
+        for compared in self.compared(stored, setting):
+            trials.append(compared.trial)
+            measured.append(self._measure(stored, setting, compared, cmc))
+        values = joined(stored, trials, measured)
         expected = [self._chance(stored, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
             **dict(self.facts.shared),
@@ -99,27 +113,59 @@ class CellScorer:
         folder.check_corrupted(table, stored)
         return {side: (folder, table) if corruption.corrupts(side) else clean for side in found}
 
-    def _measure(
-        self,
-        stored: StoredItems,
-        sides: Mapping[Side, Embedded],
-        setting: Setting,
-        trial: Trial,
-        comparison: Comparison | None,
-        cmc: CMC,
-    ) -> PerQuery:
+    def compared(self, stored: StoredItems, setting: Setting) -> Iterator[Compared]:
+        """Yield the trials of a setting with the vectors of both sides.
+
+        Raises:
+            UsageError: for a setting that the method's comparison does not know.
+            DataError: when embeddings are damaged, a side is empty, or the dataset is not installed.
+        """
+        sides, dataset = self._sides(stored), _dataset(self.facts.shared.dataset, setting)
+        for trial in trials_of(dataset, stored.items, setting, self.form.corruption):
+            folder = sides["query"][0]
+            if not len(trial.query) or not len(trial.gallery):
+                raise DataError(f"{setting} cannot be scored from {folder.path}: no item has the sensors asked for.")
+            query = folder.vectors(sides["query"][1], trial.query, trial.query_sensors)
+            gallery = sides["gallery"][0].vectors(sides["gallery"][1], trial.gallery, trial.gallery_sensors)
+            if self._comparison is not None:
+                query, gallery = self._comparison(setting, query, gallery)
+            yield Compared(trial, query, gallery)
+
+    @cached_property
+    def _comparison(self) -> Comparison | None:
+        """What the method makes of both sides; None where inner products of stored vectors say it all."""
+        return registry.card(self.facts.shared.method).comparison(self.facts.shared.options, self.facts.modalities)
+
+    def laid_out(self, setting: Setting, gallery: FloatArray) -> FloatArray:
+        """Return what a setting compares of further gallery items, (n, E)."""
+        return gallery if self._comparison is None else self._comparison(setting, gallery[:1], gallery)[1]
+
+    def open_set(self, stored: StoredItems, setting: Setting) -> OpenSet:
+        """Measure a setting with some of the identities enrolled.
+
+        Raises:
+            UsageError: likewise.
+            DataError: likewise, and when embeddings are not finite or a split has no probes.
+        """
+        items, measured = stored.items, []
+        for one in self.compared(stored, setting):
+            asked, offered = items.labels.take(one.trial.query), items.labels.take(one.trial.gallery)
+            sides = (one.query, one.gallery, asked, offered)
+            try:
+                measured.append(open_set(*sides, stored.exclusion, memory_budget=self.memory_budget))
+            except NonFiniteScoreError as error:
+                raise self._not_finite(stored, setting, one.trial, error) from None
+            except NoProbesError as error:
+                raise DataError(f"{setting} has no open set in {self.scope.embeddings}: {error}.") from None
+        return OpenSet.of(measured)
+
+    def _measure(self, stored: StoredItems, setting: Setting, compared: Compared, cmc: CMC) -> PerQuery:
         """Return the values of every query of a trial."""
-        folder, items = sides["query"][0], stored.items
-        if not len(trial.query) or not len(trial.gallery):
-            raise DataError(f"{setting} cannot be scored from {folder.path}: no item has the sensors asked for.")
-        query = folder.vectors(sides["query"][1], trial.query, trial.query_sensors)
-        gallery = sides["gallery"][0].vectors(sides["gallery"][1], trial.gallery, trial.gallery_sensors)
-        if comparison is not None:
-            query, gallery = comparison(setting, query, gallery)
+        items, trial = stored.items, compared.trial
         try:
             ranking = rank_embeddings(
-                query,
-                gallery,
+                compared.query,
+                compared.gallery,
                 items.labels.take(trial.query),
                 items.labels.take(trial.gallery),
                 stored.exclusion,
@@ -130,14 +176,21 @@ class CellScorer:
             found = evaluate(ranking, self.form.average_precision)
             found.summary()
         except NonFiniteScoreError as error:
-            asked, offered = items.names[trial.query[error.query]], items.names[trial.gallery[error.gallery]]
-            raise DataError(
-                f"{setting} cannot be scored from {folder.path}: the score of query {asked} with gallery item "
-                f"{offered} is {error.score}; move the folder away and run again."
-            ) from None
+            raise self._not_finite(stored, setting, trial, error) from None
         except NoValidQueryError as error:
-            raise DataError(f"{setting} cannot be scored from {folder.path}: {error}") from None
+            where = self._sides(stored)["query"][0].path
+            raise DataError(f"{setting} cannot be scored from {where}: {error}") from None
         return found
+
+    def _not_finite(
+        self, stored: StoredItems, setting: Setting, trial: Trial, error: NonFiniteScoreError
+    ) -> DataError:
+        where, names = self._sides(stored)["query"][0].path, stored.items.names
+        asked, offered = names[trial.query[error.query]], names[trial.gallery[error.gallery]]
+        return DataError(
+            f"{setting} cannot be scored from {where}: the score of query {asked} with gallery item {offered} is "
+            f"{error.score}; move the folder away and run again."
+        )
 
     def _chance(self, stored: StoredItems, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
         """Return what a random order of the gallery gives the queries of a trial."""
@@ -166,7 +219,7 @@ def _dataset(dataset: str, setting: Setting) -> Dataset:
         ) from None
 
 
-def _joined(stored: StoredItems, trials: Sequence[Trial], measured: Sequence[PerQuery]) -> QueryValues:
+def joined(stored: StoredItems, trials: Sequence[Trial], measured: Sequence[PerQuery]) -> QueryValues:
     """Put the values of all trials one after the other."""
     rows = np.concatenate([trial.query for trial in trials])
     numbers = np.repeat(np.arange(len(trials)), [len(trial.query) for trial in trials])

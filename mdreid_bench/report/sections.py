@@ -8,9 +8,13 @@ from mdreid_bench.report.ablation import ablation_tables
 from mdreid_bench.report.corruption import group_tables
 from mdreid_bench.report.cost import cost_table
 from mdreid_bench.report.decoupling import decoupling_tables
+from mdreid_bench.report.distractors import NAME as DISTRACTORS
+from mdreid_bench.report.distractors import distractor_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
 from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.lost_sensors import NAME as LOST
+from mdreid_bench.report.open_set import NAME as OPEN_SET
+from mdreid_bench.report.open_set import open_set_tables
 from mdreid_bench.report.overview import NAME as OVERVIEW
 from mdreid_bench.report.overview import overview_tables
 from mdreid_bench.report.paper_tables import protocol_tables
@@ -28,6 +32,7 @@ from protocols.suites import suite as named_suite
 
 PAPER_SUITES = ("paper-matched", "paper-mismatched", "missing", "ablation", "all")
 """What a report has when no suite is asked for; costs and other settings follow."""
+STUDIES = ("decoupling", "cost", LOST, "corruption", OPEN_SET, DISTRACTORS)
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Section:
     """Tables that belong together.
 
     Attributes:
-        name: of a suite, ``grid``, ``decoupling``, ``cost``, ``lost-sensors``, ``corruption`` or ``other``; stem of
-            the files.
+        name: of a suite, ``grid``, ``decoupling``, ``cost``, ``lost-sensors``, ``corruption``, ``open-set``,
+            ``distractors`` or ``other``; stem of the files.
         tables: at least one.
         sensors: of the datasets; None when they have different ones.
     """
@@ -68,7 +73,7 @@ class Contents:
 
     def sections(self, suites: Sequence[str]) -> list[Section]:
         """Build the sections of these suites, or those of the paper; empty ones are left out."""
-        names = suites or ("usual", *PAPER_SUITES, TRANSFER, "decoupling", "cost", LOST, "corruption", "other")
+        names = suites or ("usual", *PAPER_SUITES, TRANSFER, *STUDIES, "other")
         return [section for name in names if (section := self._section(name)) is not None]
 
     def _section(self, name: str) -> Section | None:
@@ -100,6 +105,10 @@ class Contents:
             return lost_sensors.group_tables(group)
         if name == "corruption":
             return group_tables(group, self.figures)
+        if name == OPEN_SET:
+            return open_set_tables(group)
+        if name == DISTRACTORS:
+            return distractor_tables(group)
         if name == "other":
             return self._other(group)
         protocols = [str(protocol) for protocol in named_suite(name, group.sensors)]
@@ -141,6 +150,8 @@ def section_title(name: str, sensors: Modality | None) -> str:
         "comparison": "Comparison of methods",
         LOST: "Sensors lost in training",
         "corruption": "Corrupted test images",
+        OPEN_SET: "Open set: half of the identities are enrolled",
+        DISTRACTORS: "Galleries that grow by items of identities that nobody asks for",
         "other": "Other settings",
         "usual": "As papers on the dataset print it",
     }

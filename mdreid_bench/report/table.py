@@ -122,6 +122,7 @@ class Table:
         matrices: each group of columns is a square of cosines times 100, to be drawn beside the others.
         curve: where the table is drawn as a curve too, the place of each of its first rows on the axis.
         axis: what that axis shows.
+        log: the axis is logarithmic.
     """
 
     title: str
@@ -134,6 +135,7 @@ class Table:
     matrices: bool = False
     curve: tuple[float, ...] = ()
     axis: str = "weight"
+    log: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from mdreid_bench.results.schema import Line, StoredPart
 from mdreid_bench.results.storage.place import read_sealed, write_sealed
+from mdreid_bench.results.stored_part import Line, StoredPart
 
 Matrix = tuple[tuple[float, ...], ...]
 Count = Annotated[int, Field(gt=0)]

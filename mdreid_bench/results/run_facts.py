@@ -9,10 +9,11 @@ from pydantic import AfterValidator, Field, StringConstraints
 from mdreid_bench.config import plain_yaml
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.schema import Hash, SharedFields, StoredPart
+from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed, write_sealed
+from mdreid_bench.results.stored_part import Hash, StoredPart
 from protocols.modality import Modality
 
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]

@@ -1,21 +1,14 @@
 """The record of one evaluated cell: what was measured, on what, by what, and where it came from."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, JsonValue, field_validator, model_validator
 
+from mdreid_bench.results.distractors import Distractors
+from mdreid_bench.results.open_set import OpenSet
 from mdreid_bench.results.storage.hashes import canonical_json
+from mdreid_bench.results.stored_part import Count, FileName, Fraction, Hash, Line, Name, StoredPart
 from protocols.corruption import Corruption, Sides
 from protocols.evaluation import Metrics as Means
 
@@ -23,33 +16,10 @@ SCHEMA_VERSION: Literal[4] = 4
 """Raised whenever a field is added, removed or changes its meaning."""
 OLDEST_VERSION = 3
 """Records from this version on are read; what was added since has defaults."""
-
-_ROUNDING = 1e-9
-
-
-def _snap(value: Any) -> Any:
-    """Undo the rounding that takes the mean of perfect scores a hair beyond 0 or 1."""
-    if isinstance(value, float) and -_ROUNDING < value < 1 + _ROUNDING:
-        return min(max(value, 0.0), 1.0)
-    return value
-
-
-Fraction = Annotated[float, BeforeValidator(_snap), Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$", max_length=80)]
-"""A name that is safe as a part of a file name on every system."""
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
-"""Text without control characters, so that no record can steer a terminal."""
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$", max_length=250)]
+ADDED = ("open_set", "distractors")
+"""Fields of a record that may be filled later, while everything else stays."""
 Repetition: TypeAlias = tuple[str, int]
 """What tells apart runs that are averaged."""
-Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10,64}$")]
-
-
-class StoredPart(BaseModel):
-    """Base of the record and its parts: unknown fields, NaN and infinity are errors; fields are read-only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Metrics(StoredPart):
@@ -252,6 +222,8 @@ class Record(SharedFields):
         limit: the ``--limit`` in force, None for the full test set.
         precision: numeric type that the embeddings were computed in; they are stored and compared in fp32.
         chance: what a random order of the same gallery scores for the same queries, in expectation.
+        open_set: figures with some of the identities enrolled; None where they were not asked for.
+        distractors: figures of growing galleries, by source of what is added to them.
         per_query: file name of the per-query values, in the record's own folder.
         per_query_digest: hash of that file, so that nothing in it can be altered.
     """
@@ -269,6 +241,8 @@ class Record(SharedFields):
     interval: Interval | None = None
     chance: Metrics
     counts: Counts
+    open_set: OpenSet | None = None
+    distractors: tuple[Distractors, ...] = ()
     per_query: FileName | None = None
     per_query_digest: Hash | None = None
     provenance: Provenance

@@ -81,6 +81,18 @@ class Scope:
         atomic.write_json(path, encode(named))
         return named
 
+    def amend(self, record: Record) -> Record:
+        """Write a record of this scope anew, with more in it; its per-query values stay. Return it.
+
+        Raises:
+            ValueError: when the record belongs to another run or scope.
+            DataError: when the file system refuses.
+        """
+        path = self.path_of(record)
+        _check_place(path, record)
+        atomic.write_json(path, encode(record))
+        return record
+
     def believed(self, protocol: str, form: Form = PLAIN) -> Record | None:
         """Return the record of a cell, or None when there is none that can be believed, with its per-query values."""
         path = self.record_path(protocol, form)

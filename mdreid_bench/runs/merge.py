@@ -14,7 +14,7 @@ from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.results.run_facts import RunFacts, read_config
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import ADDED, Record
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import content_hash
@@ -256,6 +256,7 @@ def _add_record(plan: MergePlan, origin: Path, destination: Path) -> None:
 
 def _refuse_difference(known: Path, first: Record, path: Path, second: Record) -> None:
     apart = {"provenance", "per_query", "per_query_digest", "schema_version"}
+    apart |= {name for name in ADDED if not (getattr(first, name) and getattr(second, name))}
     before, after = (record.model_dump(mode="json", exclude=apart) for record in (first, second))
     if before != after:
         fields = ", ".join(sorted(name for name in before if before[name] != after[name]))

@@ -10,6 +10,7 @@
 """
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,14 @@ from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.run_facts import FolderName
-from mdreid_bench.results.schema import Hash, StoredPart
 from mdreid_bench.results.storage import atomic
 from mdreid_bench.results.storage.archive import read_npz
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.place import read_sealed, write_sealed
 from mdreid_bench.results.storage.temporary import clear
+from mdreid_bench.results.stored_part import Hash, StoredPart
+from protocols.arrays import FloatArray
 from protocols.modality import Modality
 
 FLAT = "Flat"
@@ -105,26 +107,16 @@ class SearchIndex:
         run: str,
         weights: str | None,
         factory: str = FLAT,
+        probes: int | None = None,
         reporter: Reporter | None = None,
     ) -> "SearchIndex":
-        """Index n vectors, (n, E), of n items; every ``factory`` but ``Flat`` may trade exactness for speed.
+        """Index n vectors, (n, E), of n items; see :func:`faiss_index`.
 
         Raises:
             UsageError: when FAISS is not installed, or cannot make such an index of these vectors.
         """
-        faiss = require_faiss()
-        try:
-            index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-            if not index.is_trained:
-                index.train(vectors)
-            with (reporter or Silent()).track("indexing", len(vectors)) as step:
-                for start in range(0, len(vectors), _CHUNK):
-                    chunk = vectors[start : start + _CHUNK]
-                    index.add(chunk)
-                    step(len(chunk))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise UsageError(f"FAISS cannot make the index {factory!r} of {len(items)} items ({reason}).") from None
+        chunks = (vectors[start : start + _CHUNK] for start in range(0, len(vectors), _CHUNK))
+        index = faiss_index(chunks, vectors, len(vectors), factory, probes, reporter)
         return cls(run, weights, factory, items.names, items.sensors, index)
 
     def write(self, folder: Path) -> None:
@@ -209,6 +201,44 @@ class SearchIndex:
             Hit(rank, str(self.names[row]), Modality(int(self.sensors[row])), -negated)
             for rank, (negated, row) in enumerate(found, start=1)
         ]
+
+
+def faiss_index(
+    blocks: Iterable[FloatArray],
+    sample: FloatArray,
+    count: int,
+    factory: str,
+    probes: int | None = None,
+    reporter: Reporter | None = None,
+) -> Any:
+    """Return a FAISS index of ``count`` vectors; every ``factory`` but ``Flat`` may trade exactness for speed.
+
+    Args:
+        blocks: the vectors, (b, E) each.
+        sample: (s, E), to train an index that must be trained.
+        count: how many vectors there are.
+        factory: FAISS's name of the index, such as ``IVF1024,PQ64``.
+        probes: lists of an inverted file (IVF) that a query looks into; FAISS's own number, 1, where it is not said.
+        reporter: shows the progress.
+
+    Raises:
+        UsageError: when FAISS is not installed, or cannot make such an index.
+    """
+    faiss = require_faiss()
+    try:
+        index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(np.ascontiguousarray(sample, dtype=np.float32))
+        with (reporter or Silent()).track("indexing", count) as step:
+            for block in blocks:
+                index.add(np.ascontiguousarray(block, dtype=np.float32))
+                step(len(block))
+        if probes is not None:
+            faiss.ParameterSpace().set_index_parameter(index, "nprobe", probes)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"FAISS cannot make the index {factory!r} of {count} items ({reason}).") from None
+    return index
 
 
 def check_target(folder: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.errors import DataError, UsageError
@@ -15,10 +17,14 @@ from mdreid_bench.results.finding import find_run
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.store import RunFolder, Store
 from mdreid_bench.search.gallery import read_gallery, seen
-from mdreid_bench.search.search_index import Hit, SearchIndex, check_target, require_faiss
+from mdreid_bench.search.recall import recall
+from mdreid_bench.search.search_index import FLAT, Hit, SearchIndex, check_target, require_faiss
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.trained_method import load_trained, weights_of
 from protocols.modality import Modality
+
+_ASKED = 1000
+"""Most items that a new index is asked for, to see what it finds."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ def make_index(
     factory: str,
     device: str,
     reporter: Reporter,
+    probes: int | None = None,
 ) -> SearchIndex:
     """Embed a gallery folder with a trained method and write the index.
 
@@ -57,15 +64,25 @@ def make_index(
     facts = _facts(folder, camera)
     items = read_gallery(gallery, reporter, facts.modalities)
     method, config = load_trained(folder)
+    vectors = embed(method, config, items, camera, on, reporter)
     built = SearchIndex.build(
-        embed(method, config, items, camera, on, reporter),
+        vectors,
         items,
         run=folder.path.name,
         weights=_digest(folder, facts),
         factory=factory,
+        probes=probes,
         reporter=reporter,
     )
     built.write(out)
+    if factory != FLAT:
+        asked = np.sort(np.random.default_rng(0).permutation(len(vectors))[:_ASKED])
+        found = recall(built.vectors, factory, vectors[asked], asked, lambda: [vectors]).row()
+        reporter.message(
+            f"{factory} finds {found['recall@10']:.1f} % of the 10 nearest of {len(asked)} of the items themselves "
+            f"[{found['recall@10_low']:.1f}, {found['recall@10_high']:.1f}], {found['queries_per_second']:,.0f} "
+            f"queries a second; an exact search answers {found['exact_queries_per_second']:,.0f}."
+        )
     return built
 
 

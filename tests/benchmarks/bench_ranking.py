@@ -111,15 +111,15 @@ def test_bootstrap_interval(benchmark: Benchmark, problem: Problem) -> None:
     assert benchmark.stats["median"] < 0.02
 
 
-def gallery_on_disk(path: Path, items: int, width: int) -> NDArray[np.float16]:
-    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(items, width))
+def gallery_on_disk(path: Path, items: int, width: int, dtype: type[np.floating[Any]] = np.float16) -> NDArray[Any]:
+    stored = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(items, width))
     rng = np.random.default_rng(3)
     for start in range(0, items, 20_000):
         stop = min(start + 20_000, items)
         stored[start:stop] = rng.standard_normal((stop - start, width), dtype=np.float32)
     stored.flush()
     del stored
-    mapped: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    mapped: NDArray[Any] = np.load(path, mmap_mode="r")
     return mapped
 
 

@@ -134,6 +134,7 @@ def test_mistakes_in_a_search(
         (("--run", "msvr310"), 2, "give more of its name or key"),
         (("--run", RUN, "--camera", "9"), 2, "was trained with 8 cameras; use 0 to 7"),
         (("--run", RUN, "--factory", "Flet"), 2, "cannot make the index 'Flet'"),
+        (("--run", RUN, "--probes", "2"), 2, "cannot make the index 'Flat'"),
     ],
 )
 def test_mistakes_in_an_index(
@@ -143,6 +144,14 @@ def test_mistakes_in_an_index(
     assert done.returncode == code
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_approximate_index_says_what_it_finds(trained: Trained, gallery: Path, tmp_path: Path) -> None:
+    made = ("index", str(gallery), str(tmp_path / "out"), "--run", RUN, "--factory", "IVF2,Flat")
+    done = trained.call(*made, "--probes", "2", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "IVF2,Flat finds 100.0 % of the 10 nearest of 16 of the items themselves [100.0, 100.0]" in told
 
 
 def test_a_folder_with_other_things_is_refused_before_anything_is_embedded(trained: Trained, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdreid_bench.report.figures.drawing import figure
+from mdreid_bench.report.quantities import CHANCE
 from mdreid_bench.report.table import Column, Number, Table
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def matrices(table: Table) -> "Figure":
 def sweep_curve(table: Table) -> "Figure":
     """Draw each column of percentages against :attr:`Table.curve`; published figures are dashed.
 
-    Measured values have bars of one standard deviation over the seeds. Columns of differences are not drawn.
+    Measured values have bars of one standard deviation, or of their interval where they have one; chance is dotted.
+    Columns of differences are not drawn.
     """
     drawing = figure((5.2, 3.4))
     axis = drawing.subplots()
@@ -70,6 +72,10 @@ def sweep_curve(table: Table) -> "Figure":
         if column.title != "difference":
             _line(axis, table, index, column)
     axis.set(xlabel=table.axis, ylabel="%")
+    if table.log:
+        axis.set_xscale("log")
+        axis.set_xticks(table.curve, [f"{place:,g}" for place in table.curve])
+        axis.minorticks_off()
     axis.grid(alpha=0.3)
     axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.set_title(table.title, fontsize=8, wrap=True)
@@ -81,13 +87,22 @@ def _line(axis: "Axes", table: Table, index: int, column: Column) -> None:
     points = [(x, cell) for x, cell in zip(table.curve, cells, strict=True) if isinstance(cell, Number)]
     if not points:
         return
+    floor = column.title == CHANCE
     axis.errorbar(
         [x for x, _ in points],
         [cell.value for _, cell in points],
-        yerr=[cell.spread or 0.0 for _, cell in points],
+        yerr=list(zip(*(_bars(cell) for _, cell in points), strict=True)),
         label=column.heading,
-        linestyle="--" if column.title == "published" else "-",
-        marker="o",
+        linestyle=":" if floor else "--" if column.title == "published" else "-",
+        color="0.5" if floor else None,
+        marker="" if floor else "o",
         markersize=3,
         capsize=2,
     )
+
+
+def _bars(cell: Number) -> tuple[float, float]:
+    """Return how far the bar of a value reaches down and up."""
+    if cell.interval is None:
+        return cell.spread or 0.0, cell.spread or 0.0
+    return max(cell.value - cell.interval[0], 0.0), max(cell.interval[1] - cell.value, 0.0)

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
-from mdreid_bench.results.schema import Line
 from mdreid_bench.results.storage.atomic import make_folder
 from mdreid_bench.results.storage.files import hold, is_at, let_go, open_own, read_regular
+from mdreid_bench.results.stored_part import Line
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 _OWNER_BYTES, _LONGEST_NAME = 4096, 40
