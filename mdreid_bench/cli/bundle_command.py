@@ -12,7 +12,7 @@ from mdreid_bench.wording import counted
 
 
 def bundle(
-    runs: Annotated[list[str], argument("RUN...", "Beginnings of keys or folder names of runs, or 'all'.")],
+    runs: Annotated[list[str], argument("RUN...", "Parts of folder names of runs, or of their keys, or 'all'.")],
     out: Annotated[Path, argument("OUT", "New .zip file.")],
     results: Results = DEFAULT_RESULTS,
 ) -> None:

@@ -17,7 +17,7 @@ SECONDS = 2.0
 
 
 def watch(
-    run: Annotated[str, argument("RUN", "The beginning of a run's key or folder name.")],
+    run: Annotated[str, argument("RUN", "Any part of a run's folder name, or of its key, that no other has.")],
     once: Annotated[bool, option(OUTPUT, "--once", "Show how far it is and end.", default=True)] = False,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
