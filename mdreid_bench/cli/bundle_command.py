@@ -7,8 +7,8 @@ from mdreid_bench.cli.command import argument
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
 from mdreid_bench.cli.values import ALL
-from mdreid_bench.errors import UsageError
-from mdreid_bench.wording import counted
+from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.wording import counted, listed
 
 
 def bundle(
@@ -37,7 +37,12 @@ def bundle(
     console, store = Console(), Store(results)
     if ALL in [text.casefold() for text in runs] and store.runs.is_dir():
         runs = [path.name for path in store.runs.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        if waiting := [name for name in runs if not any((store.runs / name).glob("*/*.json"))]:
+            runs = [name for name in runs if name not in waiting]
+            console.warn(f"{listed(sorted(waiting))}: no records yet, so left out.")
     folders = {folder.path.name: folder for text in runs for folder in find_runs(store, text)}
+    if not folders:
+        raise DataError(f"No run in {store.runs} has records; make some with 'mdreid-bench run'.")
     records = make_bundle(store, list(folders.values()), out, console)
     console.message(f"{counted(len(records), 'record')} of {counted(len(folders), 'run')} bundled.")
     console.result(out)

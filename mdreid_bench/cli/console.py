@@ -84,6 +84,11 @@ class Console:
         """Columns of text of stdout."""
         return self._out.width
 
+    @property
+    def height(self) -> int | None:
+        """Lines of stdout at a time; None where it is no terminal."""
+        return self._out.height if self._out.is_terminal else None
+
     @contextmanager
     def live(self) -> Iterator[Callable[[Text], None]]:
         """Show a picture on stdout, which each call replaces by the next; without a terminal, the last one alone."""

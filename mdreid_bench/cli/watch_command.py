@@ -40,7 +40,7 @@ def watch(
         while True:
             now = read_progress(store, folder)
             left = "" if now.seconds_left is None else duration(now.seconds_left)
-            show(picture(now, console.width, left, plain=console.ascii_only))
+            show(picture(now, console.width, left, plain=console.ascii_only, rows=console.height))
             if once or now.over:
                 return
             time.sleep(SECONDS)

@@ -1,5 +1,6 @@
 """A picture of a run at work, in text: losses as curves, the parts of an item, the time left."""
 
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ BLOCKS, PLAIN = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 """Heights of a curve, and what stands for them where only ASCII can be written."""
 _LONGEST_CURVE, _SHORTEST_CURVE, _NAME = 100, 8, 15
 _LOG_LINES = 3
+_RATE = " rate"
 _SMALL, _LARGE = 0.1, 0.5
 _TIME = len("2026-01-01 00:00:00 [")
 
@@ -30,16 +32,24 @@ def sparkline(values: Sequence[float], room: int, heights: str = BLOCKS) -> str:
     return "".join(heights[min(int(value * len(heights)), len(heights) - 1)] for value in scaled)
 
 
-def picture(now: Progress, width: int, left: str, plain: bool = False) -> Text:
+def picture(now: Progress, width: int, left: str, plain: bool = False, rows: int | None = None) -> Text:
     """Return the picture of a run.
 
     Args:
         width: columns of text that there are.
         left: the time that its training takes from here, in words; may be empty.
         plain: whether only ASCII can be written.
+        rows: lines that there are; where they are few, the log goes first, and then the rates.
     """
-    lines = [*_head(now, left), *_curves(now, width, PLAIN if plain else BLOCKS), *_parts(now, width), *_tail(now)]
-    shown = Text("\n", no_wrap=True).join(lines)
+    heights, room = PLAIN if plain else BLOCKS, rows or sys.maxsize
+    above, curves, parts, tail = (
+        list(part) for part in (_head(now, left), _curves(now, width, heights), _parts(now, width), _tail(now))
+    )
+    if len(above) + len(curves) + len(parts) + len(tail) > room:
+        tail = []
+    if len(above) + len(curves) + len(parts) > room:
+        curves = [line for line in curves if _RATE not in line.plain[:_NAME]]
+    shown = Text("\n", no_wrap=True).join([*above, *curves, *parts, *tail])
     return Text("\n").join(_cut(line, width) for line in shown.split("\n", allow_blank=True))
 
 
@@ -75,7 +85,7 @@ def _curves(now: Progress, width: int, heights: str) -> Iterator[Text]:
     curves = {name: [entry["losses"].get(name, 0.0) for entry in now.steps] for name in names}
     curves |= {"total": [sum(entry["losses"].values()) for entry in now.steps]} if len(names) > 1 else {}
     rates = dict.fromkeys(name for entry in now.steps for name in entry["rates"])
-    curves |= {f"{name} rate": [entry["rates"].get(name, 0.0) for entry in now.steps] for name in rates}
+    curves |= {f"{name}{_RATE}": [entry["rates"].get(name, 0.0) for entry in now.steps] for name in rates}
     yield Text()
     yield Text(f"{'':{_NAME}} {'first':>9} {'now':>9}", style="dim")
     room = max(min(width - _NAME - 22, _LONGEST_CURVE), _SHORTEST_CURVE)

@@ -97,8 +97,8 @@ def merge(sources: Sequence[Path], target: Store, reporter: Reporter) -> MergePl
         stack.enter_context(locked(target.root / ".merge.lock", f"merging into {target.root}", reporter))
         plan = MergePlan()
         for source, folder in zip(sources, folders, strict=True):
-            _add_trainings(plan, folder, target, reporter)
-            _add_records(plan, Store(folder), target, reporter)
+            _add_trainings(plan, folder, target, reporter, f"comparing the weights in {source}")
+            _add_records(plan, Store(folder), target, reporter, f"comparing the records in {source}")
             for texts in (plan.conflicts, plan.unreadable):  # whose paths are to be found when this is over
                 texts[:] = [text.replace(str(folder), str(source)) for text in texts]
         if plan.conflicts:
@@ -129,9 +129,9 @@ def _copy(origin: Origin, destination: Path) -> None:
             raise DataError(f"{origin.path} changed while it was copied to {destination}; merge again.")
 
 
-def _add_trainings(plan: MergePlan, source: Path, target: Store, reporter: Reporter) -> None:
+def _add_trainings(plan: MergePlan, source: Path, target: Store, reporter: Reporter, task: str) -> None:
     folders = _folders(plan, source / "trained")
-    with reporter.track(f"comparing the weights in {source}", len(folders)) as step:
+    with reporter.track(task, len(folders)) as step:
         for folder in folders:
             if TrainingFolder(folder).weights.is_file():
                 _checked(plan, _add_weights, folder, target.root / "trained" / folder.name)
@@ -161,9 +161,9 @@ def _check_log(path: Path) -> None:
         raise DataError(f"{path} is not the complete log of a training; only people read it, so move it away.")
 
 
-def _add_records(plan: MergePlan, source: Store, target: Store, reporter: Reporter) -> None:
+def _add_records(plan: MergePlan, source: Store, target: Store, reporter: Reporter, task: str) -> None:
     seen: set[Path] = set()
-    with reporter.track(f"comparing the records in {source.root}", len(source.paths())) as step:
+    with reporter.track(task, len(source.paths())) as step:
         for path, record in source.records():
             if isinstance(record, Record):
                 place = target.root / path.relative_to(source.root)

@@ -123,6 +123,17 @@ def test_mistakes_have_a_sentence(results: Path, arguments: tuple[str, str], cod
     assert said in done.stderr
 
 
+def test_all_leaves_out_what_has_no_records_yet_and_a_name_does_not(tmp_path: Path) -> None:
+    scored(tmp_path / "results", ("R-to-N",))
+    scored(tmp_path / "results", (), method="editor")
+    given = (str(tmp_path / "o.zip"), "--results", str(tmp_path / "results"))
+    done = call("bundle", "all", *given)
+    assert (done.returncode, "1 record of 1 run bundled" in done.stderr) == (0, True)
+    assert "Warning: msvr310-editor-tiny-s0-" in done.stderr
+    named = call("bundle", "msvr310-editor", *given)
+    assert (named.returncode, "has no records" in named.stderr) == (3, True)
+
+
 def test_a_damaged_record_is_not_bundled(tmp_path: Path) -> None:
     stored = scored(tmp_path / "results")
     values = stored.scope.path / "R-to-N.npz"

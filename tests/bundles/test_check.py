@@ -247,6 +247,18 @@ def test_files_that_are_not_those_of_the_list_are_named(opened: Path, tmp_path: 
     assert found == {Kind.MISSING, Kind.CHANGED, Kind.UNLISTED, Kind.DAMAGED}
 
 
+def test_merging_makes_its_own_checks_on_what_a_bundle_lists(opened: Path, tmp_path: Path) -> None:
+    name = next(name for name in archive.files_in(opened) if name.endswith(f"{CELL}.npz"))
+    bundle = packed(opened, tmp_path / "m.zip", {name: (opened / name).read_bytes()[:-1]})
+    done = in_process("merge", str(bundle), "--results", str(tmp_path / "new"), env=environment())
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert (
+        f"Nothing was merged because of 1 conflict, to be settled on one side: The per-query values {bundle}/{name}"
+        in (done.stderr)
+    )
+    assert not list((tmp_path / "new").rglob("*.json"))
+
+
 def test_another_schema_version_is_named(opened: Path, tmp_path: Path) -> None:
     name = next(name for name in archive.files_in(opened) if name.endswith(f"{CELL}.json"))
     content = json.loads((opened / name).read_text()) | {"schema_version": 99}

@@ -84,6 +84,16 @@ def test_the_picture_fits_however_wide_it_is(watched: Watched, width: int, stage
     assert all(line.isascii() for line in lines) or not plain
 
 
+def test_a_low_terminal_loses_the_log_first_and_then_the_rates(watched: Watched) -> None:
+    whole = picture(watched.now(), 80, "").plain.splitlines()
+    for rows, log, rates in ((len(whole), True, True), (len(whole) - 1, False, True), (len(whole) - 3, False, False)):
+        lines = picture(watched.now(), 80, "", rows=rows).plain.splitlines()
+        assert len(lines) <= rows
+        assert any("40 to do" in line for line in lines) == log
+        assert any(line.startswith("base rate") for line in lines) == rates
+        assert any(line.startswith("6 shared T") for line in lines)
+
+
 def test_it_ends_when_the_run_does(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first look finds the run at work, and the second one its end."""
     lock, looks = attempt(watched.training.lock), []
