@@ -148,6 +148,27 @@ def cameras_may_be_those_of_each_sensor(name: str) -> None:
         assert found[term].item() == value.item(), f"the loss {term} differs with cameras by sensor"
 
 
+def items_that_lost_sensors_are_borne(name: str) -> None:
+    """With ``partial`` on the card: the same terms, finite with their gradients, also of a sensor that nobody has."""
+    if not registry.card(name).partial:
+        return
+    wanted, rows = set(build(name).train().training_losses(training_batch())), torch.arange(8)
+    first, *others = RNT
+    for lacking in (
+        dict.fromkeys(others, rows % 2 == 0),
+        dict.fromkeys(others, rows < 0),
+        dict.fromkeys(others, rows == 3),
+    ):
+        method = build(name).train()
+        terms = method.training_losses(replace(training_batch(), seen={first: rows >= 0, **lacking}))
+        assert set(terms) == wanted, f"{name} has other terms where items lack sensors: {sorted(set(terms) ^ wanted)}"
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        found = [*terms.values(), *(p.grad for p in method.parameters() if p.grad is not None)]
+        assert all(torch.isfinite(x).all() for x in found), (
+            f"{name} is not finite where items lack {', '.join(map(str, others))}"
+        )
+
+
 def training_reduces_the_loss(name: str) -> None:
     """Twelve steps on one batch take at least a tenth of the loss away."""
     method = build(name).eval()
@@ -234,6 +255,7 @@ METHOD_CHECKS: tuple[Callable[[str], None], ...] = (
     losses_and_gradients_are_finite,
     losses_need_only_what_is_represented_of_each_item,
     cameras_may_be_those_of_each_sensor,
+    items_that_lost_sensors_are_borne,
     training_reduces_the_loss,
     same_seed_same_numbers,
     weights_round_trip,

@@ -104,14 +104,6 @@ def test_nothing_lost_is_the_usual_loss(name: str) -> None:
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_sensor_that_nobody_has_is_borne(name: str) -> None:
-    seen = {R: torch.ones(8, dtype=torch.bool), N: torch.zeros(8, dtype=torch.bool), T: torch.arange(8) == 3}
-    terms, gradients = step(trained(name), partial(seen=seen))
-    assert all(math.isfinite(term.item()) for term in terms.values())
-    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
-
-
 def distance(a: Tensor, b: Tensor) -> float:
     return math.sqrt(max(float((a - b).square().sum()), 1e-12))
 

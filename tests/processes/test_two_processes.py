@@ -180,6 +180,14 @@ def test_the_work_is_shared_and_one_process_writes(place: Place) -> None:
     assert (ended.stdout[1], ended.stderr[1]) == ("", "")
 
 
+@pytest.mark.slow
+def test_items_have_lost_the_same_sensors_in_all_processes(place: Place) -> None:
+    lossy = ("--method", "mdreid", "--missing", "0.5", *SGD)
+    wanted, _ = place.alone(*lossy)
+    _succeeded(place.run("lossy", *lossy))
+    _assert_same(place.base / "lossy", wanted)
+
+
 def test_killed_after_an_epoch_two_processes_go_on(place: Place, adam: Path) -> None:
     killed = place.run("killed", *TWO, change=die_after_an_epoch)
     assert killed.codes == [-9, 0]
