@@ -104,6 +104,16 @@ def test_nothing_lost_is_the_usual_loss(name: str) -> None:
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if registry.get(name).separable()])
+def test_rows_that_lack_sensors_are_represented_piece_by_piece(name: str) -> None:
+    method, batch = trained(name), partial()
+    whole = method.represented(batch.images, batch.camera, batch.seen)
+    slices = slice(0, 3), slice(3, 4), slice(4, 8)
+    pieces = [method.represented(*batch.piece(rows), batch.seen_by(rows)) for rows in slices]
+    for key, rows in whole.items():
+        torch.testing.assert_close(torch.cat([piece[key] for piece in pieces]), rows, rtol=0, atol=1e-4)
+
+
 def distance(a: Tensor, b: Tensor) -> float:
     return math.sqrt(max(float((a - b).square().sum()), 1e-12))
 

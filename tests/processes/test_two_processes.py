@@ -182,7 +182,7 @@ def test_the_work_is_shared_and_one_process_writes(place: Place) -> None:
 
 @pytest.mark.slow
 def test_items_have_lost_the_same_sensors_in_all_processes(place: Place) -> None:
-    lossy = ("--method", "mdreid", "--missing", "0.5", *SGD)
+    lossy = (*ONE, "--missing", "0.5", *SGD)
     wanted, _ = place.alone(*lossy)
     _succeeded(place.run("lossy", *lossy))
     _assert_same(place.base / "lossy", wanted)
