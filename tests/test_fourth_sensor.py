@@ -81,7 +81,7 @@ def test_the_commands_of_the_page_train_score_and_report(root: Path) -> None:
     fragments = sorted((root / "tables" / "latex").glob("*.tex"))
     assert len(fragments) == 2
     for side in SIDES:
-        assert f">{side}</th>" in page
+        assert all(f'"{side}-to-{other}"' in page for other in SIDES)
         assert all(f"{side} &" in fragment.read_text(encoding="utf-8") for fragment in fragments)
     assert (root / "tables" / "report.md").exists()
     records = [record for _, record in Store(root / "results").records() if isinstance(record, Record)]
