@@ -5,6 +5,7 @@ identity, under all seeds and protocols, may be exchanged together. Queries of o
 method that suits an identity does so with every seed; exchanging less than that finds differences where none are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ def p_values(
     return (1 + counts) / (1 + permutations)
 
 
-def luck_of(runs: list[Values], pairs: list[tuple[int, int]]) -> Luck:
+def luck_of(runs: list[Values], pairs: list[tuple[int, int]], trained: Sequence[bool] = ()) -> Luck:
     """Estimate the luck of training from the runs of several methods, each on the same identities.
 
     Runs of a method differ as a whole, which is luck, and by what they make of single identities, which the exchange
@@ -73,20 +74,21 @@ def luck_of(runs: list[Values], pairs: list[tuple[int, int]]) -> Luck:
     Args:
         runs: for each method ``(s, i)``, what each identity adds to the mean of each of its s runs.
         pairs: of methods, in whose differences the luck is wanted.
+        trained: which of the methods are trained; without any, all of them.
     """
-    spread, own, degrees, trained = 0.0, 0.0, 0, [False] * len(runs)
+    spread, own, degrees, lucky = 0.0, 0.0, 0, [False] * len(runs)
     for method, values in enumerate(runs):
         count = len(values)
-        if count > 1 and (values != values[0]).any():
+        if count > 1 and (not trained or trained[method]) and (values != values[0]).any():
             means = values.sum(axis=1)
             spread += float(((means - means.mean()) ** 2).sum())
             rest = values - values.mean(axis=0) - (means - means.mean())[:, None] / values.shape[1]
             # The sum of i independent parts varies i times as much as each.
             own += float((rest**2).sum()) * values.shape[1] / max(values.shape[1] - 1, 1)
             degrees += count - 1
-            trained[method] = True
+            lucky[method] = True
     variance = max(spread - own, 0.0) / degrees if degrees else 0.0
-    parts = [variance / len(values) if own_luck else 0.0 for values, own_luck in zip(runs, trained, strict=True)]
+    parts = [variance / len(values) if own_luck else 0.0 for values, own_luck in zip(runs, lucky, strict=True)]
     return Luck(np.array([parts[a] + parts[b] for a, b in pairs]), degrees, variance)
 
 

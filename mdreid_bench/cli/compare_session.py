@@ -10,6 +10,7 @@ from typing import Any
 from mdreid_bench.cli.console import Console
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.evaluation.contest import Entrant, Standing, made_of, standings
+from mdreid_bench.models.mdreid.ablation import is_ablated
 from mdreid_bench.report.contest import letters_table, pairs_table, published_table
 from mdreid_bench.report.origin import data_marks
 from mdreid_bench.report.sensors import sensors_of
@@ -20,6 +21,7 @@ from mdreid_bench.results.finding import find_runs, find_scope
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store, load_record
+from mdreid_bench.wording import counted
 from protocols.modality import Modality
 from protocols.protocol import protocols_of
 from protocols.suites import SUITES, resolve
@@ -104,15 +106,10 @@ def contest_of(
         UsageError: when they are on several datasets, or have no protocol in common.
         DataError: when a record must not be believed, or no run was evaluated.
     """
-    places: dict[int, Path] = {}
-    records: list[Record] = []
-    for name, paths in _stored(store, texts, limit).items():
-        found = [(path, load_record(path)) for path in paths]
-        of_form = [(path, record) for path, record in found if form.is_of(record)]
-        if not of_form:
-            console.warn(f"{name} has no record of that form and is left out; make some with 'mdreid-bench score'.")
-        records += [record for _, record in of_form]
-        places |= {id(record): path for path, record in of_form}
+    places: dict[Path, Record] = {}
+    for text in texts:
+        places |= _meant(store, text, limit, form, console)
+    records = list(places.values())
     data = sorted({" from ".join([record.dataset, *record.sources]) for record in records})
     if not records:
         raise DataError(f"There is nothing to compare of {', '.join(texts)}; make records with 'mdreid-bench score'.")
@@ -122,11 +119,12 @@ def contest_of(
         )
     variants = group_variants(records)
     chosen = _protocols(variants, protocols)
+    where = {id(record): path for path, record in places.items()}
     entrants = [
         Entrant(
             variant.label,
             variant.example.selection != "none",
-            {name: {r.repetition: places[id(r)] for r in found} for name, found in variant.records.items()},
+            {name: {r.repetition: where[id(r)] for r in found} for name, found in variant.records.items()},
         )
         for variant in variants
     ]
@@ -147,19 +145,31 @@ def check_published(contest: Contest) -> None:
         )
 
 
-def _stored(store: Store, texts: Sequence[str], limit: int | None) -> dict[str, list[Path]]:
-    """Return the paths of records by what they belong to: a run that was evaluated, or a path that was typed."""
-    found: dict[str, list[Path]] = {}
-    for text in texts:
-        if text.endswith(".json"):
-            found[text] = [Path(text)]
-            continue
-        for folder in find_runs(store, text):
-            with suppress(DataError):  # never evaluated, or not with this limit
-                scope = find_scope(folder, limit)
-                found[folder.path.name] = sorted(path for path in scope.path.iterdir() if path.suffix == ".json")
-            found.setdefault(folder.path.name, [])
-    return found
+def _meant(store: Store, text: str, limit: int | None, form: Form, console: Console) -> dict[Path, Record]:
+    """Return the records that a text means, by path.
+
+    Ablated variants of a method are left out, where the text means the method as proposed too; a key names them.
+    """
+    if text.endswith(".json"):
+        return {Path(text): load_record(Path(text))}
+    found: dict[Path, Record] = {}
+    for folder in find_runs(store, text):
+        paths: list[Path] = []
+        with suppress(DataError):  # never evaluated, or not with this limit
+            paths = sorted(path for path in find_scope(folder, limit).path.iterdir() if path.suffix == ".json")
+        of_run = {path: record for path in paths if form.is_of(record := load_record(path))}
+        if not of_run:
+            console.warn(
+                f"{folder.path.name} has no record of that form and is left out; make some with 'mdreid-bench score'."
+            )
+        found |= of_run
+    ablated = {path for path, record in found.items() if is_ablated(record.method, record.options)}
+    whole = {record.method for path, record in found.items() if path not in ablated}
+    aside = {path for path in ablated if found[path].method in whole}
+    if aside:
+        runs = len({found[path].folder_name for path in aside})
+        console.warn(f"{counted(runs, 'run')} of ablated variants left out; name them by their keys to compare them.")
+    return {path: record for path, record in found.items() if path not in aside}
 
 
 def _protocols(variants: Sequence[Variant], names: Sequence[str]) -> list[str]:

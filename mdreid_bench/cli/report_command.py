@@ -18,6 +18,7 @@ from mdreid_bench.report.distractors import NAME as DISTRACTORS
 from mdreid_bench.report.figures.cmc import CurveFigure, curve_figure
 from mdreid_bench.report.files import write_report
 from mdreid_bench.report.groups import Group, group_records
+from mdreid_bench.report.letters import lettered
 from mdreid_bench.report.lost_sensors import NAME as LOST
 from mdreid_bench.report.open_set import NAME as OPEN_SET
 from mdreid_bench.report.render.latex import Wanted
@@ -88,6 +89,15 @@ class ReportOptions(TableOptions):
             default=True,
         ),
     ] = True
+    letters: Annotated[
+        bool,
+        option(
+            OUTPUT,
+            "--letters",
+            "Letters for methods that cannot be told apart; compares all queries of all pairs, which takes a while.",
+            default=True,
+        ),
+    ] = False
     markdown: Annotated[bool, option(OUTPUT, "--markdown", "Write Markdown with heat maps.", default=True)] = False
     csv: Annotated[bool, option(OUTPUT, "--csv", "Write CSV, one line a number.", default=True)] = False
     html: Annotated[
@@ -230,7 +240,19 @@ class ReportSession:
             raise DataError(
                 f"No record belongs to {', '.join(self.suites)}; make some with 'mdreid-bench {command} {flags}'."
             )
-        return [replace(section, tables=tuple(map(self.options.shape, section.tables))) for section in sections]
+        shown = self._lettered(sections) if self.options.letters else sections
+        return [replace(section, tables=tuple(map(self.options.shape, section.tables))) for section in shown]
+
+    def _lettered(self, sections: Sequence[Section]) -> list[Section]:
+        found = []
+        with self.console.track("comparing methods", sum(len(section.tables) for section in sections)) as step:
+            for section in sections:
+                tables = []
+                for table in section.tables:
+                    tables.append(lettered(table, self._place))
+                    step(note=table.title)
+                found.append(replace(section, tables=tuple(tables)))
+        return found
 
     def _write(
         self, contents: Contents, sections: Sequence[Section], records: Sequence[Record], wanted: Wanted

@@ -85,6 +85,7 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
         check_comparable(one, other)
         _check_queries(first, one)
     identities = first.values.identities[first.values.first]
+    trained = [evaluation.record.selection != "none" for evaluation in pairs[0]]
     ap = [_by_seed(pairs, side, lambda values: values.metrics.ap) for side in (0, 1)]
     rank1 = [_by_seed(pairs, side, lambda values: values.metrics.rank1) for side in (0, 1)]
     valid = ~np.isnan(ap[0][0])
@@ -92,8 +93,8 @@ def compare(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> Comparison:
     return Comparison(
         protocol=protocols[0] if len(protocols) == 1 else f"mean of {len(protocols)}",
         seeds=tuple(dict.fromkeys((a.record.seed, b.record.seed) for a, b in pairs)),
-        mean_ap=_compared(ap[0], ap[1], identities),
-        rank1=_compared(rank1[0], rank1[1], identities),
+        mean_ap=_compared(ap[0], ap[1], identities, trained),
+        rank1=_compared(rank1[0], rank1[1], identities, trained),
         queries=int(valid.sum()),
         identities=len(np.unique(identities[valid])),
         split=first.record.split,
@@ -111,13 +112,13 @@ def _by_seed(
     return np.array([np.mean(found, axis=0) for found in seeds.values()])
 
 
-def _compared(a: Values, b: Values, identities: Counts) -> Compared:
+def _compared(a: Values, b: Values, identities: Counts, trained: Sequence[bool]) -> Compared:
     means = np.mean(a, axis=0), np.mean(b, axis=0)
     valid = ~np.isnan(means[0] - means[1])
     member = identities[valid, None] == np.unique(identities[valid])
     parts = [values[:, valid] @ member / valid.sum() for values in (a, b)]
     apart = parts[0].mean(axis=0, keepdims=True) - parts[1].mean(axis=0, keepdims=True)
-    (p,) = p_values(apart, luck_of(parts, [(0, 1)]))
+    (p,) = p_values(apart, luck_of(parts, [(0, 1)], trained))
     difference = paired_difference(*means, identities, LEVEL)
     return Compared(float(np.nanmean(means[0])), float(np.nanmean(means[1])), difference, float(p))
 

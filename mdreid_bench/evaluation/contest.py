@@ -124,13 +124,20 @@ def standings(
         UsageError: when records were not made on the same test items, queries and form of AP, or lack the metric.
         DataError: when one must not be believed.
     """
-    made = made_of(entrants, protocols)
+    made, trained = made_of(entrants, protocols), [one.trained for one in entrants]
     by_protocol = {name: _of_protocol(entrants, name, made, metric, step) for name in protocols}
-    found = [_standing(name, (name,), cells, seed) for name, cells in by_protocol.items()]
+    found = [_standing((name,), cells, trained, seed) for name, cells in by_protocol.items()]
     if len(found) > 1:
         every = [cell for cells in by_protocol.values() for cell in cells]
-        found.append(_standing(f"mean of {len(found)}", tuple(protocols), every, seed))
+        found.append(_standing(tuple(protocols), every, trained, seed))
     return found
+
+
+def standing(entrants: Sequence[Entrant], protocols: Sequence[str], metric: str, seed: int = 0) -> Standing:
+    """Compare all pairs under one protocol, or in the mean over several, as the last of :func:`standings`."""
+    made, trained = made_of(entrants, protocols), [one.trained for one in entrants]
+    cells = [cell for name in protocols for cell in _of_protocol(entrants, name, made, metric, lambda: None)]
+    return _standing(tuple(protocols), cells, trained, seed)
 
 
 def _of_protocol(
@@ -172,7 +179,7 @@ def _sums(identities: Counts, runs: Sequence[Values], metric: str) -> _Sums:
     return _Sums(names, [np.nan_to_num(values) @ member for values in runs], counts)
 
 
-def _standing(name: str, protocols: tuple[str, ...], cells: Sequence[_Sums], seed: int) -> Standing:
+def _standing(protocols: tuple[str, ...], cells: Sequence[_Sums], trained: Sequence[bool], seed: int) -> Standing:
     identities = np.unique(np.concatenate([cell.identities for cell in cells]))
     counts = np.zeros((len(cells), len(identities)))
     entrants = len(cells[0].runs)
@@ -186,7 +193,7 @@ def _standing(name: str, protocols: tuple[str, ...], cells: Sequence[_Sums], see
     parts = [(found / counts.sum(axis=1)[:, None, None]).mean(axis=0) for found in sums]
     pairs = list(combinations(range(entrants), 2))
     means = [float(part.sum(axis=1).mean()) for part in parts]
-    luck = luck_of(parts, pairs)
+    luck = luck_of(parts, pairs, trained)
     differences = np.array([parts[a].mean(axis=0) - parts[b].mean(axis=0) for a, b in pairs])
     p = p_values(differences.reshape(len(pairs), len(identities)), luck, seed=seed)
     corrected = holm(p)
@@ -199,7 +206,7 @@ def _standing(name: str, protocols: tuple[str, ...], cells: Sequence[_Sums], see
     ]
     spreads = [float(part.sum(axis=1).std(ddof=1)) if len(part) > 1 else None for part in parts]
     return Standing(
-        name=name,
+        name=protocols[0] if len(protocols) == 1 else f"mean of {len(protocols)}",
         protocols=protocols,
         means=tuple(means),
         intervals=tuple(intervals[:entrants]),

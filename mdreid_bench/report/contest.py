@@ -13,10 +13,11 @@ from mdreid_bench.report.variants import PERCENT, Variant
 from mdreid_bench.results.published import AVERAGE, Figure, method_key, transfer
 from protocols.randomisation import PERMUTATIONS
 
-RANDOMISATION = (
-    f"p: paired randomisation test, {PERMUTATIONS:,} exchanges of the values of whole identities between two "
-    "methods; Holm's correction over the pairs of a column (docs/statistics.md)."
+TEST = (
+    f"paired randomisation test, {PERMUTATIONS:,} exchanges of the values of whole identities between two methods; "
+    "Holm's correction over all pairs (docs/statistics.md)."
 )
+SHARED = "Two methods of a column that share a letter cannot be told apart at 5 %, corrected for all its pairs."
 INTERVAL = "[low, high]: 95 % interval of a paired bootstrap over queries, clustered by identity."
 _PLACES = {-1: "below", 0: "inside", 1: "above"}
 """Where a published figure lies, seen from our interval."""
@@ -29,14 +30,13 @@ def letters_table(variants: Sequence[Variant], standings: Sequence[Standing], me
         emphasise([replace(_value(one, m), letters=one.letters[m], ranked=variants[m].ranked) for m in order])
         for one in standings
     ]
-    notes = "Two methods of a column that share a letter cannot be told apart at 5 %, corrected for all its pairs."
     return _table(
         f"{METRICS[metric]} and what can be told apart",
         variants,
         standings,
         (Column("method"), *(Column(one.name, numeric=True) for one in standings)),
         [(variants[m].label, *cells) for m, cells in zip(order, zip(*columns, strict=True), strict=True)],
-        (notes, RANDOMISATION, *_luck(standings[-1])),
+        (SHARED, f"p: {TEST}", *_luck(standings[-1])),
     )
 
 
@@ -53,7 +53,7 @@ def pairs_table(variants: Sequence[Variant], standing: Standing, metric: str) ->
     headings = (Column("difference", numeric=True), Column("p", numeric=True), Column("p (Holm)", numeric=True))
     title = f"Differences in {METRICS[metric]}, {standing.name}"
     columns = (Column("better"), Column("than"), *headings)
-    return _table(title, variants, [standing], columns, rows, (INTERVAL, RANDOMISATION, *_luck(standing)))
+    return _table(title, variants, [standing], columns, rows, (INTERVAL, f"p: {TEST}", *_luck(standing)))
 
 
 def published_table(

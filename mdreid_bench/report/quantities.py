@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.report.origin import origin
@@ -83,7 +83,8 @@ class Quantity:
         value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
         by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
         spread = statistics.stdev(by_seed) if len(by_seed) > 1 else None
-        return Number(value, spread=spread, origin=origin(records), records=tuple(records), ranked=variant.ranked)
+        number = Number(value, spread=spread, origin=origin(records), ranked=variant.ranked)
+        return replace(number, records=tuple(records), metric=self.metric)
 
     def chance(self, variants: Sequence[Variant]) -> Cell:
         """Return what a random order reaches on the data of these variants (at least one), in percent."""

@@ -32,6 +32,7 @@ class Number:
         note: what must be known to read the number; renderers mark it and give the note below the table.
         origin: where the number comes from, for renderers that can show it on demand.
         records: what it was measured from, for those that can show each.
+        metric: field of its records; empty without them.
         signed: show a plus before positive values.
         ranked: whether it competes; a floor or a check is never marked as best or second.
         letters: two numbers of a column that share one cannot be told apart; empty where that was not tested.
@@ -46,6 +47,7 @@ class Number:
     note: str = ""
     origin: str = ""
     records: tuple[Record, ...] = field(default=(), compare=False, repr=False)
+    metric: str = field(default="", compare=False, repr=False)
     signed: bool = False
     ranked: bool = True
     letters: str = ""

@@ -66,7 +66,9 @@ class Variant:
     def number(self, protocol: str, metric: str) -> Number:
         """Return a metric in percent: the mean and sample standard deviation when there are several repetitions."""
         records = self.repetitions(protocol)
-        number = partial(Number, origin=origin(self.records[protocol]), records=records, ranked=self.ranked)
+        number = partial(
+            Number, origin=origin(self.records[protocol]), records=records, metric=metric, ranked=self.ranked
+        )
         values = [PERCENT * float(getattr(record.metrics, metric)) for record in records]
         if len(values) > 1:
             return number(statistics.fmean(values), spread=statistics.stdev(values))

@@ -18,6 +18,7 @@ from protocols.protocol import Protocol
 from tests.cli.conftest import Trained
 from tests.cli.running import Outcome, environment, in_process
 from tests.evaluation.stored import store
+from tests.report.fakes import FULL
 
 A, B = "msvr310-mdreid-tiny-s1", "msvr310-single-classifier-tiny-s1"
 
@@ -95,7 +96,7 @@ def invented(
 ) -> None:
     """Store and score runs of one configuration on random embeddings."""
     for seed in seeds:
-        key = f"{seed:x}" + sha256(method.encode()).hexdigest()[1:]
+        key = f"{seed:x}" + sha256(f"{method}{changes}".encode()).hexdigest()[1:]
         stored = store(results, seed, method=method, seed=seed, run_key=key, config_key=key[1:], **changes)
         table = replace(stored.table, precision=precision)
         CellScorer(stored.facts, stored.scope)(table, Protocol.parse("R-to-NT"))
@@ -251,3 +252,30 @@ def test_runs_on_several_datasets_are_refused_and_one_without_records_is_named(t
     assert "means runs on msvr310, rgbnt201; name those of one, such as msvr310-" in done.stderr
     (tmp_path / "runs" / "msvr310-editor-tiny-s1-0123456789").mkdir()
     assert "msvr310-editor-tiny-s1-0123456789 has no record" in compared(tmp_path, "msvr310-").stderr
+
+
+def test_ablated_variants_stand_aside_unless_they_are_named(tmp_path: Path) -> None:
+    for weight in (5.25, 0.0):
+        invented(tmp_path, "mdreid", (1,), options=FULL | {"discrepancy_weight": weight})
+    invented(tmp_path, "editor", (1,))
+    done = compared(tmp_path, "msvr310-", "--json")
+    assert "1 run of ablated variants left out; name them by their keys" in done.stderr
+    assert len(json.loads(done.stdout)["standings"][0]["methods"]) == 2
+    keys = [path.name.rpartition("-")[2] for path in (tmp_path / "runs").iterdir()]
+    named = json.loads(compared(tmp_path, *keys, "--json").stdout)
+    assert len(named["standings"][0]["methods"]) == 3
+
+
+def test_the_letters_of_a_report_are_those_of_the_comparison(several: Path) -> None:
+    (found,) = json.loads(compared(several, "msvr310-", "--json").stdout)["standings"]
+    asked = ("report", "--letters", "--no-published", "--metric", "mAP", "--results", str(several))
+    done = in_process(*asked, "--suite", "paper-mismatched", env=environment())
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for method in found["methods"]:
+        (line,) = (line for line in lines if line.startswith(f"{method['method']}  "))
+        assert line.split()[-1] == method["letters"]
+    assert "of the seeds that all methods have: paired randomisation test" in " ".join(done.stdout.split())
+    grid = in_process(*asked, "--suite", "all", env=environment())
+    assert grid.returncode in (0, 3)
+    assert "share a letter" not in grid.stdout

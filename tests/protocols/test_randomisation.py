@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from protocols.arrays import Values
 from protocols.randomisation import Luck, holm, letters, luck_of, p_values
 
 LEVEL = 0.05
@@ -87,6 +85,8 @@ def test_luck_is_the_variance_between_runs_less_what_single_identities_explain()
     found = luck_of(runs, [(0, 1), (0, 2), (1, 2)])
     assert found.degrees == 1  # the second method has runs that are all alike, the third has one
     assert found.variances.tolist() == [1.0, 1.0, 0.0]
+    untrained = luck_of(runs, [(0, 1)], [False, True, True])
+    assert (untrained.degrees, untrained.variances.tolist()) == (0, [0.0])
     rng = np.random.default_rng(0)
     apart = rng.normal(0, 0.5, (4000, 1)) / 10 + rng.normal(0, 1.0, (4000, 10)) / 10
     (variance,) = luck_of([apart, np.zeros((1, 10))], [(0, 1)]).variances * 4000
@@ -106,9 +106,11 @@ def test_holm_by_hand() -> None:
     assert holm(np.array([])).tolist() == []
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8).map(np.array))
-def test_holm_is_its_step_down_procedure(p: Values) -> None:
+@given(st.integers(1, 8), st.integers(0, 10**6))
+def test_holm_is_its_step_down_procedure(count: int, draw: int) -> None:
     """Literally: going up from the smallest, reject while it is at most level / those left; then stop."""
+    rng = np.random.default_rng(draw)
+    p = rng.integers(0, 40, count) / rng.choice([40, 400])  # some are equal
     corrected = holm(p)
     for level in (0.01, 0.05, 0.2):
         left, expected = len(p), np.zeros(len(p), dtype=bool)
@@ -119,17 +121,11 @@ def test_holm_is_its_step_down_procedure(p: Values) -> None:
         assert ((corrected <= level) == expected).all()
 
 
-@st.composite
-def findings(draw: st.DrawFn) -> NDArray[np.bool_]:
-    count = draw(st.integers(1, 7))
-    found = np.zeros((count, count), dtype=bool)
-    for a, b in combinations(range(count), 2):
-        found[a, b] = found[b, a] = draw(st.booleans())
-    return found
-
-
-@given(findings())
-def test_methods_share_a_letter_where_they_are_not_different_and_only_there(different: NDArray[np.bool_]) -> None:
+@given(st.integers(1, 7), st.integers(0, 2**21 - 1))
+def test_methods_share_a_letter_where_they_are_not_different_and_only_there(count: int, bits: int) -> None:
+    different = np.zeros((count, count), dtype=bool)
+    for place, (a, b) in enumerate(combinations(range(count), 2)):
+        different[a, b] = different[b, a] = bits >> place & 1
     given_letters = letters(different)
     for a, b in combinations(range(len(different)), 2):
         assert bool(set(given_letters[a]) & set(given_letters[b])) != different[a, b]
