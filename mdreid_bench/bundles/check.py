@@ -14,6 +14,7 @@ from mdreid_bench.bundles.manifest import NAME, differences, read_manifest
 from mdreid_bench.bundles.values import check_alone, check_values
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
+from mdreid_bench.results.form import cell_of
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.schema import SCHEMA_VERSION, Record
@@ -104,7 +105,7 @@ def _asked_alike(found: Checked, name: str, record: Record, values: QueryValues)
     for array in (values.names, values.identities, values.trials, values.metrics.positives, values.metrics.items):
         kind = "U" if array.dtype.kind == "U" else np.int64
         mark.update(repr(array.astype(kind).tolist()).encode())
-    key = (record.dataset, record.test_fingerprint, record.protocol, record.counts.trials)
+    key = (record.dataset, record.test_fingerprint, cell_of(record), record.counts.trials)
     seen, first = found.asked.setdefault(key, (f"{mark.hexdigest()} {record.counts.gallery}", name))
     if seen != f"{mark.hexdigest()} {record.counts.gallery}":
         yield Finding(
