@@ -4,6 +4,7 @@ Queries of one identity resemble each other; drawing them one by one would make 
 identities are drawn, with replacement, and the mean is taken over all queries of the drawn ones.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,38 @@ def mean_intervals(
         means = np.nanmean((sums @ times.T) / (counts @ times.T), axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def joint_interval(
+    parts: Sequence[tuple[Values, Counts]],
+    over: Callable[[Sequence[float]], float],
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean over several protocols; identities are drawn for all of them at once.
+
+    Args:
+        parts: values and identities of the queries of each protocol, as in ``interval``.
+        over: from the mean of each protocol to that over all, such as ``statistics.harmonic_mean``.
+
+    Raises:
+        NoValidQueryError: when some protocol has no value.
+    """
+    known = np.unique(np.concatenate([identities for _, identities in parts]))
+    drawn = np.random.default_rng(seed).integers(len(known), size=(samples, len(known)))
+    means = []
+    for values, identities in parts:
+        valid = ~np.isnan(values)
+        if not valid.any():
+            raise NoValidQueryError(len(values))
+        cluster = np.searchsorted(known, identities[valid])
+        sums = np.bincount(cluster, weights=values[valid], minlength=len(known))[drawn].sum(axis=1)
+        counts = np.bincount(cluster, minlength=len(known))[drawn].sum(axis=1)
+        means.append(np.divide(sums, counts, where=counts > 0, out=np.full(samples, np.nan)))
+    combined = [over(row) for row in np.stack(means, axis=1).tolist() if not np.isnan(row).any()]
+    low, high = np.quantile(combined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def paired_difference(

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.exclusion import Exclusion
 from protocols.modality import RNT, Modality, subsets
 from protocols.names import UnknownNameError
 from protocols.protocol import Side
@@ -33,6 +34,7 @@ class MixedAvailability:
     probability: float = 0.5
     seed: int = 0
     mode: ClassVar[str] = ""
+    told: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.probability <= 1:
@@ -81,6 +83,10 @@ class MixedAvailability:
         chosen = np.searchsorted(borders, hashed(f"{self.seed}|{side}|", keys), side="right")
         codes = np.array([subset.value for subset in choices], dtype=np.uint8)
         return codes[chosen]
+
+    def exclusion(self, rule: Exclusion, cameras: Iterable[int]) -> Exclusion:
+        """Return which gallery items a query must not see: as the rule of the dataset says, whatever its cameras."""
+        return rule
 
     def __str__(self) -> str:
         return f"mixed-{self.probability!r}-s{self.seed}"

@@ -1,14 +1,15 @@
 """A protocol: which sensors the query has and which the gallery has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.exclusion import Exclusion
 from protocols.modality import RNT, Modality, subsets
 from protocols.names import UnknownNameError
 
@@ -32,6 +33,7 @@ class Protocol:
     query: Modality
     gallery: Modality
     mode: str = ""
+    told: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if not self.query or not self.gallery:
@@ -77,6 +79,10 @@ class Protocol:
         """
         modality = self.query if side == "query" else self.gallery
         return np.full(len(keys), modality.value, dtype=np.uint8)
+
+    def exclusion(self, rule: Exclusion, cameras: Iterable[int]) -> Exclusion:
+        """Return which gallery items a query must not see: as the rule of the dataset says, whatever its cameras."""
+        return rule
 
     def __str__(self) -> str:
         return f"{self.query}-to-{self.gallery}" + (f"@{self.mode}" if self.mode else "")

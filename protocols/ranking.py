@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.arrays import Counts, FloatArray
+from protocols.calibration import Adjustment
 from protocols.exclusion import Exclusion, Labels
 from protocols.relevance import Relevance
 from protocols.reranking import RerankedDistances, Reranking
@@ -78,9 +79,10 @@ def rank_embeddings(
     *,
     cmc: CMC = "items",
     reranking: Reranking | None = None,
+    adjustment: Adjustment | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Ranking:
-    """Rank by inner products, or by what k-reciprocal re-ranking makes of them; see ``rank``.
+    """Rank by inner products, or by what re-ranking or an adjustment makes of them; see ``rank``.
 
     They are computed chunk by chunk, or at once where all of them take at most half of the memory budget. The gallery
     is read once for each chunk of queries, block by block, so a memory-mapped one may be larger than memory.
@@ -92,7 +94,8 @@ def rank_embeddings(
         gallery: labels of the ng gallery items.
         exclusion: which gallery items a query must not see.
         cmc: see ``rank``.
-        reranking: its parameters; None ranks by the inner products themselves.
+        reranking: parameters of the k-reciprocal one; None ranks by the inner products themselves.
+        adjustment: what becomes of the inner products, in float64, where there is no re-ranking; None leaves them.
         memory_budget: bytes for everything that grows with a chunk of queries; one query is always taken, and the
             tiles of one matrix product come on top.
 
@@ -109,6 +112,16 @@ def rank_embeddings(
             keys[...] = distances.of(start, stop)
 
         return _rank_chunks(load_reranked, np.dtype(np.float64), relevance, cmc, memory_budget // 2)
+    if adjustment is not None:
+
+        def load_adjusted(start: int, stop: int, keys: FloatArray) -> None:
+            scores = np.empty(keys.shape, dtype=np.float32)
+            inner_products(query_embeddings[start:stop], gallery_embeddings, out=scores)
+            check_finite(scores, first_query=start)
+            adjustment(start, stop, scores, keys)
+            np.negative(keys, out=keys)
+
+        return _rank_chunks(load_adjusted, np.dtype(np.float64), relevance, cmc, memory_budget // 2)
     total = len(query) * len(gallery) * np.dtype(np.float32).itemsize
     if 2 * total <= memory_budget:
         scores = np.empty((len(query), len(gallery)), dtype=np.float32)

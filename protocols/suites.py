@@ -8,9 +8,10 @@ from typing import TypeAlias
 from protocols.mixed import EXAMPLES, MixedAvailability
 from protocols.modality import RNT, Modality
 from protocols.names import UnknownNameError
+from protocols.pooled import POOLED, PooledGallery
 from protocols.protocol import Protocol, guessed, protocols_of
 
-Setting: TypeAlias = Protocol | MixedAvailability
+Setting: TypeAlias = Protocol | MixedAvailability | PooledGallery
 """What decides the sensors of each query and gallery item; ask it with ``setting.subsets(side, keys, sensors)``."""
 
 Suite: TypeAlias = Callable[[Modality], tuple[Protocol, ...]]
@@ -59,7 +60,7 @@ def suite(name: str, sensors: Modality = RNT) -> tuple[Protocol, ...]:
 
 
 def resolve(names: Iterable[str], sensors: Modality = RNT) -> tuple[Setting, ...]:
-    """Turn names of protocols, suites and mixed settings into settings: in order of mention, each once.
+    """Turn names of protocols, suites, mixed and pooled settings into settings: in order of mention, each once.
 
     Args:
         names: as typed.
@@ -81,9 +82,13 @@ def _named(name: str, sensors: Modality) -> tuple[Setting, ...]:
         return SUITES[key](sensors)
     if key.startswith("mixed"):
         return (MixedAvailability.parse(name),)
+    if key == POOLED:
+        return tuple(map(PooledGallery, sensors))
+    if key.startswith(POOLED):
+        return (PooledGallery.parse(name),)
     try:
         return (Protocol.parse(name),)
     except UnknownNameError as error:
-        valid = [*SUITES, *map(str, protocols_of(sensors)), *EXAMPLES]
-        shown = [f"the suites {', '.join(SUITES)}", "protocols such as RNT-to-RNT or R-to-NT", EXAMPLES[0]]
+        valid = [*SUITES, *map(str, protocols_of(sensors)), *EXAMPLES, POOLED]
+        shown = [f"the suites {', '.join(SUITES)}", "protocols such as RNT-to-RNT or R-to-NT", EXAMPLES[0], POOLED]
         raise UnknownNameError("protocol or suite", name, valid, shown, guessed(name)) from error

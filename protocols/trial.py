@@ -17,7 +17,7 @@ class Trial:
 
     Attributes:
         query: ``(nq,)`` rows of the test items that are asked with.
-        gallery: ``(ng,)`` rows of the test items that are asked for.
+        gallery: ``(ng,)`` rows of the test items that are asked for; one may be there by several of its sensors.
         query_sensors: ``(nq,)`` uint8, the ``Modality`` value by which each query is known.
         gallery_sensors: ``(ng,)`` uint8, likewise.
 
@@ -54,7 +54,7 @@ def trial_of(
     """Return the trial of a setting: all queries and gallery items that have the sensors it asks for.
 
     Args:
-        setting: protocol, or mixed availability.
+        setting: protocol, mixed availability, or pooled gallery, where an item gives a row for each of its images.
         names: ``(n,)`` unique names of the test items, by which a mixed setting draws.
         available: ``(n,)`` the ``Modality`` value of the sensors that saw each item.
         query: rows of the queries.
@@ -64,6 +64,8 @@ def trial_of(
 
     def side(name: Side, rows: Counts) -> tuple[Counts, NDArray[np.uint8]]:
         wanted = setting.subsets(name, names[rows].tolist(), sensors)
+        if wanted.ndim == 2:
+            rows, wanted = np.repeat(rows, wanted.shape[1]), wanted.ravel()
         there = (available[rows] & wanted) == wanted
         return rows[there], wanted[there]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from mdreid_bench.cli.command import DATA, OUTPUT, argument, option
 from mdreid_bench.cli.compare_session import ORDER, check_published, contest_of
 from mdreid_bench.cli.console import Console
+from mdreid_bench.cli.mixing import Calibrated
 from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, AveragePrecisionForm, Limit, Rerank, Results
 from mdreid_bench.cli.table_options import TableOptions
 from mdreid_bench.errors import UsageError
@@ -44,12 +45,10 @@ class CompareOptions(TableOptions):
     """What is compared, and how it is shown."""
 
     protocol: Annotated[
-        list[str],
-        option(
-            DATA, "--protocol", "A protocol, a suite or mixed; may be repeated. Default: all that all sides have."
-        ),
+        list[str], option(DATA, "--protocol", "As for run; may be repeated. Default: all that all sides have.")
     ] = field(default_factory=list)
     average_precision: AveragePrecisionForm = "standard"
+    calibration: Calibrated = "none"
     rerank: Rerank = None
     limit: Limit = None
     published: Annotated[
@@ -86,7 +85,7 @@ def compare(
       mdreid-bench compare rgbnt201-mdreid --published
     """
     console, store = Console(), Store(options.results)
-    form = Form(options.average_precision, options.rerank)
+    form = Form(options.average_precision, options.rerank, calibration=options.calibration)
     if len(runs) == 2 and not options.published and not options.metrics:
         a, b = (side_of(store, text, options.limit, form) for text in runs)
         found = comparisons(a, b, options.protocol, console)

@@ -1,12 +1,14 @@
 """``mdreid-bench index``: a gallery folder made searchable with a trained method."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
-from mdreid_bench.cli.command import METHODS, OUTPUT, argument, option
+from mdreid_bench.cli.command import METHODS, OUTPUT, SCORING, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Camera, Device, Probes, Results
+from mdreid_bench.cli.values import choice
 from mdreid_bench.data.items import SENSOR_FOLDERS
+from mdreid_bench.results.schema import CalibrationKind
 
 _NAMES = f"Folders may be called {'; '.join(', '.join(names) for names in SENSOR_FOLDERS.values())}, in any letters."
 
@@ -37,14 +39,26 @@ def index(
         ),
     ] = "Flat",
     probes: Probes = None,
+    calibration: Annotated[
+        CalibrationKind | None,
+        choice(
+            SCORING,
+            "--calibration",
+            "standardised makes scores of items with different sensors comparable; none leaves them, so that more "
+            "sensors score lower. Default: standardised where the run has a calibration.",
+            get_args(CalibrationKind),
+        ),
+    ] = None,
     device: Device = "auto",
     results: Results = DEFAULT_RESULTS,
 ) -> None:
     """Index a gallery of images for 'mdreid-bench search'.
 
-    Every item is embedded from the sensors that it has, so galleries of
-    cameras that differ need nothing special. Whatever is passed over is
-    said. Needs the extra 'search'.
+    Every item is embedded from the sensors that it has. Where these differ,
+    MDReID's form scores items with more sensors lower, whoever they show: a
+    calibration, which 'run --calibration standardised' makes from training
+    images, sets that right. Whatever is passed over is said. Needs the extra
+    'search'.
 
     Examples:
 
@@ -58,6 +72,6 @@ def index(
     from mdreid_bench.search.session import make_index
 
     console = Console()
-    built = make_index(gallery, out, results, run, camera, factory, device, console, probes)
+    built = make_index(gallery, out, results, run, camera, factory, device, console, probes, calibration)
     console.message(f"Indexed {len(built.names)} items; search them with 'mdreid-bench search {out} --rgb IMAGE'.")
     console.result(out)

@@ -10,18 +10,17 @@ from typing import Annotated, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option, registered
 from mdreid_bench.cli.corruption import CorruptionOptions
+from mdreid_bench.cli.mixing import MixingOptions
 from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
     choice,
     config_file,
     count,
     folder,
-    number,
     parse_reranking,
     parse_seed,
     parse_size,
     reader,
-    with_mix,
 )
 from mdreid_bench.config import presets
 from mdreid_bench.config.resolve import Overrides
@@ -49,16 +48,14 @@ Datasets = Annotated[list[str], option(DATA, "--dataset", f"{DATASETS} or all; m
 Dataset = Annotated[str, option(DATA, "--dataset", f"{DATASETS}.")]
 Splits = Annotated[
     list[str],
-    option(
-        DATA, "--split", "Way to divide a dataset that has several, or 'all'; may be repeated. Default: the first."
-    ),
+    option(DATA, "--split", "Way to divide a dataset that has several, or 'all'; may be repeated. Default: first."),
 ]
 Protocols = Annotated[
     list[str],
     option(
         DATA,
         "--protocol",
-        f"A protocol such as R-to-NT, a suite ({SUITE_NAMES}), or mixed; may be repeated. "
+        f"A protocol such as R-to-NT, a suite ({SUITE_NAMES}), mixed or pooled; may be repeated. "
         "Default: the dataset's own, such as RNT-to-RNT.",
     ),
 ]
@@ -152,23 +149,10 @@ Results = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringOptions(CorruptionOptions):
+class ScoringOptions(MixingOptions, CorruptionOptions):
     """What is scored, and how."""
 
     protocols: Protocols = field(default_factory=list)
-    mix: Annotated[
-        float | None,
-        option(
-            SCORING,
-            "--mix",
-            "Chance of each sensor being present under --protocol mixed. Default: 0.5.",
-            metavar="<float>",
-            parser=reader(number("--mix")),
-        ),
-    ] = None
-    mix_seed: Annotated[
-        int | None, count(SCORING, "--mix-seed", "Number of the draw under --protocol mixed. Default: 0.")
-    ] = None
     average_precision: AveragePrecisionForm = "standard"
     rerank: Rerank = None
     memory_budget: MemoryBudget = DEFAULT_MEMORY_BUDGET
@@ -179,15 +163,16 @@ class ScoringOptions(CorruptionOptions):
     @property
     def form(self) -> Form:
         """How every protocol is measured on the images as they are."""
-        return Form(self.average_precision, self.rerank)
+        return Form(self.average_precision, self.rerank, calibration=self.calibration)
 
     def settings(self) -> list[str]:
         """Return the names of the settings; --mix and --mix-seed are part of a name.
 
         Raises:
-            UsageError: when these two go with none of them.
+            UsageError: when these two go with none of them, or other options do not go together.
         """
-        return with_mix(self.protocols, self.mix, self.mix_seed)
+        others = (("--rerank", self.rerank is not None), ("--corrupt", bool(self.corruptions)))
+        return self.mixed(self.protocols, [flag for flag, given in others if given])
 
 
 @dataclass(frozen=True, kw_only=True)

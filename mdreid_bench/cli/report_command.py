@@ -165,7 +165,8 @@ class ReportSession:
             self.console.json([*tidy(records)])
             return 1 if self.bad else 0
         groups = group_records(records, self.options.chosen_metrics)
-        alone = len(records) - sum(len(group.records) + len(group.corrupted) for group in groups)
+        shown = sum(len(group.records) + len(group.corrupted) + len(group.calibrated) for group in groups)
+        alone = len(records) - shown
         if alone:
             told = f"{counted(alone, 'record')} of corrupted images without any of the images as they are"
             if not groups:

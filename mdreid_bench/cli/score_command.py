@@ -83,7 +83,9 @@ def score(options: ScoreOptions) -> None:
     """Score runs again from their stored embeddings.
 
     Needs neither the model nor the images, which may be gone. Records that
-    are there already are reused.
+    are there already are reused. In mixed and pooled galleries items with
+    more sensors score lower than others, in MDReID's form; a calibration,
+    which 'run --calibration standardised' makes, sets that right.
 
     Examples:
 
@@ -95,6 +97,9 @@ def score(options: ScoreOptions) -> None:
       --average-precision trapezoid
 
       mdreid-bench score --run 3f9c --protocol all --rerank 20,6,0.3
+
+      mdreid-bench score --run 3f9c --protocol mixed --protocol pooled
+      --calibration standardised
 
       mdreid-bench score --run 3f9c --corrupt random --corrupt-side query
 
@@ -119,10 +124,10 @@ class ScoreSession:
         self.names = options.settings()
         options.check_corruptions([])
         asked = ("--open-set" if options.open_set else "") or ("--distractors" if options.distractors else "")
-        if asked and (options.rerank or options.corruptions):
+        if asked and (options.rerank or options.corruptions or options.calibration != "none"):
             raise UsageError(
-                f"{asked} is measured by the scores themselves, on the images as they are; leave out --rerank and "
-                "--corrupt."
+                f"{asked} is measured by the scores themselves, on the images as they are; leave out --rerank, "
+                "--corrupt and --calibration."
             )
         if options.factory and not options.distractors:
             raise UsageError("--factory goes with --distractors, whose gallery it searches; add it, or leave it out.")

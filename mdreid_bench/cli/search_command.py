@@ -32,7 +32,8 @@ def search(
     """Search an index for the object on one image or several.
 
     The images show the query at one moment, each from another sensor; items
-    are found whatever sensors they have.
+    are found whatever sensors they have. Scores are calibrated where the index
+    is.
 
     Examples:
 

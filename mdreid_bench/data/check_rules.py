@@ -146,10 +146,11 @@ def positive_findings(dataset: Dataset, items: Sequence[Item]) -> list[Finding]:
 def queries(dataset: Dataset, test: Items, setting: Setting) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which test items (n,) are queries under a setting, and which of them have a positive."""
     asked, found = np.zeros(len(test), dtype=np.bool_), np.zeros(len(test), dtype=np.bool_)
+    exclusion = setting.exclusion(dataset.card.exclusion, np.unique(test.labels.camera))
     for trial in dataset.trials(test, setting):
         sides = test.labels.take(trial.query), test.labels.take(trial.gallery)
         asked[trial.query] = True
-        found[trial.query] |= Relevance(*sides, dataset.card.exclusion).positives > 0
+        found[trial.query] |= Relevance(*sides, exclusion).positives > 0
     return asked, found
 
 

@@ -19,6 +19,7 @@ from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check
 from mdreid_bench.results.trained import TrainingFolder
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import Modality, subsets
+from protocols.suites import Setting
 
 _LABELS = ("identity", "camera", "scene")
 _HASH, _THREADS = "hash_", "threads_"
@@ -66,6 +67,10 @@ class StoredItems:
         """Take what scoring needs from an index."""
         facts = (index.sensors, index.card.exclusion, index.test_fingerprint, index.limit)
         return cls(index.test, *facts, precision, weights, trained, threads or {})
+
+    def exclusion_under(self, setting: Setting) -> Exclusion:
+        """Return which gallery items a query must not see under a setting, by the cameras of all test items."""
+        return setting.exclusion(self.exclusion, np.unique(self.items.labels.camera))
 
 
 @dataclass(frozen=True)

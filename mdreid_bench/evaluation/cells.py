@@ -16,14 +16,16 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.card import Comparison
 from mdreid_bench.results import provenance
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.open_set import OpenSet
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import CorruptedImages, Counts, Interval, Metrics, Record
-from mdreid_bench.results.store import Scope
+from mdreid_bench.results.store import RunFolder, Scope
 from protocols.arrays import FloatArray
 from protocols.bootstrap import interval
+from protocols.calibration import Calibration, UnknownPairError
 from protocols.chance import chance
 from protocols.corruption import Corruption
 from protocols.evaluation import NoValidQueryError, PerQuery, evaluate, mean_of_trials
@@ -71,25 +73,27 @@ class CellScorer:
 
         Raises:
             UsageError: for a setting that the method's comparison does not know.
-            DataError: when embeddings are damaged or not finite, no query has a valid positive, or the dataset that
-                says what is compared is not installed.
+            DataError: when a calibration is missing, embeddings are damaged or not finite, no query has a valid
+                positive, or the dataset that says what is compared is not installed.
         """
         start, shared = time.monotonic(), self.facts.shared
         dataset = _dataset(shared.dataset, setting)
         cmc, trials, measured = dataset.card.cmc, list[Trial](), list[PerQuery]()
+        calibration = self._calibration(stored)
         for compared in self.compared(stored, setting):
             trials.append(compared.trial)
-            measured.append(self._measure(stored, setting, compared, cmc))
+            measured.append(self._measure(stored, setting, compared, cmc, calibration))
         values = joined(stored, trials, measured)
-        expected = [self._chance(stored, *found, cmc) for found in zip(trials, measured, strict=True)]
+        expected = [self._chance(stored, setting, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
             **dict(self.facts.shared),
             test_fingerprint=stored.test_fingerprint,
             limit=stored.limit,
             precision=stored.precision,
             protocol=str(setting),
-            mode=dataset.card.modes.get(setting.mode),
+            mode=setting.told or dataset.card.modes.get(setting.mode),
             average_precision=self.form.average_precision,
+            calibration=self.form.calibration,
             rerank=self.form.rerank,
             corruption=CorruptedImages.of(self.form.corruption) if self.form.corruption else None,
             metrics=Metrics.of(mean_of_trials(measured)),
@@ -101,6 +105,12 @@ class CellScorer:
             ),
         )
         return self.scope.write(record, values)
+
+    def _calibration(self, stored: StoredItems) -> Calibration | None:
+        """Return what the form makes of scores, as it is stored with the run; None where it leaves them."""
+        if self.form.calibration == "none":
+            return None
+        return StoredCalibration.required(RunFolder(self.scope.path.parent).calibration, stored.weights).calibration
 
     def _sides(self, stored: StoredItems) -> dict[Side, Embedded]:
         """Return where the embeddings of each side lie, with their table; that of the clean ones is given."""
@@ -152,14 +162,16 @@ class CellScorer:
             asked, offered = items.labels.take(one.trial.query), items.labels.take(one.trial.gallery)
             sides = (one.query, one.gallery, asked, offered)
             try:
-                measured.append(open_set(*sides, stored.exclusion, memory_budget=self.memory_budget))
+                measured.append(open_set(*sides, stored.exclusion_under(setting), memory_budget=self.memory_budget))
             except NonFiniteScoreError as error:
                 raise self._not_finite(stored, setting, one.trial, error) from None
             except NoProbesError as error:
                 raise DataError(f"{setting} has no open set in {self.scope.embeddings}: {error}.") from None
         return OpenSet.of(measured)
 
-    def _measure(self, stored: StoredItems, setting: Setting, compared: Compared, cmc: CMC) -> PerQuery:
+    def _measure(
+        self, stored: StoredItems, setting: Setting, compared: Compared, cmc: CMC, calibration: Calibration | None
+    ) -> PerQuery:
         """Return the values of every query of a trial."""
         items, trial = stored.items, compared.trial
         try:
@@ -168,16 +180,17 @@ class CellScorer:
                 compared.gallery,
                 items.labels.take(trial.query),
                 items.labels.take(trial.gallery),
-                stored.exclusion,
+                stored.exclusion_under(setting),
                 cmc=cmc,
                 reranking=self.form.reranking,
+                adjustment=calibration.between(trial.query_sensors, trial.gallery_sensors) if calibration else None,
                 memory_budget=self.memory_budget,
             )
             found = evaluate(ranking, self.form.average_precision)
             found.summary()
         except NonFiniteScoreError as error:
             raise self._not_finite(stored, setting, trial, error) from None
-        except NoValidQueryError as error:
+        except (NoValidQueryError, UnknownPairError) as error:
             where = self._sides(stored)["query"][0].path
             raise DataError(f"{setting} cannot be scored from {where}: {error}") from None
         return found
@@ -192,12 +205,12 @@ class CellScorer:
             f"{error.score}; move the folder away and run again."
         )
 
-    def _chance(self, stored: StoredItems, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
+    def _chance(self, stored: StoredItems, setting: Setting, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
         """Return what a random order of the gallery gives the queries of a trial."""
         rivals = None
         if cmc == "identities":
             asked, offered = (stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
-            rivals = Rivals.in_random_order(asked, offered, stored.exclusion)
+            rivals = Rivals.in_random_order(asked, offered, stored.exclusion_under(setting))
         return chance(found.positives, found.items, self.form.average_precision, rivals)
 
 
@@ -235,7 +248,7 @@ def _counts(values: QueryValues, trials: Sequence[Trial]) -> Counts:
     return Counts(
         queries=queries,
         queries_without_positive=len(values.first) - queries,
-        gallery=len(np.unique(np.concatenate([trial.gallery for trial in trials]))),
+        gallery=len(np.unique(np.concatenate([trial.gallery << 8 | trial.gallery_sensors for trial in trials]))),
         identities=len(np.unique(values.identities[valid])),
         tied_positives=int(values.metrics.tied_positives.sum()),
         trials=len(trials),

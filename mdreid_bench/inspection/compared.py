@@ -80,7 +80,9 @@ class Compared:
         comparison = registry.card(shared.method).comparison(shared.options, facts.modalities)
         if comparison is not None:
             query, gallery = comparison(setting, query, gallery)
-        return cls(setting, stored.items, stored.exclusion, trial, len(trials), query, gallery, memory_budget)
+        return cls(
+            setting, stored.items, stored.exclusion_under(setting), trial, len(trials), query, gallery, memory_budget
+        )
 
     @cached_property
     def asked(self) -> Labels:

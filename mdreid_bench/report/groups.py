@@ -28,11 +28,14 @@ class Group:
     Attributes:
         records: at least one; all share dataset, sources, kind of data, limit, form of AP and re-ranking.
         corrupted: those of corrupted test images that share the same; they stand in tables of their own alone.
+        calibrated: those of calibrated scores that share the same; they stand beside the others where galleries are
+            mixed or pooled, and nowhere else.
         asked: metrics that were asked for; none for those that each table has anyway.
     """
 
     records: Sequence[Record]
     corrupted: Sequence[Record] = ()
+    calibrated: Sequence[Record] = ()
     asked: tuple[str, ...] = ()
 
     @property
@@ -111,9 +114,14 @@ def group_records(records: Iterable[Record], metrics: Sequence[str] = ()) -> lis
     """
     groups: dict[tuple[object, ...], list[Record]] = {}
     corrupted: dict[tuple[object, ...], list[Record]] = {}
+    calibrated: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        (groups if record.corruption is None else corrupted).setdefault(_rank(record), []).append(record)
-    return [Group(groups[rank], corrupted.get(rank, ()), tuple(metrics)) for rank in sorted(groups)]
+        kind = corrupted if record.corruption else groups if record.calibration == "none" else calibrated
+        kind.setdefault(_rank(record), []).append(record)
+    for rank in calibrated.keys() - groups.keys():
+        groups[rank] = calibrated.pop(rank)
+    others = [(corrupted.get(rank, ()), calibrated.get(rank, ())) for rank in sorted(groups)]
+    return [Group(groups[rank], *aside, tuple(metrics)) for rank, aside in zip(sorted(groups), others, strict=True)]
 
 
 def _rank(record: Record) -> tuple[Any, ...]:

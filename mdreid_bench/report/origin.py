@@ -42,6 +42,8 @@ def origin(records: Sequence[Record]) -> str:
         parts.insert(4, f"embeddings computed in {first.precision}")
     if first.feature_batch is not None:
         parts.insert(4, f"features depend on the test batch of {first.feature_batch}")
+    if first.calibration != "none":
+        parts.insert(4, f"scores {first.calibration} by the sensors of both sides")
     if first.rerank:
         parts.insert(4, reranking(first))
     if first.corruption:

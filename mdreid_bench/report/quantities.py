@@ -1,7 +1,7 @@
 """What a column of a comparison shows: one metric under one protocol, or its mean over several."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mdreid_bench.data.card import DatasetCard
@@ -42,12 +42,14 @@ class Quantity:
         protocols: one, or those whose mean is meant.
         metric: field of :class:`~mdreid_bench.results.schema.Metrics`.
         printed: what the published figures call it.
+        over: the mean that is taken over the protocols, of each repetition by itself.
     """
 
     title: str
     protocols: tuple[str, ...]
     metric: str
     printed: str
+    over: Callable[[Sequence[float]], float] = statistics.fmean
 
     @property
     def mean(self) -> bool:
@@ -80,8 +82,8 @@ class Quantity:
     def _average(self, variant: Variant) -> Number:
         columns = [variant.repetitions(protocol) for protocol in self.protocols]
         records = [record for protocol in self.protocols for record in variant.records[protocol]]
-        value = statistics.fmean(statistics.fmean(map(self._percent, column)) for column in columns)
-        by_seed = [statistics.fmean(map(self._percent, row)) for row in zip(*columns, strict=True)]
+        by_seed = [self.over([*map(self._percent, row)]) for row in zip(*columns, strict=True)]
+        value = statistics.fmean(by_seed)
         spread = statistics.stdev(by_seed) if len(by_seed) > 1 else None
         number = Number(value, spread=spread, origin=origin(records), ranked=variant.ranked)
         return replace(number, records=tuple(records), metric=self.metric)
@@ -97,7 +99,7 @@ class Quantity:
             if None in found:
                 return Missing(TOO_OLD)
             values.append(PERCENT * statistics.fmean(found))
-        return Number(statistics.fmean(values), origin="expectation over random orders of the same gallery")
+        return Number(self.over(values), origin="expectation over random orders of the same gallery")
 
     def _percent(self, record: Record) -> float:
         return PERCENT * float(getattr(record.metrics, self.metric))
@@ -111,3 +113,14 @@ def single(protocol: str, metric: str, title: str = "") -> Quantity:
 def average(suite: str, protocols: tuple[str, ...], metric: str) -> Quantity:
     """Return the mean of a metric over the protocols of a suite."""
     return Quantity(f"mean of {len(protocols)} {METRICS[metric]}", protocols, metric, f"{AVERAGE}{suite}")
+
+
+def harmonic(protocols: tuple[str, ...], metric: str) -> Quantity:
+    """Return the harmonic mean of a metric over protocols: one that is 0 makes it 0 (UPCL, NeurIPS 2025, Table 1)."""
+    return Quantity(
+        f"harmonic mean of {len(protocols)} {METRICS[metric]}",
+        protocols,
+        metric,
+        "harmonic-mean",
+        statistics.harmonic_mean,
+    )

@@ -11,6 +11,7 @@ from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.distractors import NAME as DISTRACTORS
 from mdreid_bench.report.distractors import distractor_tables
 from mdreid_bench.report.grid import grid_tables, grid_variants
+from mdreid_bench.report.grid_summary import summary_tables
 from mdreid_bench.report.groups import Group, Locate
 from mdreid_bench.report.lost_sensors import NAME as LOST
 from mdreid_bench.report.open_set import NAME as OPEN_SET
@@ -96,7 +97,7 @@ class Contents:
         if name == "usual":
             return usual_table(section_title(name, group.sensors), group, self.figures)
         if name == "all":
-            return grid_tables(group)
+            return [*grid_tables(group), *summary_tables(group, self.folder)]
         if name == "ablation":
             return ablation_tables(group, self.figures)
         if name == "cost":
@@ -125,7 +126,11 @@ class Contents:
         outside = {name for v in group.variants for name in v.records} - set(map(str, protocols_of(group.sensors)))
         others = outside.union(*(variant.records for variant in grid_variants(group)[1])) - shown
         others -= set(usual_protocols(group))
-        return [table for name in sorted(others) for table in self._protocols(name, [name], "", group)]
+        tables = []
+        for name in sorted(others | {record.protocol for record in group.calibrated if record.protocol in outside}):
+            beside = [record for record in group.calibrated if record.protocol == name]
+            tables += self._protocols(name, [name], "", replace(group, records=[*group.records, *beside]))
+        return tables
 
 
 def section_title(name: str, sensors: Modality | None) -> str:

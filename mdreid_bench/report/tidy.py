@@ -30,6 +30,7 @@ def tidy(records: Iterable[Record]) -> Iterator[Row]:
             "corrupted_side": record.corruption.side if record.corruption else None,
             "corruption_repetition": record.corruption.repetition if record.corruption else None,
             "rerank": record.rerank,
+            "calibration": record.calibration,
             "average_precision": record.average_precision,
             "method": record.method,
             "preset": record.preset,

@@ -99,7 +99,7 @@ def group_variants(records: Iterable[Record]) -> list[Variant]:
 def configuration(record: Record) -> tuple[str, ...]:
     """Return what the records of one variant share; of a dataset with splits, the key tells the data."""
     data = () if record.split else (record.train_fingerprint or "", record.test_fingerprint)
-    return (record.method, record.selection, record.precision, record.config_key, *data)
+    return (record.method, record.selection, record.precision, record.config_key, record.calibration, *data)
 
 
 def ordered(repetitions: Iterable[Repetition]) -> tuple[Repetition, ...]:
@@ -174,6 +174,7 @@ def record_marks(record: Record) -> list[str]:
     if record.feature_batch is not None:
         marks.append(f"features depend on the test batch of {record.feature_batch}")
     marks += [f"{record.missing:g} of the sensors lost in training"] if record.missing else []
+    marks += [] if record.calibration == "none" else [f"scores {record.calibration}"]
     marks += [f"images corrupted: {record.corruption.spec.cell}"] if record.corruption else []
     return marks if record.precision == USUAL_PRECISION else [*marks, f"embeddings in {record.precision}"]
 

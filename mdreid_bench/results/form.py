@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mdreid_bench.results.schema import Record
+from mdreid_bench.results.schema import CalibrationKind, Record
 from protocols.corruption import Corruption
 from protocols.evaluation import AveragePrecision
 from protocols.reranking import Reranking
@@ -16,11 +16,13 @@ class Form:
         average_precision: standard, or the trapezoid form of older tables.
         reranking: what is made of the ranking before it is evaluated; None leaves it as it is.
         corruption: of the test images; None leaves them as they are.
+        calibration: ``standardised`` makes scores of different subsets of sensors comparable; ``none`` leaves them.
     """
 
     average_precision: AveragePrecision = "standard"
     reranking: Reranking | None = None
     corruption: Corruption | None = None
+    calibration: CalibrationKind = "none"
 
     @property
     def rerank(self) -> str | None:
@@ -29,7 +31,7 @@ class Form:
 
     def cell(self, protocol: str) -> str:
         """Return the name of a cell's files, without suffix."""
-        return _cell(protocol, self.average_precision, self.rerank, self.corruption)
+        return _cell(protocol, self.average_precision, self.rerank, self.corruption, self.calibration)
 
     def is_of(self, record: Record) -> bool:
         """Tell whether a record was measured in this way."""
@@ -42,12 +44,17 @@ PLAIN = Form()
 def cell_of(record: Record) -> str:
     """Return the name of the files of a record's cell, without suffix."""
     corruption = record.corruption.spec if record.corruption else None
-    return _cell(record.protocol, record.average_precision, record.rerank, corruption)
+    return _cell(record.protocol, record.average_precision, record.rerank, corruption, record.calibration)
 
 
 def _cell(
-    protocol: str, average_precision: AveragePrecision, rerank: str | None, corruption: Corruption | None
+    protocol: str,
+    average_precision: AveragePrecision,
+    rerank: str | None,
+    corruption: Corruption | None,
+    calibration: CalibrationKind,
 ) -> str:
     form = "" if average_precision == "standard" else f".{average_precision}"
     form += f".rerank-{rerank}" if rerank else ""
+    form += "" if calibration == "none" else f".{calibration}"
     return protocol + form + (f".corrupt-{corruption.cell}" if corruption else "")

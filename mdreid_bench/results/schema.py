@@ -20,6 +20,8 @@ ADDED = ("open_set", "distractors")
 """Fields of a record that may be filled later, while everything else stays."""
 Repetition: TypeAlias = tuple[str, int]
 """What tells apart runs that are averaged."""
+CalibrationKind: TypeAlias = Literal["none", "standardised"]
+"""What is made of scores so that they can be compared whatever the sensors of both sides."""
 
 
 class Metrics(StoredPart):
@@ -56,7 +58,7 @@ class Counts(StoredPart):
     Attributes:
         queries: queries that entered the means.
         queries_without_positive: queries left out because no valid gallery item has their identity.
-        gallery: gallery items before exclusion.
+        gallery: gallery items before exclusion; in a pooled gallery their images, each of which is ranked by itself.
         identities: identities among the queries that entered the means.
         tied_positives: positives whose score equals that of another valid item, summed over queries and trials.
         trials: how often queries were compared with a gallery; the metrics are means over these trials, and the other
@@ -216,6 +218,7 @@ class Record(SharedFields):
     Attributes:
         test_fingerprint: content hash of the test data in use, ``limit`` applied.
         average_precision: the form of AP behind mAP; trapezoid is that of the Market-1501 MATLAB code.
+        calibration: what was made of the scores before they were ranked; see docs/mixed-galleries.md.
         rerank: numbers of the re-ranking that came after the comparison, as in file names; None without it.
         mode: how the dataset draws what is compared, in words, where it offers several ways.
         corruption: what was done to the test images before they were embedded; None where they are as they are.
@@ -232,6 +235,7 @@ class Record(SharedFields):
     test_fingerprint: Hash
     protocol: Name
     average_precision: Literal["standard", "trapezoid"] = "standard"
+    calibration: CalibrationKind = "none"
     rerank: Name | None = None
     mode: Line | None = None
     corruption: CorruptedImages | None = None

@@ -7,6 +7,7 @@
         run.json              what it takes to score again, or to build the method, without the dataset
         run.log               what was said and done, when, and by which process
         cost.json             what one item costs: {"parameters": int, "multiply_adds": int}
+        calibration.json      how scores of training items are distributed, by the sensors of both sides
         decoupling.json       how alike the parts of an item are, before and after training
         full/ or limit-200/
             <cell>.json       the record
@@ -16,7 +17,8 @@
             embeddings.fog-3.r0/    of corrupted images: the first repetition of fog at level 3
 
 A cell is named after its protocol; ``.trapezoid`` follows for the other average precision, ``.rerank-20-6-0.3`` for
-re-ranked results, ``.corrupt-fog-3.both.r0`` for corrupted images on both sides.
+re-ranked results, ``.standardised`` for calibrated scores, ``.corrupt-fog-3.both.r0`` for corrupted images on both
+sides.
 """
 
 from collections.abc import Iterator
@@ -114,6 +116,7 @@ class RunFolder:
         self.log = path / "run.log"
         self.cost = path / "cost.json"
         self.decoupling = path / "decoupling.json"
+        self.calibration = path / "calibration.json"
 
     def scope(self, limit: int | None) -> Scope:
         """Return the evaluations with at most ``limit`` test items, or with all of them."""

@@ -26,8 +26,9 @@ from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
+from mdreid_bench.runs.calibration import calibrate, lacks_calibration
 from mdreid_bench.runs.decoupling import copy_of_source, watch_end, watch_start
-from mdreid_bench.runs.facts import describe
+from mdreid_bench.runs.facts import describe, trained_with
 from mdreid_bench.runs.outcome import UNFIT, Outcome
 from mdreid_bench.runs.plan import Cell, Plan, corruptions_of, unembedded
 from mdreid_bench.runs.preflight import check_runs
@@ -153,7 +154,9 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         yield from (Outcome(cell, "reused", cell.record) for cell in cells if cell.record is not None)
         yield from (Outcome(cell, UNFIT) for cell in cells if cell.state == UNFIT)
     new = [cell for cell in cells if cell.state == "new"]
-    if not ranks.agree(len(new)):
+    with ranks.together():
+        uncalibrated = lacks_calibration(run, cells)
+    if not ranks.agree(len(new) or uncalibrated):
         return
     path, reporter = (run.store.folder(run.id).log, means.reporter) if ranks.leads else (Path(os.devnull), Silent())
     job = _Job(means, RunLog(path, reporter))
@@ -163,8 +166,13 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         means.begin(run)
     job.log.note(f"{run.name}: {len(new)} cells to measure on {means.device.type}, run key {run.run_key}")
     with job.log.failures():
-        for corruption in ranks.agree(corruptions_of(new)):
+        for corruption in ranks.agree(corruptions_of(new) or [None]):
             _provide(run, job, corruption)
+        if ranks.agree(uncalibrated):
+            method = _method_of(run, job)
+            with job.phase("calibrate"), ranks.together():
+                if ranks.leads:
+                    calibrate(run, method, means.device, job.log)
     if facts is None:
         return
     with job.log.failures():
@@ -229,12 +237,10 @@ def _provide(run: Run, job: _Job, corruption: Corruption | None) -> None:
 def _extract(run: Run, job: _Job, corruption: Corruption | None) -> None:
     """Embed the test images of a run; corrupted ones in the precision in which they were embedded as they are."""
     ranks, config = job.means.ranks, run.config
-    if run.run_key not in job.methods:
-        job.methods[run.run_key] = _with_weights(run, job)
-    method, threads, trained = job.methods[run.run_key], None, ""
+    method, threads, trained = _method_of(run, job), None, ""
     with ranks.together():
         if ranks.leads:
-            threads = _trained_with(run)
+            threads = trained_with(run)
             trained = content_hash(run.training_folder.weights) if run.trains else ""
             if corruption is None:  # before the extraction: once that is complete, nothing would ask for it again
                 cost = embedding_cost(method, config.image_size, run.facts.modalities)
@@ -249,6 +255,13 @@ def _extract(run: Run, job: _Job, corruption: Corruption | None) -> None:
     with job.phase("extract" if corruption is None else "extract corrupted"):
         where = (run.embeddings_of(corruption), job.means.device, job.log, ranks)
         extract(method, run.index, config, *where, threads, trained, corruption)
+
+
+def _method_of(run: Run, job: _Job) -> Method:
+    """Return the method of a run with its weights, which are loaded once."""
+    if run.run_key not in job.methods:
+        job.methods[run.run_key] = _with_weights(run, job)
+    return job.methods[run.run_key]
 
 
 def _with_weights(run: Run, job: _Job) -> Method:
@@ -284,10 +297,3 @@ def _with_weights(run: Run, job: _Job) -> Method:
             checkpoint.load_weights(folder.weights, method)
     ranks.share_weights(method)
     return method
-
-
-def _trained_with(run: Run) -> int | None:
-    """Return the number of threads that the weights of a run were trained with; None where nobody tells."""
-    weights = run.weights or (run.training_folder.weights if run.method.card.trains else None)
-    told = weights_file.own_facts(weights) if weights else None
-    return told.threads if told else None

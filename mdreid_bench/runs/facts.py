@@ -12,6 +12,7 @@ from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.runs.run import Run
+from mdreid_bench.weights import weights_file
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_file import recognise
 from mdreid_bench.weights.weights_header import Selection
@@ -27,6 +28,13 @@ def describe(run: Run) -> RunFacts:
     write_text(folder.config, yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
     facts.write(folder.facts)
     return facts
+
+
+def trained_with(run: Run) -> int | None:
+    """Return the number of threads that the weights of a run were trained with; None where nobody tells."""
+    weights = run.weights or (run.training_folder.weights if run.method.card.trains else None)
+    told = weights_file.own_facts(weights) if weights else None
+    return told.threads if told else None
 
 
 def _facts_of(run: Run) -> RunFacts:

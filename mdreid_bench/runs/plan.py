@@ -187,12 +187,13 @@ def _why_not(run: Run, setting: Setting) -> str | None:
         return f"the given weights know no {' and no '.join(unknown)}"
     if reason := run.method.card.refusal(setting, run.config.options, run.facts.modalities):
         return reason
-    return None if card.complete and run.index.limit is None else _unanswered(run.index, setting)
+    whole = card.complete and run.index.limit is None and setting.exclusion(card.exclusion, [0]) == card.exclusion
+    return None if whole else _unanswered(run.index, setting)
 
 
 @lru_cache(maxsize=256)
 def _unanswered(index: DatasetIndex, setting: Setting) -> str | None:
-    """Say why no query can be answered where not all test items are there, or not with all sensors."""
+    """Say why no query can be answered where not all test items are seen, or not with all sensors."""
     dataset, title = datasets.get(index.card.name), index.card.title
     trials = dataset.trials(index.test, setting)
     if not any(trial.query.size and trial.gallery.size for trial in trials):

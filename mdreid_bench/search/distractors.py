@@ -17,7 +17,7 @@ from mdreid_bench.results.distractors import Distractors, GallerySize, Kind
 from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.search.recall import Recall, recall
-from mdreid_bench.search.search_index import faiss_index
+from mdreid_bench.search.vectors import faiss_index
 from protocols.arrays import FloatArray
 from protocols.bootstrap import interval
 from protocols.chance import chance
@@ -200,7 +200,7 @@ def measure(
                     one.gallery,
                     asked,
                     offered,
-                    stored.exclusion,
+                    stored.exclusion_under(setting),
                     streamed(),
                     levels,
                     memory_budget=scorer.memory_budget,

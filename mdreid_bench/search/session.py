@@ -10,26 +10,36 @@ import numpy as np
 from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.models.method import Method
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Column, Number, Table
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.finding import find_run
 from mdreid_bench.results.run_facts import RunFacts
+from mdreid_bench.results.schema import CalibrationKind
 from mdreid_bench.results.store import RunFolder, Store
 from mdreid_bench.search.gallery import read_gallery, seen
 from mdreid_bench.search.recall import recall
-from mdreid_bench.search.search_index import FLAT, Hit, SearchIndex, check_target, require_faiss
+from mdreid_bench.search.search_index import FLAT, Hit, SearchIndex, check_target
+from mdreid_bench.search.vectors import require_faiss
+from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.trained_method import load_trained, weights_of
 from protocols.modality import Modality
 
 _ASKED = 1000
 """Most items that a new index is asked for, to see what it finds."""
+CALIBRATED = "Similarity: standard deviations above the scores of different training identities with these sensors."
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found, best first; ``synthetic`` says that the method was trained on synthetic images."""
+    """What a search found, best first.
+
+    ``synthetic`` says that the method was trained on synthetic images, ``calibrated`` that similarities are counted
+    in standard deviations above those of different training identities.
+    """
 
     folder: Path
     query: Modality
@@ -37,6 +47,7 @@ class Found:
     run: str
     synthetic: bool
     hits: list[Hit]
+    calibrated: bool = False
 
 
 def make_index(
@@ -49,8 +60,11 @@ def make_index(
     device: str,
     reporter: Reporter,
     probes: int | None = None,
+    calibration: CalibrationKind | None = None,
 ) -> SearchIndex:
     """Embed a gallery folder with a trained method and write the index.
+
+    Scores are calibrated where the run has a calibration, unless ``calibration`` says otherwise.
 
     Raises:
         UnknownNameError: for an unknown run or device.
@@ -64,6 +78,7 @@ def make_index(
     facts = _facts(folder, camera)
     items = read_gallery(gallery, reporter, facts.modalities)
     method, config = load_trained(folder)
+    calibrated = _calibration(folder, method, items, calibration, reporter)
     vectors = embed(method, config, items, camera, on, reporter)
     built = SearchIndex.build(
         vectors,
@@ -72,12 +87,15 @@ def make_index(
         weights=_digest(folder, facts),
         factory=factory,
         probes=probes,
+        calibration=calibrated,
         reporter=reporter,
     )
     built.write(out)
     if factory != FLAT:
-        asked = np.sort(np.random.default_rng(0).permutation(len(vectors))[:_ASKED])
-        found = recall(built.vectors, factory, vectors[asked], asked, lambda: [vectors]).row()
+        vectors_index, rows = max(built.parts, key=lambda part: len(part[1]))
+        own = vectors[rows]
+        asked = np.sort(np.random.default_rng(0).permutation(len(own))[:_ASKED])
+        found = recall(vectors_index, factory, own[asked], asked, lambda: [own]).row()
         reporter.message(
             f"{factory} finds {found['recall@10']:.1f} % of the 10 nearest of {len(asked)} of the items themselves "
             f"[{found['recall@10_low']:.1f}, {found['recall@10_high']:.1f}], {found['queries_per_second']:,.0f} "
@@ -124,13 +142,15 @@ def find(
         items=len(loaded.names),
         run=folder.path.name,
         synthetic=facts.shared.data_kind == "synthetic",
-        hits=loaded.search(vector, top),
+        hits=loaded.search(vector, top, query.sensors),
+        calibrated=loaded.calibration is not None,
     )
 
 
 def found_table(found: Found) -> Table:
     """Return one row per hit."""
     note = [f"Method: {found.run}{', trained on SYNTHETIC data' if found.synthetic else ''}."]
+    note += [CALIBRATED] if found.calibrated else []
     return Table(
         title=f"{len(found.hits)} of {found.items} items in {found.folder}, query with {found.query}",
         columns=(Column("rank", numeric=True), Column("item"), Column("sensors"), Column("similarity", numeric=True)),
@@ -147,6 +167,7 @@ def found_json(found: Found) -> dict[str, Any]:
         "index": str(found.folder),
         "run": found.run,
         "trained_on_synthetic_data": found.synthetic,
+        "calibration": "standardised" if found.calibrated else "none",
         "query": str(found.query),
         "items": found.items,
         "hits": [
@@ -154,6 +175,23 @@ def found_json(found: Found) -> dict[str, Any]:
             for hit in found.hits
         ],
     }
+
+
+def _calibration(
+    folder: RunFolder, method: Method, items: Items, asked: CalibrationKind | None, reporter: Reporter
+) -> StoredCalibration | None:
+    """Return what a gallery's scores are calibrated by; None leaves them, which is said where it matters."""
+    weights = checkpoint.digest(method.state_dict())
+    if asked == "standardised":
+        return StoredCalibration.required(folder.calibration, weights)
+    found = None if asked == "none" else StoredCalibration.read(folder.calibration)
+    if found is not None and found.weights == weights:
+        return found
+    if asked is None and len(np.unique(items.sensors)) > 1:
+        told = f"{folder.path.name} has no calibration, so items with more sensors score lower than others"
+        way_out = "'mdreid-bench run' as before, with --calibration standardised, makes one for the next index"
+        reporter.message(f"{told}; {way_out}.")
+    return None
 
 
 def _facts(folder: RunFolder, camera: int) -> RunFacts:

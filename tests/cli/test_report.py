@@ -132,7 +132,7 @@ def test_caption_and_label_are_those_that_were_given(results: Path, tmp_path: Pa
     [
         (("--caption", "x"), "--caption goes with --latex"),
         (("--latex", "--label", "tab:{x}"), "--label takes letters, digits"),
-        (("--latex", "--caption", "x"), "and there are 18; choose one"),
+        (("--latex", "--caption", "x"), "and there are 20; choose one"),
         (("--latex", "--caption", "a}{b", "--suite", "missing", "--dataset", "msvr310"), "braces come in pairs"),
     ],
 )

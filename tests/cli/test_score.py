@@ -10,6 +10,7 @@ import pytest
 
 from mdreid_bench.cli.values import parse_size, with_mix
 from mdreid_bench.errors import UsageError
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.storage.lock import attempt
 from mdreid_bench.results.storage.temporary import _boot
 from mdreid_bench.results.store import load_record
@@ -49,6 +50,40 @@ def test_mixed_is_scored_with_the_image_folder_moved_away(copied: Trained) -> No
         assert getattr(record, name) == getattr(other, name)
     assert f"{100 * record.metrics.mAP:.1f}" in done.stdout
     assert f"{100 * record.chance.mAP:.1f}" in done.stdout
+
+
+def test_a_calibration_is_made_by_run_and_used_by_score(copied: Trained) -> None:
+    calibrated = ("--calibration", "standardised")
+    made = copied.call(*_run(copied), "--protocol", "mixed", *calibrated)
+    assert made.returncode == 0, made.stderr
+    folder = copied.folder("mdreid")
+    first = load_record(folder / "full" / "mixed-0.5-s0.standardised.json")
+    assert (first.calibration, list(first.provenance.phase_seconds)) == ("standardised", ["calibrate", "score"])
+    stored = StoredCalibration.read(folder / "calibration.json")
+    assert stored is not None
+    assert len(stored.pairs) == 49
+    done = copied.call(
+        "score", "--run", RUN, "--protocol", "mixed", "--protocol", "R-to-NT", "--protocol", "pooled-T"
+    )
+    assert done.returncode == 0, done.stderr
+    done = copied.call("score", "--run", RUN, "--protocol", "R-to-NT", "--protocol", "pooled-T", *calibrated)
+    assert done.returncode == 0, done.stderr
+    plain, other = (load_record(folder / "full" / f"R-to-NT{form}.json") for form in ("", ".standardised"))
+    assert (plain.metrics, plain.run_key) == (other.metrics, other.run_key)
+    (folder / "calibration.json").unlink()
+    again = copied.call(*_run(copied), "--protocol", "mixed", *calibrated)
+    assert "1 reused" in again.stderr
+    assert StoredCalibration.read(folder / "calibration.json") == stored
+    shown = copied.call("report", "--no-published", "--method", "mdreid")
+    assert shown.returncode == 0, shown.stderr
+    for title in ("mixed-0.5-s0", "pooled-T"):
+        table = shown.stdout[shown.stdout.index(f"{title}, MSVR310") :]
+        assert [line.split("  ")[0] for line in table.splitlines() if line.startswith("MDReID")][:2] == [
+            "MDReID",
+            "MDReID (scores standardised)",
+        ]
+    matched = shown.stdout[shown.stdout.index("Matched") : shown.stdout.index("Mismatched")]
+    assert "standardised" not in matched
 
 
 def test_scoring_again_gives_the_record_of_the_run(copied: Trained) -> None:
@@ -172,6 +207,10 @@ def test_score_does_without_torch(copied: Trained) -> None:
         (("--rerank", "20,6"), 2, "--rerank takes k1,k2,lambda, such as 20,6,0.3, not '20,6'"),
         (("--average-precision", "trapez"), 2, "Did you mean 'trapezoid'"),
         (("--memory-budget", "1 hectare"), 2, "such as 500MB or 1GiB"),
+        (("--calibration", "standardized"), 2, "Did you mean 'standardised'"),
+        (("--calibration", "standardised", "--rerank", "20,6,0.3"), 2, "--rerank do not go together"),
+        (("--calibration", "standardised", "--corrupt", "fog-3"), 2, "--corrupt do not go together"),
+        (("--protocol", "mixed", "--calibration", "standardised"), 3, "makes it, with --calibration standardised"),
     ],
 )
 def test_mistakes_are_one_sentence(trained: Trained, arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -20,10 +20,12 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.models.mdreid.card import CARD
 from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.progress import Silent
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.search.gallery import seen
 from mdreid_bench.weights import checkpoint
 from mdreid_bench.weights.trained_method import load_trained
+from protocols.calibration import Calibration
 from protocols.modality import RNT, Modality, subsets
 from tests.cli.conftest import Trained
 
@@ -91,6 +93,39 @@ def test_hits_are_the_exact_ranking_for_a_query_with_any_sensors(
     assert {hit["item"]: hit["sensors"] for hit in found["hits"]} == dict(
         zip(names, map(str, available), strict=True)
     )
+
+
+def test_scores_are_calibrated_where_the_run_has_a_calibration(
+    trained: Trained, gallery: Path, index: Path, tmp_path: Path
+) -> None:
+    """The index says what a calibration would do, uses one by default, and refuses to go without where told to."""
+    shutil.copytree(trained.results, tmp_path / "results")
+    own = replace(trained, results=tmp_path / "results")
+    folder, out = RunFolder(own.folder("mdreid")), tmp_path / "yard"
+    make = ("index", str(gallery), str(out), "--run", RUN, "--camera", "2", "--device", "cpu")
+    done = own.call(*make, "--calibration", "standardised")
+    assert "makes it, with --calibration standardised" in done.stderr
+    assert done.returncode == 3
+    assert "so items with more sensors score lower" in own.call(*make).stderr
+    method, _ = load_trained(folder)
+    pairs = {(q, g): (0.1 * len(q) + 0.2 * len(g), 0.5 / len(g)) for q in subsets(RNT) for g in subsets(RNT)}
+    calibration = Calibration.of(pairs)
+    StoredCalibration.of(calibration, checkpoint.digest(method.state_dict()), 8).write(folder.calibration)
+    assert "score lower" not in own.call(*make).stderr
+    query = ("--nir", str(sorted((gallery / "NI").iterdir())[0]), "--top", "16", "--camera", "2", "--device", "cpu")
+    plain, found = (
+        json.loads(caller.call("search", str(path), *query, "--json").stdout)
+        for caller, path in ((trained, index), (own, out))
+    )
+    assert (plain["calibration"], found["calibration"]) == ("none", "standardised")
+    wanted = {}
+    for hit in plain["hits"]:
+        score, sensors = np.array([hit["similarity"]], dtype=np.float32), Modality.parse(hit["sensors"])
+        wanted[hit["item"]] = float(calibration.standardised(score, Modality.N, sensors)[0])
+    assert [hit["item"] for hit in found["hits"]] == sorted(wanted, key=lambda item: (-wanted[item], item))
+    assert "standard deviations" in own.call("search", str(out), *query).stdout
+    assert own.call(*make, "--calibration", "none").returncode == 0
+    assert json.loads(own.call("search", str(out), *query, "--json").stdout)["hits"] == plain["hits"]
 
 
 def _file(gallery: Path, modality: Modality, name: str) -> Path:

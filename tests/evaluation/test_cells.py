@@ -19,15 +19,19 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer, trials_of
 from mdreid_bench.models import registry
 from mdreid_bench.models.mdreid.card import CARD
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.form import Form
 from mdreid_bench.results.schema import Metrics
-from mdreid_bench.results.store import read_values
+from mdreid_bench.results.store import RunFolder, read_values
 from protocols.bootstrap import interval
+from protocols.calibration import Calibration
 from protocols.chance import chance
 from protocols.corruption import Corruption, Sides
 from protocols.evaluation import AveragePrecision, PerQuery, evaluate
+from protocols.exclusion import Exclusion
 from protocols.mixed import MixedAvailability
-from protocols.modality import RNT, D, Modality, N, R, T
+from protocols.modality import RNT, D, Modality, N, R, T, subsets
+from protocols.pooled import PooledGallery
 from protocols.protocol import Protocol, Side, protocols_of
 from protocols.ranking import rank, rank_embeddings
 from protocols.reranking import Reranking
@@ -71,6 +75,24 @@ def test_every_setting_scores_as_by_hand(tmp_path: Path, form: AveragePrecision)
         assert not values.trials.any()
         assert values.names.tolist() == stored.items.names[stored.items.query].tolist()
         assert np.array_equal(values.metrics.ap, expected.ap, equal_nan=True)
+
+
+def test_a_pooled_gallery_scores_as_by_hand(tmp_path: Path) -> None:
+    stored = store(tmp_path)
+    record = CellScorer(stored.facts, stored.scope)(stored.table, PooledGallery(N))
+    items, labels = stored.items, stored.items.labels
+    images = [(row, sensor) for row in items.gallery for sensor in RNT]
+    scores = np.array(
+        [[float(stored.matrices[N][q] @ stored.matrices[sensor][row]) for row, sensor in images] for q in items.query]
+    )
+    elsewhere = Exclusion("camera", tuple((camera, camera) for camera in range(3)))
+    sides = labels.take(items.query), labels.take([row for row, _ in images])
+    expected = evaluate(rank(scores, *sides, elsewhere))
+    assert record.metrics == Metrics.of(expected.summary())
+    assert record.chance == Metrics.of(chance(expected.positives, expected.items).summary())
+    assert record.interval is not None
+    assert record.interval.mAP == interval(expected.ap, labels.identity[items.query])
+    assert record.counts.gallery == len(images)
 
 
 def test_any_memory_budget_gives_the_same_record(tmp_path: Path) -> None:
@@ -135,6 +157,56 @@ def test_re_ranked_scores_are_those_of_the_ranking_and_say_so(tmp_path: Path) ->
     assert (stored.scope.path / "R-to-NT.rerank-4-2-0.3.json").exists()
     assert stored.scope.believed("R-to-NT") == before
     assert stored.scope.believed("R-to-NT", reranked.form) == record
+
+
+def test_calibrated_scores_are_those_of_the_stored_calibration(tmp_path: Path) -> None:
+    stored, form, setting = store(tmp_path), Form(calibration="standardised"), MixedAvailability()
+    scorer, rng = CellScorer(stored.facts, stored.scope, form), np.random.default_rng(3)
+    place = RunFolder(stored.scope.path.parent).calibration
+    with pytest.raises(DataError, match=r"There is no .*calibration\.json; .* --calibration standardised"):
+        scorer(stored.table, setting)
+    training = {subset: rng.integers(3, size=(20, 6)).astype(np.float32) / len(subset) for subset in subsets(RNT)}
+    found = Calibration.estimate(training, rng.integers(4, size=20))
+    StoredCalibration.of(found, "others", 20).write(place)
+    with pytest.raises(DataError, match="other weights"):
+        scorer(stored.table, setting)
+    StoredCalibration.of(found, stored.table.weights, 20).write(place)
+    items = stored.items
+    sides: list[tuple[NDArray[np.int64], Side]] = [(items.query, "query"), (items.gallery, "gallery")]
+    codes = [setting.subsets(side, items.names[rows].tolist()) for rows, side in sides]
+    asked, offered = (
+        [stored.matrices[Modality(int(code))][row] for row, code in zip(rows, own, strict=True)]
+        for (rows, _), own in zip(sides, codes, strict=True)
+    )
+    scores = np.array([[float(q @ g) for g in offered] for q in asked])
+    for row, column in np.ndindex(scores.shape):
+        mean, spread = found.pairs[Modality(int(codes[0][row])), Modality(int(codes[1][column]))]
+        scores[row, column] = (scores[row, column] - mean) / spread
+    labels = items.labels.take(items.query), items.labels.take(items.gallery)
+    expected = evaluate(rank(scores, *labels, stored.table.exclusion))
+    record = scorer(stored.table, setting)
+    assert record.metrics == Metrics.of(expected.summary())
+    assert record.chance == Metrics.of(chance(expected.positives, expected.items).summary())
+    assert record.calibration == "standardised"
+    plain = CellScorer(stored.facts, stored.scope)(stored.table, setting)
+    assert plain.metrics != record.metrics
+    assert stored.scope.believed("mixed-0.5-s0", form) == record
+    assert stored.scope.believed("mixed-0.5-s0") == plain
+    assert (stored.scope.path / "mixed-0.5-s0.standardised.json").exists()
+
+
+@pytest.mark.parametrize("setting", protocols_of(RNT)[::5], ids=str)
+def test_a_calibration_changes_no_pure_protocol(tmp_path: Path, setting: Protocol) -> None:
+    stored = store(tmp_path)
+    pairs = {(q, g): (0.1 * len(q), 1.5 * len(g)) for q in subsets(RNT) for g in subsets(RNT)}
+    place = RunFolder(stored.scope.path.parent).calibration
+    StoredCalibration.of(Calibration.of(pairs), stored.table.weights, 20).write(place)
+    plain, calibrated = (
+        CellScorer(stored.facts, stored.scope, form)(stored.table, setting)
+        for form in (Form(), Form(calibration="standardised"))
+    )
+    for name in ("metrics", "interval", "chance", "counts", "run_key"):
+        assert getattr(plain, name) == getattr(calibrated, name)
 
 
 STEPS = (1, 2, 5)

@@ -1,9 +1,10 @@
+import statistics
 import time
 
 import numpy as np
 import pytest
 
-from protocols.bootstrap import interval, paired_difference
+from protocols.bootstrap import interval, joint_interval, paired_difference
 from protocols.evaluation import NoValidQueryError
 
 
@@ -110,3 +111,19 @@ def test_it_is_quick() -> None:
         interval(values, identities)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.02
+
+
+def test_a_mean_over_protocols_draws_identities_for_all_of_them_at_once() -> None:
+    rng = np.random.default_rng(4)
+    identities = rng.integers(6, size=30)
+    parts = [(np.where(rng.random(30) < 0.1, np.nan, rng.random(30)), identities) for _ in range(3)]
+    names, means = sorted(set(identities.tolist())), []
+    for row in np.random.default_rng(5).integers(len(names), size=(50, len(names))):
+        pooled = [[v[i] for name in row for i in np.flatnonzero(who == names[name])] for v, who in parts]
+        means.append(statistics.harmonic_mean([float(np.nanmean(values)) for values in pooled]))
+    exact = pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), rel=1e-12)
+    assert joint_interval(parts, statistics.harmonic_mean, samples=50, seed=5) == exact
+    alone = joint_interval(parts[:1], statistics.fmean, samples=50, seed=5)
+    assert alone == pytest.approx(interval(*parts[0], samples=50, seed=5), rel=1e-12)
+    with pytest.raises(NoValidQueryError):
+        joint_interval([*parts, (np.full(30, np.nan), identities)], statistics.fmean)

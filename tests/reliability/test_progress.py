@@ -57,7 +57,7 @@ def test_indexing_counts_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
     items = Items.of(seen(f"{row:02d}", {Modality.R: Path("a.jpg")}) for row in range(20))
     built = SearchIndex.build(vectors, items, run="a-run", weights=None, reporter=recorder)
     assert recorder.totals == [20] == [recorder.done]
-    assert built.vectors.ntotal == 20
+    assert built.parts[0][0].ntotal == 20
     assert built.search(vectors[13], 20)[0].score == pytest.approx(float((vectors @ vectors[13]).max()))
 
 

@@ -232,7 +232,7 @@ def test_what_the_grid_shows_is_not_shown_again() -> None:
 def test_a_seed_that_is_in_no_grid_stands_among_the_other_settings() -> None:
     records = [*study(["mdreid"], suites=["all"], seeds=(1, 2, 3)), cell("rgbnt201", "mdreid", 1111, "T-to-NT")]
     found = sections(records)
-    (grid,) = found["grid"]
+    (grid, _) = found["grid"]
     assert grid.title.startswith("Heat map of MDReID, seeds 1, 2, 3 (mAP)")
     (alone,) = found["other"]
     assert alone.title.startswith("T-to-NT")

@@ -7,7 +7,7 @@ import pytest
 
 from mdreid_bench.errors import UsageError
 from mdreid_bench.search.recall import recall, recall_table
-from mdreid_bench.search.search_index import faiss_index
+from mdreid_bench.search.vectors import faiss_index
 from tests.cli.running import in_process
 from tests.evaluation.stored import WIDTH, store
 

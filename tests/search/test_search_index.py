@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from mdreid_bench.data.items import Items
 from mdreid_bench.errors import DataError, UsageError
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.search.gallery import seen
-from mdreid_bench.search.search_index import Hit, SearchIndex, require_faiss
+from mdreid_bench.search.search_index import Hit, SearchIndex
+from mdreid_bench.search.vectors import require_faiss
+from protocols.calibration import Calibration
 from protocols.modality import RNT, subsets
+from protocols.scoring import inner_products
 
 
 def build(vectors: NDArray[np.float32], **options: Any) -> SearchIndex:
@@ -184,3 +188,45 @@ def test_without_faiss_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(UsageError, match=r"pip install 'mdreid-bench\[search\]'"):
         build(np.eye(3, dtype=np.float32))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 50))
+def test_a_calibrated_index_ranks_as_calibrated_scores_do(seed: int, items: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    gallery = rng.integers(-3, 4, size=(items, 6)).astype(np.float32)
+    query = rng.integers(-3, 4, size=6).astype(np.float32)
+    vectors = {s: rng.integers(-3, 4, size=(20, 6)).astype(np.float32) / len(s) for s in subsets(RNT)}
+    measured = Calibration.estimate(vectors, rng.integers(4, size=20))
+    built = build(gallery, calibration=StoredCalibration.of(measured, "w", 20))
+    for sensors in (subsets(RNT)[0], RNT):
+        asked, scores = np.array([sensors.value], dtype=np.uint8), np.empty((1, items), dtype=np.float32)
+        inner_products(query[None], gallery, out=scores)
+        wanted = scores.astype(np.float64)
+        adjust = measured.between(asked, built.sensors)
+        if adjust is not None:
+            adjust(0, 1, scores, wanted)
+        rows = np.argsort(-wanted[0], kind="stable")[:k]
+        found = built.search(query, k, sensors)
+        assert [hit.score for hit in found] == wanted[0][rows].tolist()
+        last = wanted[0][rows[-1]]
+        certain = [f"{row:03d}" for row in rows if wanted[0][row] > last or k >= items]
+        assert [hit.name for hit in found][: len(certain)] == certain
+
+
+def test_a_calibrated_index_is_read_as_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    pairs = {(q, g): (0.25, 2.0) for q in subsets(RNT) for g in subsets(RNT)[:6]}
+    stored = StoredCalibration.of(Calibration.of(pairs), "w", 20)
+    built = build(rng.standard_normal((6, 8)).astype(np.float32), calibration=stored)
+    query = rng.standard_normal(8).astype(np.float32)
+    built.write(tmp_path / "index")
+    read = SearchIndex.read(tmp_path / "index")
+    assert read.calibration == stored
+    assert len(list((tmp_path / "index").glob("vectors-*"))) == 6
+    assert listed(read.search(query, 9, RNT)) == listed(built.search(query, 9, RNT))
+    whole = build(rng.standard_normal((7, 8)).astype(np.float32), calibration=stored)
+    with pytest.raises(DataError, match="--calibration none"):
+        whole.search(query, 3, RNT)
+    build(rng.standard_normal((7, 8)).astype(np.float32)).write(tmp_path / "index")
+    assert len(list((tmp_path / "index").glob("vectors-*"))) == 1

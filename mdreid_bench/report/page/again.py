@@ -32,6 +32,8 @@ def form_arguments(record: Record) -> str:
     words = []
     if record.average_precision != "standard":
         words += ["--average-precision", record.average_precision]
+    if record.calibration != "none":
+        words += ["--calibration", record.calibration]
     if record.rerank:
         words += ["--rerank", ",".join(reranking_numbers(record.rerank))]
     if record.corruption is not None and record.corruption.published:

@@ -54,6 +54,8 @@ class Measurements:
             told = {configuration(variant.example) for variant in group.variants}
             for variant in group_variants(r for r in group.records if configuration(r) not in told):
                 self._add(group, variant, aside=True)
+            for variant in group_variants(group.calibrated):
+                self._add(group, variant, aside=True)
 
     def content(self) -> Content:
         """Return data sets, methods, runs, texts and records, which name each other by place in these lists."""
@@ -72,7 +74,7 @@ class Measurements:
         return [self._places[id(record)] for record in records if id(record) in self._places]
 
     def _add(self, group: Group, variant: Variant, *, aside: bool) -> None:
-        """Add a method with its records; one that stands ``aside`` is an ablated variant, which no view averages."""
+        """Add a method with its records; one ``aside`` is ablated or calibrated, and no view averages it."""
         example = variant.example
         absent = {} if aside else dict(_absent(group, variant))
         self._methods.append(
