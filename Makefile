@@ -37,8 +37,9 @@ demo: $(VENV)/.installed ## Train and evaluate MDReID and baselines on three emb
 	$(BIN)/mdreid-bench run $(DEMO) --protocol overview
 	$(BIN)/mdreid-bench report $(DEMO) --suite overview
 
+# Files of tests side by side, each on one thread; those of one file stay together, because they share what is expensive.
 test: $(VENV)/.installed-test ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev ## Check style, format and types
 	$(BIN)/ruff check .
