@@ -105,7 +105,8 @@ def test_shards_merged_equal_the_whole(machine: Machine, both_seeds: dict[str, A
     shards = [tmp_path / str(number) for number in (1, 2)]
     code, job = machine.run(tmp_path / "all", arguments=("merge", *map(str, shards)), data=False)
     assert code == 0, job.text
-    assert measured(tmp_path / "all") == both_seeds
+    merged = {name: value for name, value in both_seeds.items() if not name.endswith("/history.jsonl")}
+    assert measured(tmp_path / "all") == merged  # steps are written down for whoever watches, where they are taken
     code, job = machine.run(tmp_path / "all", *TWO_SEEDS)
     assert _counts(job) == {"reused": 6, "done": 0, "skipped": 0, "failed": 0}
 

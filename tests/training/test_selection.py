@@ -69,8 +69,11 @@ def test_the_best_epoch_is_kept_and_of_equals_the_later_one(
 
 def _weights_after(index: DatasetIndex, config: RunConfig, epoch: int, path: Path) -> dict[str, torch.Tensor]:
     trainer = Trainer(_method(index, config), index, config, TrainingFolder(path / "t"), CPU, Silent())
-    for number in range(1, epoch + 1):
-        trainer._epoch(number, trainer.batches.count(number), lambda count=1, note="": None)
+    counts = [trainer.batches.count(number) for number in range(1, epoch + 1)]
+    assert trainer.watched is not None
+    trainer.watched.begin(0, counts)
+    for number, count in enumerate(counts, 1):
+        trainer._epoch(number, count, lambda count=1, note="": None)
     return trainer.method.state_dict()
 
 
