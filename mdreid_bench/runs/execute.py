@@ -169,7 +169,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         for corruption in ranks.agree(corruptions_of(new) or [None]):
             _provide(run, job, corruption)
         if ranks.agree(uncalibrated):
-            method = _method_of(run, job)
+            method = _with_weights(run, job)
             with job.phase("calibrate"), ranks.together():
                 if ranks.leads:
                     calibrate(run, method, means.device, job.log)
@@ -237,7 +237,7 @@ def _provide(run: Run, job: _Job, corruption: Corruption | None) -> None:
 def _extract(run: Run, job: _Job, corruption: Corruption | None) -> None:
     """Embed the test images of a run; corrupted ones in the precision in which they were embedded as they are."""
     ranks, config = job.means.ranks, run.config
-    method, threads, trained = _method_of(run, job), None, ""
+    method, threads, trained = _with_weights(run, job), None, ""
     with ranks.together():
         if ranks.leads:
             threads = trained_with(run)
@@ -257,15 +257,10 @@ def _extract(run: Run, job: _Job, corruption: Corruption | None) -> None:
         extract(method, run.index, config, *where, threads, trained, corruption)
 
 
-def _method_of(run: Run, job: _Job) -> Method:
-    """Return the method of a run with its weights, which are loaded once."""
-    if run.run_key not in job.methods:
-        job.methods[run.run_key] = _with_weights(run, job)
-    return job.methods[run.run_key]
-
-
 def _with_weights(run: Run, job: _Job) -> Method:
-    """Build the method and give it its weights: the user's file, stored ones, or freshly trained ones."""
+    """Build the method, once, and give it its weights: the user's file, stored ones, or freshly trained ones."""
+    if run.run_key in job.methods:
+        return job.methods[run.run_key]
     ranks, device, folder = job.means.ranks, job.means.device, run.training_folder
     with ranks.together():
         method = run.build()
@@ -296,4 +291,5 @@ def _with_weights(run: Run, job: _Job) -> Method:
         elif ranks.leads and run.trains:
             checkpoint.load_weights(folder.weights, method)
     ranks.share_weights(method)
+    job.methods[run.run_key] = method
     return method
