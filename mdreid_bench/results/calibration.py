@@ -6,15 +6,14 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.results.storage.place import read_sealed, write_sealed
-from mdreid_bench.results.stored_part import Count, Line, StoredPart
+from mdreid_bench.results.stored_part import Count, Line, SealedPart
 from protocols.calibration import Calibration
 from protocols.protocol import Protocol
 
 MeanAndSpread = tuple[float, Annotated[float, Field(gt=0)]]
 
 
-class StoredCalibration(StoredPart):
+class StoredCalibration(SealedPart):
     """The content of ``calibration.json``.
 
     Attributes:
@@ -46,22 +45,6 @@ class StoredCalibration(StoredPart):
         """What was measured, for scores."""
         named = {Protocol.parse(name): values for name, values in self.pairs.items()}
         return Calibration.of({(pair.query, pair.gallery): values for pair, values in named.items()})
-
-    def write(self, path: Path) -> None:
-        """Write atomically, with its place and a digest.
-
-        Raises:
-            DataError: when the file system refuses.
-        """
-        write_sealed(path, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, path: Path) -> "StoredCalibration | None":
-        """Return what was stored; None when there is nothing that can be believed."""
-        try:
-            return cls.model_validate(read_sealed(path))
-        except (OSError, ValueError):
-            return None
 
     @classmethod
     def required(cls, path: Path, weights: str) -> "StoredCalibration":

@@ -1,21 +1,19 @@
 """How alike the parts of an item are that a method keeps apart: what is stored with a run and with a training."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from mdreid_bench.results.storage.place import read_sealed, write_sealed
-from mdreid_bench.results.stored_part import Line, StoredPart
+from mdreid_bench.results.stored_part import Line, SealedPart
 
 Matrix = tuple[tuple[float, ...], ...]
 Count = Annotated[int, Field(gt=0)]
 
 
-class PartSimilarities(StoredPart):
+class PartSimilarities(SealedPart):
     """The content of ``decoupling.json``; matrices are (P, P).
 
     Attributes:
@@ -38,22 +36,6 @@ class PartSimilarities(StoredPart):
             if {len(self.names)} != {len(matrix), *map(len, matrix)}:
                 raise ValueError("the matrices have not a row and a column for each part")
         return self
-
-    def write(self, path: Path) -> None:
-        """Write atomically, with its place and a digest.
-
-        Raises:
-            DataError: when the file system refuses.
-        """
-        write_sealed(path, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, path: Path) -> "PartSimilarities | None":
-        """Return what was stored; None when there is nothing that can be believed."""
-        try:
-            return cls.model_validate(read_sealed(path))
-        except (OSError, ValueError):
-            return None
 
 
 def distance(similarity: ArrayLike, ideal: ArrayLike) -> float:

@@ -12,8 +12,8 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed, write_sealed
-from mdreid_bench.results.stored_part import Hash, StoredPart
+from mdreid_bench.results.storage.place import NotOfThisPlaceError, read_sealed
+from mdreid_bench.results.stored_part import Hash, SealedPart, StoredPart
 from protocols.modality import Modality
 
 FolderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=250)]
@@ -29,7 +29,7 @@ class GivenWeights(StoredPart):
     digest: Hash
 
 
-class RunFacts(StoredPart):
+class RunFacts(SealedPart):
     """The content of ``run.json``.
 
     Attributes:
@@ -53,14 +53,6 @@ class RunFacts(StoredPart):
     def modalities(self) -> Modality:
         """The sensors of the dataset."""
         return Modality.parse(self.sensors)
-
-    def write(self, path: Path) -> None:
-        """Write atomically, with its place and a digest of the content.
-
-        Raises:
-            DataError: when the file system refuses.
-        """
-        write_sealed(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> "RunFacts":

@@ -1,8 +1,11 @@
 """The base of everything that is stored as JSON, and the kinds of values in it."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from mdreid_bench.results.storage.place import read_sealed, write_sealed
 
 _ROUNDING = 1e-9
 
@@ -28,3 +31,23 @@ class StoredPart(BaseModel):
     """Base of the record and its parts: unknown fields, NaN and infinity are errors; fields are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SealedPart(StoredPart):
+    """Base of what has a file of its own beside a run or a training, which is bound to its place."""
+
+    def write(self, path: Path) -> None:
+        """Write atomically, with its place and a digest of the content.
+
+        Raises:
+            DataError: when the file system refuses.
+        """
+        write_sealed(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what was stored; None when there is nothing that can be believed."""
+        try:
+            return cls.model_validate(read_sealed(path))
+        except (OSError, ValueError):
+            return None
