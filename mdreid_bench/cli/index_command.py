@@ -45,7 +45,8 @@ def index(
             SCORING,
             "--calibration",
             "standardised makes scores of items with different sensors comparable; none leaves them, so that more "
-            "sensors score lower. Default: standardised where the run has a calibration.",
+            "sensors score lower. Default: standardised where some items have more sensors than others and the run "
+            "has a calibration.",
             get_args(CalibrationKind),
         ),
     ] = None,

@@ -64,7 +64,8 @@ def make_index(
 ) -> SearchIndex:
     """Embed a gallery folder with a trained method and write the index.
 
-    Scores are calibrated where the run has a calibration, unless ``calibration`` says otherwise.
+    Scores are calibrated where the gallery's items have more and fewer sensors and the run has a calibration, unless
+    ``calibration`` says otherwise.
 
     Raises:
         UnknownNameError: for an unknown run or device.
@@ -180,17 +181,21 @@ def found_json(found: Found) -> dict[str, Any]:
 def _calibration(
     folder: RunFolder, method: Method, items: Items, asked: CalibrationKind | None, reporter: Reporter
 ) -> StoredCalibration | None:
-    """Return what a gallery's scores are calibrated by; None leaves them, which is said where it matters."""
+    """Return what a gallery's scores are calibrated by; None leaves them, which is said where it matters.
+
+    Unasked, those of a gallery whose items have more and fewer sensors (docs/mixed-galleries.md has the figures).
+    """
     weights = checkpoint.digest(method.state_dict())
     if asked == "standardised":
         return StoredCalibration.required(folder.calibration, weights)
-    found = None if asked == "none" else StoredCalibration.read(folder.calibration)
+    if asked == "none" or len({len(Modality(int(sensors))) for sensors in np.unique(items.sensors)}) == 1:
+        return None
+    found = StoredCalibration.read(folder.calibration)
     if found is not None and found.weights == weights:
         return found
-    if asked is None and len(np.unique(items.sensors)) > 1:
-        told = f"{folder.path.name} has no calibration, so items with more sensors score lower than others"
-        way_out = "'mdreid-bench run' as before, with --calibration standardised, makes one for the next index"
-        reporter.message(f"{told}; {way_out}.")
+    told = f"{folder.path.name} has no calibration, so items with more sensors score lower than others"
+    way_out = "'mdreid-bench run' as before, with --calibration standardised, makes one for the next index"
+    reporter.message(f"{told}; {way_out}.")
     return None
 
 

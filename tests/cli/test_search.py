@@ -98,7 +98,8 @@ def test_hits_are_the_exact_ranking_for_a_query_with_any_sensors(
 def test_scores_are_calibrated_where_the_run_has_a_calibration(
     trained: Trained, gallery: Path, index: Path, tmp_path: Path
 ) -> None:
-    """The index says what a calibration would do, uses one by default, and refuses to go without where told to."""
+    """The index says what a calibration would do, uses one by default where items have more and
+    fewer sensors, and refuses to go without where told to."""
     shutil.copytree(trained.results, tmp_path / "results")
     own = replace(trained, results=tmp_path / "results")
     folder, out = RunFolder(own.folder("mdreid")), tmp_path / "yard"
@@ -124,8 +125,23 @@ def test_scores_are_calibrated_where_the_run_has_a_calibration(
         wanted[hit["item"]] = float(calibration.standardised(score, Modality.N, sensors)[0])
     assert [hit["item"] for hit in found["hits"]] == sorted(wanted, key=lambda item: (-wanted[item], item))
     assert "standard deviations" in own.call("search", str(out), *query).stdout
+    single = tmp_path / "single"
+    for folder_name, images in (("RGB", _alone(gallery, Modality.R)), ("NI", _alone(gallery, Modality.N))):
+        (single / folder_name).mkdir(parents=True)
+        for image in images:
+            shutil.copy(image, single / folder_name)
+    assert own.call("index", str(single), str(tmp_path / "singles"), *make[3:]).returncode == 0
+    alike = json.loads(own.call("search", str(tmp_path / "singles"), *query, "--json").stdout)
+    assert (alike["calibration"], {hit["sensors"] for hit in alike["hits"]}) == ("none", {"R", "N"})
     assert own.call(*make, "--calibration", "none").returncode == 0
     assert json.loads(own.call("search", str(out), *query, "--json").stdout)["hits"] == plain["hits"]
+
+
+def _alone(gallery: Path, modality: Modality) -> list[Path]:
+    """Return the images of the items that no other sensor saw."""
+    folders = [names[0] for names in SENSORS.values()]
+    images = gallery.glob(f"{SENSORS[modality][0]}/*")
+    return [image for image in images if sum((gallery / f / image.name).exists() for f in folders) == 1]
 
 
 def _file(gallery: Path, modality: Modality, name: str) -> Path:
