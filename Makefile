@@ -3,10 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := 3.11
+# The versions that the tests passed with.
+LOCK := requirements.lock
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# PyTorch's own index of wheels without CUDA, used on Linux where neither a card of NVIDIA nor its driver is found;
+# `make TORCH_CPU= setup` asks for the usual wheels, with 5 GB of CUDA libraries.
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu
+NVIDIA := $(wildcard /dev/nvidia* /dev/dxg)$(shell command -v nvidia-smi)
 MEASURED := .benchmarks/latest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup demo test lint bench clean
+.PHONY: help python torch setup lock demo test lint bench clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -24,10 +31,30 @@ python:
 $(VENV)/.installed: EXTRA =
 $(VENV)/.installed-test: EXTRA = [test]
 $(VENV)/.installed-dev: EXTRA = [dev]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev: pyproject.toml | python
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev: pyproject.toml $(LOCK) | python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --editable ".$(EXTRA)"
+	@$(MAKE) --no-print-directory torch
+	$(PIP) install --constraint $(LOCK) --editable ".$(EXTRA)"
 	@touch $@
+
+# One short look at the index comes first, because pip would try for minutes where it cannot be reached.
+PATIENCE := 5
+LOOK = import signal, urllib.request; signal.alarm($(PATIENCE)); urllib.request.urlopen("$(TORCH_CPU)/torch/")
+torch: CPU_ONLY = $(shell sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' $(LOCK))
+torch:
+ifneq ($(and $(TORCH_CPU),$(filter Linux,$(shell uname)),$(if $(NVIDIA),,none)),)
+	@echo "There is no NVIDIA card here: looking for $(CPU_ONLY)"; \
+	index=; { $(BIN)/python -c '$(LOOK)' && index="--extra-index-url $(TORCH_CPU)"; } 2>/dev/null; \
+	$(PIP) install --quiet --no-deps $$index $(CPU_ONLY) 2>/dev/null || echo "Not to be had; the usual wheels follow."
+else
+	@:
+endif
+
+# What must change is changed in .venv first (`.venv/bin/pip install --upgrade NAME`), then come the tests, then this.
+lock: $(VENV)/.installed-dev ## Write requirements.lock: the versions in .venv, and their like for other systems
+	$(PIP) install uv
+	$(PIP) freeze --exclude-editable | sed 's/+cpu$$//' > $(LOCK)
+	$(BIN)/uv pip compile --quiet --universal --all-extras --no-header --no-annotate pyproject.toml --output-file $(LOCK)
 
 # Named, so that further methods and datasets do not make it longer.
 DEMO := $(foreach dataset,rgbnt100 msvr310,--dataset $(dataset)) --preset tiny --seed 1 \
