@@ -66,7 +66,7 @@ demo: $(VENV)/.installed ## Train and evaluate MDReID and baselines on two embed
 
 # Files of tests side by side, each on one thread; those of one file stay together, because they share what is expensive.
 test: $(VENV)/.installed-test ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev ## Check style, format and types
 	$(BIN)/ruff check .

@@ -347,7 +347,7 @@ def bare(*arguments: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
 @pytest.mark.parametrize(
     "env",
     [
-        {"PYTHONIOENCODING": "ascii"},
+        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
         {"PYTHONIOENCODING": "latin-1"},
         {"PYTHONIOENCODING": "", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ],

@@ -1,14 +1,16 @@
 """Same seed, machine and number of threads: the same bytes, whichever process trains, however many workers load."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.results.record_file import decode
 from protocols.modality import RNT, subsets
-from tests.cli.running import environment, mdreid_bench
+from tests.cli.running import environment, in_process, mdreid_bench
 from tests.data.trees import plant
 from tests.training.test_training import _train, _with
 
@@ -19,13 +21,20 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads as a process has that is started with OMP_NUM_THREADS=1."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path, one_thread: None) -> None:
     plant(tmp_path / "data", "msvr310")
     own = environment(MDREID_CACHE=str(tmp_path / "cache"), OMP_NUM_THREADS="1")
-    for results in ("first", "second"):
-        done = mdreid_bench(
-            *ARGUMENTS, "--data-root", str(tmp_path / "data"), "--results", str(tmp_path / results), env=own
-        )
+    for results, call in (("first", mdreid_bench), ("second", in_process)):
+        done = call(*ARGUMENTS, "--data-root", str(tmp_path / "data"), "--results", str(tmp_path / results), env=own)
         assert done.returncode == 0, done.stderr
     files = ["trained/*/weights.safetensors", *(f"runs/*/full/embeddings/{subset}.npy" for subset in subsets(RNT))]
     for pattern in files:

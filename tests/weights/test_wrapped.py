@@ -41,8 +41,8 @@ def save(path: Path, content: Any) -> Path:
 def vectors(method: Method) -> dict[Any, Tensor]:
     assert method.config is not None
     generator = torch.Generator().manual_seed(1)
-    images = {m: torch.randn(2, 3, *method.config.image_size, generator=generator) for m in subsets(RNT)[:3]}
-    return method.embed_all(images, torch.tensor([0, 3]), subsets(RNT))
+    images = {m: torch.randn(1, 3, *method.config.image_size, generator=generator) for m in subsets(RNT)[:3]}
+    return method.embed_all(images, torch.tensor([3]), subsets(RNT))
 
 
 @pytest.mark.parametrize("case", LACKING)
