@@ -2,10 +2,14 @@
 
 Values are sorted, never indices. Each chunk of queries holds its scores negated, so that the best come first; the
 items a query must not see are moved behind all others; then one binary search per positive counts the valid items
-above it, and a second one, where needed, those tied with it.
+above it, and a second one, where needed, those tied with it. Chunks are ranked side by side, one on each processor;
+each query is ranked by itself, so neither their number nor that of the processors shows in the result.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -30,10 +34,17 @@ _PAIR_BYTES = 128
 
 _CHUNK_QUERIES = TILE_QUERIES
 """Most queries in a chunk: larger ones are no faster to multiply, and sort slower for falling out of the cache."""
+_SINGLE, _DOUBLE = 4, 8
+"""Bytes of a score."""
+_FEW_QUERIES = 32
+"""Fewer queries than these do not pay for another thread."""
+_MOST_THREADS = 16
+"""More chunks at once would wait for memory."""
 
 CMC = Literal["items", "identities"]
 """What takes a place in the cumulative matching characteristic: every gallery item, or every identity once."""
-_Load = Callable[[int, int, FloatArray], None]
+_Load = Callable[[int, int], FloatArray]
+"""Returns the negated scores of a range of queries, which may be overwritten."""
 
 
 def rank(
@@ -62,12 +73,14 @@ def rank(
     if scores.shape != (len(query), len(gallery)):
         raise ValueError(f"scores of shape {scores.shape} do not fit {len(query)} queries x {len(gallery)} items")
 
-    def load(start: int, stop: int, keys: FloatArray) -> None:
-        check_finite(scores[start:stop], first_query=start)
-        np.negative(scores[start:stop], out=keys, dtype=keys.dtype)
-
     dtype = np.result_type(scores.dtype, np.float32)
-    return _rank_chunks(load, dtype, Relevance(query, gallery, exclusion), cmc, memory_budget)
+
+    def load(start: int, stop: int) -> FloatArray:
+        check_finite(scores[start:stop], first_query=start)
+        keys: FloatArray = np.negative(scores[start:stop], dtype=dtype)
+        return keys
+
+    return _rank_chunks(load, dtype.itemsize, Relevance(query, gallery, exclusion), cmc, memory_budget)
 
 
 def rank_embeddings(
@@ -105,58 +118,72 @@ def rank_embeddings(
     """
     check_labelled(query_embeddings, gallery_embeddings, query, gallery)
     relevance = Relevance(query, gallery, exclusion)
+    one_at_a_time = threading.Lock()  # a product keeps all processors busy by itself, and needs tiles
     if reranking is not None:
         distances = RerankedDistances(query_embeddings, gallery_embeddings, reranking, memory_budget // 2)
 
-        def load_reranked(start: int, stop: int, keys: FloatArray) -> None:
-            keys[...] = distances.of(start, stop)
+        def load_reranked(start: int, stop: int) -> FloatArray:
+            with one_at_a_time:
+                return distances.of(start, stop)
 
-        return _rank_chunks(load_reranked, np.dtype(np.float64), relevance, cmc, memory_budget // 2)
+        return _rank_chunks(load_reranked, _DOUBLE, relevance, cmc, memory_budget // 2)
+
+    def multiplied(start: int, stop: int) -> NDArray[np.float32]:
+        scores = np.empty((stop - start, len(gallery)), dtype=np.float32)
+        with one_at_a_time:
+            inner_products(query_embeddings[start:stop], gallery_embeddings, out=scores)
+        return scores
+
     if adjustment is not None:
 
-        def load_adjusted(start: int, stop: int, keys: FloatArray) -> None:
-            scores = np.empty(keys.shape, dtype=np.float32)
-            inner_products(query_embeddings[start:stop], gallery_embeddings, out=scores)
+        def load_adjusted(start: int, stop: int) -> FloatArray:
+            scores, keys = multiplied(start, stop), np.empty((stop - start, len(gallery)), dtype=np.float64)
             check_finite(scores, first_query=start)
             adjustment(start, stop, scores, keys)
-            np.negative(keys, out=keys)
+            return np.negative(keys, out=keys)
 
-        return _rank_chunks(load_adjusted, np.dtype(np.float64), relevance, cmc, memory_budget // 2)
-    total = len(query) * len(gallery) * np.dtype(np.float32).itemsize
-    if 2 * total <= memory_budget:
-        scores = np.empty((len(query), len(gallery)), dtype=np.float32)
-        inner_products(query_embeddings, gallery_embeddings, out=scores)
-        return rank(scores, query, gallery, exclusion, cmc=cmc, memory_budget=memory_budget - total)
+        return _rank_chunks(load_adjusted, _DOUBLE, relevance, cmc, memory_budget // 2)
+    total = len(query) * len(gallery) * _SINGLE
+    everything = multiplied(0, len(query)) if 2 * total <= memory_budget else None
 
-    def load(start: int, stop: int, keys: FloatArray) -> None:
-        inner_products(query_embeddings[start:stop], gallery_embeddings, out=keys)
+    def load(start: int, stop: int) -> FloatArray:
+        keys = multiplied(start, stop) if everything is None else everything[start:stop]
         check_finite(keys, first_query=start)
-        np.negative(keys, out=keys)
+        return np.negative(keys, out=keys)
 
-    return _rank_chunks(load, np.dtype(np.float32), relevance, cmc, memory_budget)
-
-
-def _rank_chunks(load: _Load, dtype: np.dtype[Any], relevance: Relevance, cmc: CMC, memory_budget: int) -> Ranking:
-    """Rank chunk after chunk in one buffer; ``load`` fills it with the negated scores of a range of queries."""
-    width = len(relevance.gallery)
-    cost = width * dtype.itemsize + relevance.same_identity * _PAIR_BYTES
-    chunks = list(_chunks(cost, memory_budget))
-    buffer = np.empty((max((stop - start for start, stop in chunks), default=0), width), dtype=dtype)
-    parts = []
-    for start, stop in chunks:
-        keys = buffer[: stop - start]
-        load(start, stop, keys)
-        parts.append(_rank_keys(keys, relevance, start, stop, cmc))
-    return Ranking.concatenate(parts)
+    return _rank_chunks(load, _SINGLE, relevance, cmc, memory_budget - (0 if everything is None else total))
 
 
-def _chunks(cost: Counts, budget: int) -> Iterator[tuple[int, int]]:
-    """Cut queries of given costs in bytes into ranges within the budget."""
+def _rank_chunks(load: _Load, itemsize: int, relevance: Relevance, cmc: CMC, memory_budget: int) -> Ranking:
+    """Rank chunk after chunk, as many at once as there are processors; ``load`` is called for each of them."""
+    queries = len(relevance.query)
+    threads = max(1, min(_processors(), _MOST_THREADS, queries // _FEW_QUERIES))
+    cost = len(relevance.gallery) * itemsize + relevance.same_identity * _PAIR_BYTES
+    most = min(_CHUNK_QUERIES, -(-queries // threads))
+    chunks = list(_chunks(cost, memory_budget // threads, most))
+    _ = relevance.items  # worked out once, before they all ask for it
+
+    def ranked(chunk: tuple[int, int]) -> Ranking:
+        return _rank_keys(load(*chunk), relevance, *chunk, cmc)
+
+    if threads == 1:
+        return Ranking.concatenate(list(map(ranked, chunks)))
+    with ThreadPoolExecutor(threads) as pool:
+        return Ranking.concatenate(list(pool.map(ranked, chunks)))
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chunks(cost: Counts, budget: int, most: int) -> Iterator[tuple[int, int]]:
+    """Cut queries of given costs in bytes into ranges within the budget, of so many queries at most."""
     total = np.concatenate([[0], np.cumsum(cost)])
     start = 0
     while start < len(cost):
         fitting = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
-        stop = max(min(fitting, start + _CHUNK_QUERIES), start + 1)
+        stop = max(min(fitting, start + most), start + 1)
         yield start, stop
         start = stop
 

@@ -1,7 +1,7 @@
 """Cells from stored embeddings: score a setting, make its record, store both record and per-query values."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -59,6 +59,7 @@ class CellScorer:
         memory_budget: bytes for scores and what else grows with a chunk of queries.
         gpu: accelerator of this process, for the records.
         seconds: time that phases before the scoring took, for the records.
+        chances: what a random order gives, by all that it follows from: most settings share it.
     """
 
     facts: RunFacts
@@ -67,6 +68,7 @@ class CellScorer:
     memory_budget: int = DEFAULT_MEMORY_BUDGET
     gpu: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    chances: dict[Hashable, PerQuery] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, stored: StoredItems, setting: Setting) -> Record:
         """Score one setting on the table of the scope's embeddings and write its record, whether or not there is one.
@@ -206,12 +208,17 @@ class CellScorer:
         )
 
     def _chance(self, stored: StoredItems, setting: Setting, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
-        """Return what a random order of the gallery gives the queries of a trial."""
-        rivals = None
+        """Return what a random order of the gallery gives the queries of a trial; equal trials share it."""
+        given: list[Hashable] = [self.form.average_precision, found.positives.tobytes(), found.items.tobytes()]
+        sides = tuple(stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
+        rule = stored.exclusion_under(setting)
         if cmc == "identities":
-            asked, offered = (stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
-            rivals = Rivals.in_random_order(asked, offered, stored.exclusion_under(setting))
-        return chance(found.positives, found.items, self.form.average_precision, rivals)
+            given += [rule, *(values.tobytes() for labels in sides for values in vars(labels).values())]
+        key = tuple(given)
+        if key not in self.chances:
+            rivals = Rivals.in_random_order(*sides, rule) if cmc == "identities" else None
+            self.chances[key] = chance(found.positives, found.items, self.form.average_precision, rivals)
+        return self.chances[key]
 
 
 def trials_of(

@@ -85,6 +85,8 @@ class PaperTrunk:
         """Do no more than RNT-to-RNT needs: one embedding per item, one matrix, one protocol."""
         (matrix,) = embedded(self.method, self.index, self.config, CPU, (RNT,)).values()
         self.folder.path.mkdir(parents=True, exist_ok=True)
+        for subset in subsets(RNT):  # the table names them all; the others are empty
+            self.folder.matrix(subset).write_bytes(b"")
         np.save(self.folder.matrix(RNT), matrix)
         self.folder.write_items(StoredItems.of(self.index))
         self.score((ALONE,))

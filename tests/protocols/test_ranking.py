@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from protocols import ranking
 from protocols.evaluation import evaluate
 from protocols.exclusion import Exclusion, Labels
 from protocols.ranking import NonFiniteScoreError, Ranking, rank, rank_embeddings
@@ -187,3 +188,17 @@ def test_non_finite_embedding_names_query_and_item() -> None:
     right[1027, 0] = np.nan
     with pytest.raises(NonFiniteScoreError, match="query 0 with gallery item 1027"):
         rank_embeddings(left, right, labels(rng, 2, 2), labels(rng, 1030, 2), Exclusion.NONE)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 16])
+def test_the_number_of_processors_does_not_show(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    rng = np.random.default_rng(12)
+    query, gallery = labels(rng, 700, 9, 3), labels(rng, 90, 9, 3)
+    scores = rng.integers(40, size=(700, 90)).astype(np.float32)
+    expected = [rank(scores, query, gallery, Exclusion.CAMERA, cmc=cmc) for cmc in ("items", "identities")]
+    monkeypatch.setattr(ranking, "_processors", lambda: threads)
+    for found, cmc in zip(expected, ("items", "identities"), strict=True):
+        assert_same(rank(scores, query, gallery, Exclusion.CAMERA, cmc=cmc), found)
+    scores[300, 7], scores[650, 2] = np.nan, np.inf
+    with pytest.raises(NonFiniteScoreError, match="query 300 with gallery item 7"):
+        rank(scores, query, gallery, Exclusion.CAMERA)

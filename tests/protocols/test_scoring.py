@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from protocols import scoring
+from protocols import blas, scoring
 from protocols.scoring import NonFiniteScoreError, check_finite, inner_products, release_pages
 
 
@@ -36,6 +37,10 @@ def test_a_score_depends_on_its_two_vectors_alone(width: int) -> None:
     np.testing.assert_array_equal(products(left[rows], right[columns]), full[rows][:, columns])
     np.testing.assert_array_equal(products(left[7:8], right[3:5]), full[7:8, 3:5])
     np.testing.assert_array_equal(products(right[:1030], left), products(left, right[:1030]).T)
+    np.testing.assert_array_equal(products(left[::-1], np.asfortranarray(right)), full[::-1])
+    turned = np.empty((4100, 1030), dtype=np.float32)
+    inner_products(left, right, turned.T)
+    np.testing.assert_array_equal(turned.T, full)
 
 
 @pytest.mark.usefixtures("each_way")
@@ -53,6 +58,60 @@ def test_half_precision_is_widened_before_the_product() -> None:
     out = np.empty((3, 9), dtype=np.float32)
     inner_products(left, right, out)
     np.testing.assert_array_equal(out, products(left, right.astype(np.float32)))
+
+
+def with_zeros(rng: np.random.Generator, count: int, width: int) -> NDArray[np.float32]:
+    """Vectors in which some stretches are 0, all but the first row of one of them."""
+    values = rng.standard_normal((count, width)).astype(np.float32)
+    for first in (0, 0, 1):
+        start, stop = np.sort(rng.integers(0, width + 1, 2))
+        values[first:, start:stop] = 0
+    return values
+
+
+@pytest.mark.usefixtures("each_way")
+@pytest.mark.parametrize("width", [16, 100, 736, 2048])
+def test_leaving_out_what_is_zero_on_one_side_changes_no_bit(width: int) -> None:
+    rng = np.random.default_rng(width)
+    for _ in range(6):
+        left, right = with_zeros(rng, 70, width), with_zeros(rng, 1040, width)
+        # One more vector without zeros on either side, and nothing can be left out.
+        dense = rng.standard_normal((1, width)).astype(np.float32)
+        whole = products(np.concatenate([left, dense]), np.concatenate([right, dense]))
+        np.testing.assert_array_equal(products(left, right), whole[:-1, :-1])
+
+
+@pytest.mark.usefixtures("each_way")
+@pytest.mark.parametrize("fault", [np.inf, np.nan])
+def test_what_is_no_number_is_not_left_out(fault: float) -> None:
+    left, right = np.ones((3, 96), dtype=np.float32), np.ones((5, 96), dtype=np.float32)
+    left[:, :48] = 0
+    right[2, 5] = fault
+    assert np.isnan(products(left, right)[:, 2]).all()
+    assert np.isfinite(np.delete(products(left, right), 2, axis=1)).all()
+
+
+@pytest.mark.parametrize("length", [1, 32, 704, 2048])
+def test_a_product_of_parts_is_that_of_the_whole(length: int) -> None:
+    if scoring.openblas_kernels() not in scoring._IN_ORDER:
+        pytest.skip("these kernels add up in another order")
+    rng = np.random.default_rng(length)
+    left, right = (rng.standard_normal((rows, length)).astype(np.float32) for rows in (64, 1024))
+    whole, parts = np.empty((2, 64, 1024), dtype=np.float32)
+    blas.multiply(left, right, whole, add=False)
+    for start, stop in pairwise([0, *blas.cuts(length), length]):
+        blas.multiply(left[:, start:stop], right[:, start:stop], parts, add=start > 0)
+    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_allclose(whole, left.astype(np.float64) @ right.T, atol=1e-3)
+
+
+def test_without_openblas_numpy_multiplies_and_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "_product", lambda: None)
+    left, right = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 3), dtype=np.float32)
+    out = np.empty((2, 4), dtype=np.float32)
+    blas.multiply(left, right, out, add=False)
+    blas.multiply(left, right, out, add=True)
+    np.testing.assert_array_equal(out, 2 * left.sum(axis=1, keepdims=True).repeat(4, axis=1))
 
 
 def vectors(rng: np.random.Generator, count: int, width: int, spread: int) -> NDArray[np.float32]:
