@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 NVIDIA := $(wildcard /dev/nvidia* /dev/dxg)$(shell command -v nvidia-smi)
 MEASURED := .benchmarks/latest.json
+PEERS := .benchmarks/peers
+BENCHMARKS := tests/benchmarks/bench_*.py
+PAGE := docs/performance.md
 
 .DEFAULT_GOAL := help
 .PHONY: help python torch setup lock demo test lint bench clean
@@ -73,14 +76,25 @@ lint: $(VENV)/.installed-dev ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Rankers of others, which ask for older versions of what we have: without their dependencies, apart from .venv, one by
+# one, because the benchmarks go on without those that are not to be had.
+$(PEERS)/.installed: tests/benchmarks/peers.txt $(VENV)/.installed-test
+	@rm -rf $(PEERS) && mkdir -p $(PEERS)
+	@grep -v '^#' $< | while read -r peer; do rm -rf $(PEERS)/bin; \
+		$(PIP) install --quiet --no-deps --target $(PEERS) "$$peer" || echo "$$peer cannot be installed; its row says so" >&2; done
+	@cd $(PEERS)/fastreid/evaluation/rank_cylib && PYTHONPATH=$(abspath $(PEERS)) \
+		$(abspath $(BIN))/python setup.py build_ext --inplace >build.log 2>&1 \
+		|| echo "fast-reid's Cython ranker cannot be built; its row says so" >&2
+	@touch $@
+
 # The default options skip benchmarks, so they are replaced here. The report is made even when a requirement is missed.
-bench: $(VENV)/.installed-test ## Measure speed, print the ratios, write docs/performance.md; MDREID_BENCH_FULL=1 for full sizes
+bench: $(VENV)/.installed-test $(PEERS)/.installed ## Measure speed, print pass or fail, write docs/performance.md; MDREID_BENCH_FULL=1 for full sizes
 	@mkdir -p .benchmarks && rm -f $(MEASURED)
 	@status=0; \
-	$(BIN)/python -m pytest -o addopts= -o tmp_path_retention_policy=none -p no:cacheprovider \
-		--basetemp=.benchmarks/tmp --benchmark-only --benchmark-json=$(MEASURED) \
-		tests/benchmarks/bench_*.py || status=$$?; \
-	$(BIN)/python -m tests.benchmarks.report $(MEASURED) docs/performance.md || status=1; exit $$status
+	$(BIN)/python -m pytest -q --tb=short -o addopts= -o tmp_path_retention_policy=none -p no:cacheprovider \
+		--basetemp=.benchmarks/tmp --benchmark-only --benchmark-quiet --benchmark-json=$(MEASURED) \
+		$(BENCHMARKS) || status=$$?; \
+	$(BIN)/python -m tests.benchmarks.report $(MEASURED) $(PAGE) || status=1; exit $$status
 
 clean: ## Remove caches and build output; .venv and results stay
 	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -35,6 +35,11 @@ def faiss_index(
     faiss = require_faiss()
     try:
         index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        lists = faiss.try_extract_index_ivf(index)
+        quantised = index if lists is None else faiss.downcast_index(lists)
+        if hasattr(quantised, "do_polysemous_training"):
+            # A minute, for a way to search that nobody asks for; without it, the same items are found.
+            quantised.do_polysemous_training = False
         if not index.is_trained:
             index.train(np.ascontiguousarray(sample, dtype=np.float32))
         with (reporter or Silent()).track("indexing", count) as step:

@@ -14,6 +14,8 @@ FULL = bool(os.environ.get("MDREID_BENCH_FULL"))
 MEBIBYTE = 2**20
 REQUIRED = "required"
 """Where the requirements stand in the extra information of a benchmark."""
+PEER = "peer"
+"""Where a benchmark of another package's work says what it found; report.py knows the keys."""
 Benchmark: TypeAlias = Any
 """The fixture of pytest-benchmark, whose methods have no types."""
 

@@ -43,6 +43,20 @@ def test_recall_is_that_of_a_literal_search_where_scores_are_tied(factory: str) 
     assert recall_table("t", [found]).rows[0][:2] == (factory, "400")
 
 
+@pytest.mark.parametrize("factory", ["IVF4,PQ2x4", "OPQ2,IVF4,PQ2x4"])
+def test_quantised_vectors_find_what_they_find_as_faiss_trains_them_at_length(factory: str) -> None:
+    faiss = pytest.importorskip("faiss")
+    items = np.random.default_rng(0).standard_normal((400, 6), dtype=np.float32)
+    quick = faiss_index([items], items, 400, factory)
+    long = faiss.index_factory(6, factory, faiss.METRIC_INNER_PRODUCT)
+    trained = [faiss.downcast_index(faiss.extract_index_ivf(index)).do_polysemous_training for index in (quick, long)]
+    assert trained == [False, True]
+    long.train(items)
+    long.add(items)
+    for ours, theirs in zip(quick.search(items, 10), long.search(items, 10), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_what_faiss_cannot_make_is_refused() -> None:
     items = np.ones((20, 6), dtype=np.float32)
     with pytest.raises(UsageError, match="cannot make the index 'IVF4,PQ5'"):
