@@ -158,9 +158,9 @@ def ranker(package: str, path: str, function: str, rounds: int) -> Peer:
 
 PEERS: Mapping[str, Peer] = {
     "fast-reid, Cython": ranker("fastreid", "evaluation/rank_cylib/rank_cy.*.so", "evaluate_cy", 5),
-    "fast-reid, Python": ranker("fastreid", "evaluation/rank.py", "eval_market1501", 2),
+    "fast-reid, Python": ranker("fastreid", "evaluation/rank.py", "eval_market1501", 1),
     "torchreid, Cython": ranker("torchreid", "reid/metrics/rank_cylib/rank_cy.*.so", "evaluate_cy", 5),
-    "torchreid, Python": ranker("torchreid", "reid/metrics/rank.py", "eval_market1501", 2),
+    "torchreid, Python": ranker("torchreid", "reid/metrics/rank.py", "eval_market1501", 1),
     "open-metric-learning": Peer(
         "vectors",
         "Likewise, by distances; what it calls a sequence stands for an identity and a camera.",

@@ -72,6 +72,9 @@ def peers(output: dict[str, Any]) -> Table:
     return Table(
         title="Other packages",
         caption="mAP and Rank-1 of 1,715 queries among 8,575 items by turns in one run; the fastest times of each.",
+        footnotes=(
+            "Ours and what starts from vectors take several processors; numpy.sort and the other rankers take one.",
+        ),
         columns=columns,
         rows=tuple(map(_peer, found)),
     )
