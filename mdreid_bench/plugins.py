@@ -88,6 +88,10 @@ class Plugins:
                 warn(f"{str(error).rstrip('.')}; it is left out.")
         return found
 
+    def own(self, name: str) -> bool:
+        """Tell whether what is registered under a name belongs to this suite."""
+        return name in self._found and self._found[name].value.partition(".")[0] in OWN
+
     def called(self, name: str) -> str:
         """Return how messages call what is registered under a name: with the package that it comes from."""
         package = getattr(self._found.get(name), "dist", None)

@@ -15,7 +15,8 @@ from mdreid_bench.data.synthetic.latents import Kind, Part
 from mdreid_bench.data.synthetic.render import render
 from mdreid_bench.data.synthetic.write import NAMESPACE as DATASETS
 from mdreid_bench.models.trunk.resnet import ResNet
-from mdreid_bench.models.trunk.tower_weights import local_weights, visual_tower
+from mdreid_bench.models.trunk.tower_weights import visual_tower
+from mdreid_bench.models.weights_path import local_weights
 from mdreid_bench.pretrain import __main__ as script
 from mdreid_bench.pretrain import samples
 from mdreid_bench.pretrain.batch import Batch, photographed

@@ -19,7 +19,6 @@ from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
-from mdreid_bench.weights.weights_file import recognise
 
 
 def measure(options: RunOptions, console: Console) -> int:
@@ -34,7 +33,7 @@ def measure(options: RunOptions, console: Console) -> int:
     """
     shard = None if options.shard is None else Shard.parse(options.shard)
     workspace = Workspace(options, options.settings(), console, options.weights)
-    names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.usable(console.warn))
+    names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.runnable(console.warn))
     if options.weights and options.init:
         raise UsageError("--weights evaluates a file and --init starts training from one; give one of them.")
     if options.weights and options.missing:
@@ -82,6 +81,8 @@ def measure(options: RunOptions, console: Console) -> int:
 
 def _method_of(flag: str, weights: Path, named: Sequence[str]) -> str:
     """Return the method that weights belong to; no others may be named."""
+    from mdreid_bench.weights.weights_file import recognise
+
     method = recognise(weights).method
     if named and list(named) != [method]:
         raise UsageError(f"{flag} {weights} holds weights of {method}, not of {', '.join(named)}.")

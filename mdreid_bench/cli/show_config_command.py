@@ -63,6 +63,6 @@ def _usual(dataset: str, data_root: Path | None) -> str:
     with suppress(DataError):  # images that are not there may be real
         if read_marker(dataset_folder(registry.get(dataset), root)) is not None:
             return presets.SMALLEST
-    from mdreid_bench.processes.device import pick_device
+    from mdreid_bench.processes.kind import device_kind
 
-    return presets.usual(synthetic=False, cuda=pick_device("auto").type == "cuda")
+    return presets.usual(synthetic=False, cuda=device_kind("auto") == "cuda")

@@ -1,10 +1,11 @@
 """What commands that train have in common before they plan: device, data, preset."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, TrainingOptions
@@ -17,20 +18,22 @@ from mdreid_bench.data.location import given_root, resolve_data_root
 from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.data.transfer import Contents, shared_images
 from mdreid_bench.errors import UsageError
-from mdreid_bench.processes.device import pick_device
-from mdreid_bench.processes.ranks import Ranks
+from mdreid_bench.processes.kind import device_kind
+from mdreid_bench.processes.launch import launched
 from mdreid_bench.report.conclusion import conclusion
 from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.store import Store
-from mdreid_bench.runs.execute import Means, execute
 from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line
 from mdreid_bench.runs.plan import Plan
 from mdreid_bench.runs.preflight import notes
 from mdreid_bench.runs.run import Run
-from mdreid_bench.weights.weights_file import recognise
+from mdreid_bench.runs.tidy import nothing_new
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
+
+if TYPE_CHECKING:
+    from mdreid_bench.processes.ranks import Ranks
 
 
 class Workspace:
@@ -69,8 +72,8 @@ class Workspace:
                 "--tensorboard needs TensorBoard, which is not installed; add it with: pip install "
                 "'mdreid-bench[tensorboard]'."
             )
-        self.device = pick_device(options.device)
-        self.ranks = Ranks.join(self.device)
+        self.device_kind = device_kind(options.device)
+        self.ranks = self._meet() if launched()[1] > 1 else None
         self.store = Store(options.results)
         try:
             str(options.results.absolute()).encode()
@@ -78,6 +81,13 @@ class Workspace:
             raise UsageError(
                 f"--results {options.results} is not UTF-8, as paths of weights must be; name another folder."
             ) from None
+
+    def _meet(self) -> "Ranks":
+        """Meet the processes that share the work."""
+        from mdreid_bench.processes.device import pick_device
+        from mdreid_bench.processes.ranks import Ranks
+
+        return Ranks.join(pick_device(self.device_kind))
 
     def settings(self, card: DatasetCard) -> tuple[Setting, ...]:
         """Return what is measured on a dataset; suites are made of its sensors."""
@@ -102,25 +112,33 @@ class Workspace:
         given, found = self.options, list[Outcome]()
         for note in notes(plan):
             self.console.message(note)
-        self.console.message(plan_line(plan, self.device.type))
+        self.console.message(plan_line(plan, self.device_kind))
+        stored = None if self.ranks else nothing_new(plan)
+        for outcome in self._measured(plan, memory_budget, labels) if stored is None else stored:
+            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                self.console.error(f"{outcome.where}: {outcome.error}")
+            found.append(outcome)
+        outcomes = Outcomes(plan, found)
+        if any(outcome.error for outcome in found) and not given.keep_going:
+            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
+        self.console.message(outcomes.summary)
+        return outcomes
+
+    def _measured(self, plan: Plan, memory_budget: int, labels: Mapping[str, str] | None) -> Iterator[Outcome]:
+        """Measure; before this, nothing needs torch where one process works alone."""
+        from mdreid_bench.processes.device import pick_device
+        from mdreid_bench.processes.ranks import ALONE
+        from mdreid_bench.runs.execute import Means, execute
+
+        given, device, ranks = self.options, pick_device(self.device_kind), self.ranks or ALONE
         ahead = sum(any(cell.state == "new" for cell in cells) for _, cells in plan)
         with self.console.runs(ahead) as begin:
 
             def announce(run: Run) -> None:
                 begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
 
-            means = Means(
-                self.device, self.console, memory_budget, given.on_nan, self.ranks, given.tensorboard, announce
-            )
-            for outcome in execute(plan, means, keep_going=given.keep_going):
-                if outcome.error is not None and (not found or found[-1].error is not outcome.error):
-                    self.console.error(f"{outcome.where}: {outcome.error}")
-                found.append(outcome)
-        outcomes = Outcomes(plan, found)
-        if any(outcome.error for outcome in found) and not given.keep_going:
-            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
-        self.console.message(outcomes.summary)
-        return outcomes
+            means = Means(device, self.console, memory_budget, given.on_nan, ranks, given.tensorboard, announce)
+            yield from execute(plan, means, keep_going=given.keep_going)
 
     def conclude(self, tables: Sequence[Table], outcomes: Outcomes) -> None:
         """Show how far parts are kept apart, say in one sentence what was found, and what may be done next."""
@@ -165,11 +183,14 @@ class Workspace:
         """The preset asked for, or one that suits data and device; opens the datasets."""
         if self.options.preset is not None:
             return self.options.preset
-        if self.weights and recognise(self.weights).released:
-            self.console.message(f"Preset: {presets.FULL}, because the weights were released with a paper.")
-            return presets.FULL
+        if self.weights:
+            from mdreid_bench.weights.weights_file import recognise
+
+            if recognise(self.weights).released:
+                self.console.message(f"Preset: {presets.FULL}, because the weights were released with a paper.")
+                return presets.FULL
         synthetic = any(index.synthetic for index in (*self.indexes, *self.sources))
-        preset = presets.usual(synthetic, self.device.type == "cuda")
-        why = "the data are synthetic" if synthetic else f"the device is {self.device.type} and the data are real"
+        preset = presets.usual(synthetic, self.device_kind == "cuda")
+        why = "the data are synthetic" if synthetic else f"the device is {self.device_kind} and the data are real"
         self.console.message(f"Preset: {preset}, because {why}; choose another with --preset.")
         return preset

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mdreid_bench.config.resolve import Recipes
-from protocols.modality import Modality
+from protocols.modality import RNT, Modality
 from protocols.suites import Setting
 
 Vectors = NDArray[np.float32]
@@ -56,6 +56,21 @@ UNPAIRED = "row i of each sensor is some image of one identity"
 def independent(options: Mapping[str, Any]) -> bool:
     """Say that the features of an item never depend on the other items of its batch."""
     return False
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a method must know of the training data to size its parts.
+
+    Attributes:
+        identities: number of training identities C.
+        cameras: number of cameras, the rows of the camera table.
+        modalities: the sensors of the dataset; a method has parts for each of them.
+    """
+
+    identities: int
+    cameras: int
+    modalities: Modality = RNT
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import UsageError
 from mdreid_bench.models.backbone import Backbone
+from mdreid_bench.models.card import DataFacts as DataFacts
 from mdreid_bench.models.card import MethodCard
 from mdreid_bench.models.epoch import EpochAhead
 from mdreid_bench.models.partial import Seen, with_seen
 from mdreid_bench.models.released_format import ReleasedFormat
-from protocols.modality import RNT, Modality
+from protocols.modality import Modality
 
 Images = Mapping[Modality, Tensor]
 """Normalised images by modality, each (B, 3, H, W) float; only the modalities that are present."""
@@ -27,21 +28,6 @@ Cameras = Tensor | Mapping[Modality, Tensor]
 
 Encoded = Mapping[str, Tensor]
 """What ``encode`` passes to ``embed``; names are the method's own, the first dimension of each tensor is B."""
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What a method must know of the training data to size its parts.
-
-    Attributes:
-        identities: number of training identities C.
-        cameras: number of cameras, the rows of the camera table.
-        modalities: the sensors of the dataset; a method has parts for each of them.
-    """
-
-    identities: int
-    cameras: int
-    modalities: Modality = RNT
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,18 @@ def cards(warn: Callable[[str], None] | None = None) -> dict[str, MethodCard]:
     return _REGISTERED.usable(card, warn)
 
 
+def runnable(warn: Callable[[str], None]) -> list[str]:
+    """Return the names of all methods that can be used; ``warn`` is told of the others.
+
+    The code of our own is not imported for it, because that is what the tests are for.
+    """
+
+    def found(name: str) -> object:
+        return card(name) if _REGISTERED.own(name) else get(name)
+
+    return list(_REGISTERED.usable(found, warn))
+
+
 def usable(warn: Callable[[str], None]) -> "dict[str, type[Method]]":
     """Return every method that can be used by name; ``warn`` is told of the others."""
     return _REGISTERED.usable(get, warn)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mdreid_bench.errors import DataError
+from mdreid_bench.models.weights_path import entry_of
 from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.wording import listed
 
@@ -110,12 +111,6 @@ def read_state(path: Path, likeness: Likeness = lambda names: 1, *, archives: bo
     state = found[entry or max(alike or found, key=lambda where: len(found[where]))]
     _check_claims(path, state, limit)
     return state
-
-
-def entry_of(path: Path) -> tuple[Path, str | None]:
-    """Split ``FILE#ENTRY``; the # in the name of a file that exists is part of it."""
-    file, mark, entry = str(path).rpartition("#")
-    return (Path(file), entry) if mark and entry and not path.exists() else (path, None)
 
 
 def _states(content: Any, where: str = "", depth: int = 3) -> Iterator[tuple[str, dict[str, Tensor]]]:

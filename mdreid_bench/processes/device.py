@@ -9,9 +9,8 @@ import torch
 
 from mdreid_bench.config.schema import Precision, PrecisionChoice
 from mdreid_bench.errors import UsageError
-from protocols.names import UnknownNameError
+from mdreid_bench.processes.kind import device_kind
 
-DEVICES = ("auto", "cpu", "cuda")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 WIDE = 384
 """Width of a token from which on bf16 pays on a CPU; below it, conversions cost what products save."""
@@ -25,12 +24,7 @@ def pick_device(name: str) -> torch.device:
         UnknownNameError: for another name.
         UsageError: when CUDA is asked for and absent.
     """
-    if name not in DEVICES:
-        raise UnknownNameError("device", name, DEVICES)
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UsageError("--device cuda was asked for but this machine has no usable CUDA device; use --device cpu.")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+    return torch.device(device_kind(name))
 
 
 def pick_precision(name: PrecisionChoice, device: torch.device, token_width: int) -> Precision:

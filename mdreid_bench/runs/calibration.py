@@ -1,6 +1,5 @@
 """Measures how scores of training items of different identities are distributed, by the sensors of both sides."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +12,6 @@ from mdreid_bench.models.card import Vectors
 from mdreid_bench.models.method import Method
 from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.run_log import RunLog
-from mdreid_bench.runs.plan import Cell
 from mdreid_bench.runs.run import Run
 from protocols.arrays import Counts
 from protocols.calibration import Calibration, Compared
@@ -24,16 +22,6 @@ from protocols.modality import Modality, subsets
 SAMPLE = 1000
 """Most training items that are embedded: 1,000 make half a million pairs."""
 _SEED = 0
-
-
-def lacks_calibration(run: Run, cells: Iterable[Cell]) -> bool:
-    """Tell whether cells want calibrated scores and none is stored for the weights of the run's embeddings."""
-    if all(cell.form.calibration == "none" for cell in cells):
-        return False
-    found = StoredCalibration.read(run.store.folder(run.id).calibration)
-    if found is None or not run.embeddings.items_file.exists():
-        return True
-    return found.weights != run.embeddings.read_items().weights
 
 
 def calibrate(run: Run, method: Method, device: torch.device, log: RunLog) -> None:
@@ -79,5 +67,5 @@ def _embedded(
 
 def _comparison(run: Run) -> Compared | None:
     """Return how items of different subsets are compared that lie in one gallery."""
-    comparison = run.method.card.comparison(run.config.options, run.facts.modalities)
+    comparison = run.card.comparison(run.config.options, run.facts.modalities)
     return None if comparison is None else partial(comparison, MixedAvailability())

@@ -26,11 +26,11 @@ from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.hashes import content_hash
 from mdreid_bench.results.storage.lock import attempt, in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
-from mdreid_bench.runs.calibration import calibrate, lacks_calibration
+from mdreid_bench.runs.calibration import calibrate
 from mdreid_bench.runs.decoupling import copy_of_source, watch_end, watch_start
 from mdreid_bench.runs.facts import describe, trained_with
-from mdreid_bench.runs.outcome import UNFIT, Outcome
-from mdreid_bench.runs.plan import Cell, Plan, corruptions_of, unembedded
+from mdreid_bench.runs.outcome import UNFIT, Outcome, settled
+from mdreid_bench.runs.plan import Cell, Plan, corruptions_of, lacks_calibration, unembedded
 from mdreid_bench.runs.preflight import check_runs
 from mdreid_bench.runs.run import Run
 from mdreid_bench.runs.tidy import tidy
@@ -151,8 +151,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         if ranks.leads:
             tidy(run)
     if ranks.leads:
-        yield from (Outcome(cell, "reused", cell.record) for cell in cells if cell.record is not None)
-        yield from (Outcome(cell, UNFIT) for cell in cells if cell.state == UNFIT)
+        yield from settled(cells)
     new = [cell for cell in cells if cell.state == "new"]
     with ranks.together():
         uncalibrated = lacks_calibration(run, cells)

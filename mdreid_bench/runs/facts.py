@@ -7,13 +7,13 @@ import yaml
 
 from mdreid_bench.config.schema import UntrainedCameras
 from mdreid_bench.data.transfer import SHARED, Contents, shared_images
+from mdreid_bench.models.weights_path import file_digest
 from mdreid_bench.results.run_facts import GivenWeights, RunFacts
 from mdreid_bench.results.schema import SharedFields
 from mdreid_bench.results.storage.atomic import write_text
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights import weights_file
-from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.weights_file import recognise
 from mdreid_bench.weights.weights_header import Selection
 
@@ -32,20 +32,20 @@ def describe(run: Run) -> RunFacts:
 
 def trained_with(run: Run) -> int | None:
     """Return the number of threads that the weights of a run were trained with; None where nobody tells."""
-    weights = run.weights or (run.training_folder.weights if run.method.card.trains else None)
+    weights = run.weights or (run.training_folder.weights if run.card.trains else None)
     told = weights_file.own_facts(weights) if weights else None
     return told.threads if told else None
 
 
 def _facts_of(run: Run) -> RunFacts:
-    config, trains, datasets = run.config, run.method.card.trains, (run.index, *run.sources)
+    config, trains, datasets = run.config, run.card.trains, (run.index, *run.sources)
     given = run.weights.absolute() if run.weights else None
     return RunFacts(
         shared=SharedFields(
             **dict(run.id),
             data_kind="synthetic" if any(index.synthetic for index in datasets) else "real",
             train_fingerprint=_trained_on(run) if trains else None,
-            method_version=run.method.card.version,
+            method_version=run.card.version,
             selection=_selection(run),
             trunk=run.trunk_label,
             trunk_digest=run.trunk_digest,
@@ -97,4 +97,4 @@ def _selection(run: Run) -> Selection:
     """Return how the evaluated epoch was chosen, by this suite or by whoever made the weights."""
     if run.weights:
         return recognise(run.weights).selection
-    return run.config.selection if run.method.card.trains else "none"
+    return run.config.selection if run.card.trains else "none"

@@ -1,6 +1,6 @@
 """What comes of a plan: an outcome for every cell, the summary and the exit code; and the plan itself as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +98,12 @@ class Outcomes:
         return f"Cells: {', '.join(shown)}."
 
 
+def settled(cells: Sequence[Cell]) -> Iterator[Outcome]:
+    """Yield the outcomes of cells that nothing has to be measured for: reused records, then what cannot be had."""
+    yield from (Outcome(cell, "reused", cell.record) for cell in cells if cell.record is not None)
+    yield from (Outcome(cell, UNFIT) for cell in cells if cell.state == UNFIT)
+
+
 def plan_line(plan: Plan, device: str) -> str:
     """Say in one line how much is to be done."""
     states = [cell.state for _, cells in plan for cell in cells]
@@ -123,7 +129,7 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
         source = [" + ".join(one.card.title for one in run.sources) or "—"] if sources else []
         split = [*source, *([run.index.split or "—"] if splits else [])]
         rate = [f"{run.config.data.missing:g}"] if lost else []
-        facts = (run.index.card.title, *split, run.method.card.title, *rate, str(run.config.seed), run.config.preset)
+        facts = (run.index.card.title, *split, run.card.title, *rate, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, cells, ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
     counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")

@@ -17,12 +17,12 @@ from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.transfer import check_folders, check_source
 from mdreid_bench.models import registry
 from mdreid_bench.models.card import MethodCard
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.form import PLAIN, Form
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.run import Run
-from mdreid_bench.weights.given_weights import resolve_for
-from mdreid_bench.weights.weights_file import recognise
+from mdreid_bench.weights.given_weights import GivenWeights, resolve_for
 from protocols.corruption import Corruption
 from protocols.protocol import Side
 from protocols.suites import Setting
@@ -119,33 +119,41 @@ def plan_runs(request: Request, indexes: Iterable[DatasetIndex], store: Store) -
             check_source(index.card, source.card)
             check_folders(index, source)
         for name in request.methods:
-            method = registry.get(name)
-            sources = tuple(request.sources) if method.card.trains else ()
-            for overrides, user in request.variants(method.card):
-                resolved = partial(resolve_for, method.card, preset=request.preset, overrides=overrides)
+            method = registry.card(name)
+            sources = tuple(request.sources) if method.trains else ()
+            for overrides, user in request.variants(method):
+                resolved = partial(resolve_for, method, preset=request.preset, overrides=overrides)
                 named = {"sources": tuple(source.card.name for source in sources)}
                 config = resolved(index.card).model_copy(update=named)
                 if request.weights:
-                    given = recognise(request.weights)
+                    given = _recognise(request.weights)
                     given.check_cameras(int(index.test.labels.camera.max()), index.card.title)
                     given.check_origin(index.card, resolved)
                     config = given.fit(config, user)
-                elif config.init is not None and method.card.trains:
-                    config = recognise(Path(config.init)).fit(config, user, options_too=False)
+                elif config.init is not None and method.trains:
+                    config = _recognise(Path(config.init)).fit(config, user, options_too=False)
                 runs.append(Run(method, index, config, user, request.weights, store, sources))
     return runs
 
 
+def _recognise(weights: Path) -> GivenWeights:
+    from mdreid_bench.weights.weights_file import recognise  # needs torch
+
+    return recognise(weights)
+
+
 def plan_cells(run: Run, settings: Iterable[Setting], forms: Sequence[Form] = (PLAIN,)) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
-    unfit = _cannot_train(run) or run.method.skip(run.facts)
-    cells = []
+    cells, unfit = [], _cannot_train(run)
     for setting in settings:
         found = _why_not(run, setting) or unfit
         for form in forms:
+            record = run.scope.believed(str(setting), form)
             kind = replace(form.corruption, repetition=0) if form.corruption else None
-            reason = found or (_untouched(run.index, setting, kind) if kind else None)
-            cells.append(Cell(run, setting, run.scope.believed(str(setting), form), form, reason))
+            # The method is asked last, because that takes its code.
+            reason = found or (None if record else run.method.skip(run.facts))
+            reason = reason or (_untouched(run.index, setting, kind) if kind else None)
+            cells.append(Cell(run, setting, record, form, reason))
     return cells
 
 
@@ -161,6 +169,16 @@ def corruptions_of(cells: Iterable[Cell]) -> list[Corruption | None]:
 def unembedded(run: Run, cells: Iterable[Cell]) -> list[Corruption | None]:
     """Return those of :func:`corruptions_of` with which images have to be embedded, because nothing is stored."""
     return [corruption for corruption in corruptions_of(cells) if not run.has_embedded(corruption)]
+
+
+def lacks_calibration(run: Run, cells: Iterable[Cell]) -> bool:
+    """Tell whether cells want calibrated scores and none is stored for the weights of the run's embeddings."""
+    if all(cell.form.calibration == "none" for cell in cells):
+        return False
+    found = StoredCalibration.read(run.store.folder(run.id).calibration)
+    if found is None or not run.embeddings.items_file.exists():
+        return True
+    return found.weights != run.embeddings.read_items().weights
 
 
 @lru_cache(maxsize=256)
@@ -185,7 +203,7 @@ def _why_not(run: Run, setting: Setting) -> str | None:
         return lacking
     if unknown := [str(sensor) for sensor in setting.needs if sensor not in run.facts.modalities]:
         return f"the given weights know no {' and no '.join(unknown)}"
-    if reason := run.method.card.refusal(setting, run.config.options, run.facts.modalities):
+    if reason := run.card.refusal(setting, run.config.options, run.facts.modalities):
         return reason
     whole = card.complete and run.index.limit is None and setting.exclusion(card.exclusion, [0]) == card.exclusion
     return None if whole else _unanswered(run.index, setting)
@@ -205,4 +223,4 @@ def _unanswered(index: DatasetIndex, setting: Setting) -> str | None:
 
 def _cannot_train(run: Run) -> str | None:
     """Say what the data lack that a training needs; None where they lack nothing, or nothing is to be trained."""
-    return run.stage.why_not() if run.method.card.trains and not run.weights else None
+    return run.stage.why_not() if run.card.trains and not run.weights else None

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mdreid_bench.config.resolve import resolve
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.data.corrupting import require_library
 from mdreid_bench.models import registry
-from mdreid_bench.models.trunk.tower_weights import note_on, weights_file
-from mdreid_bench.processes.device import check_compiler
 from mdreid_bench.runs.plan import Cell, Request, unembedded
 from mdreid_bench.runs.run import Run
-from mdreid_bench.weights.weights_file import recognise
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_configurations(request: Request, cards: Iterable[DatasetCard]) -> None:
@@ -36,10 +35,13 @@ def notes(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> list[str]:
     Raises:
         DataError: when one cannot be read.
     """
-    found = []
-    for run, cells in plan:
-        if not unembedded(run, cells):
-            continue
+    found, ahead = [], [run for run, cells in plan if unembedded(run, cells)]
+    if not ahead:
+        return []
+    from mdreid_bench.models.trunk.tower_weights import note_on
+    from mdreid_bench.weights.weights_file import recognise
+
+    for run in ahead:
         file, trunk = run.weights or run.config.init, run.config.trunk
         if file:
             stride = f", patches {trunk.stride} pixels apart" if trunk.stride else ""
@@ -49,7 +51,7 @@ def notes(plan: Iterable[tuple[Run, Sequence[Cell]]]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device) -> None:
+def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: "torch.device") -> None:
     """Check every run that has to be trained or extracted.
 
     Raises:
@@ -57,6 +59,9 @@ def check_runs(plan: Iterable[tuple[Run, Sequence[Cell]]], device: torch.device)
             compiled and nothing can, or images are to be corrupted without the library for it.
         DataError: when weights of the trunk are neither cached nor to be downloaded.
     """
+    from mdreid_bench.models.trunk.tower_weights import weights_file
+    from mdreid_bench.processes.device import check_compiler
+
     for run, cells in plan:
         wanted = unembedded(run, cells)
         if not wanted:

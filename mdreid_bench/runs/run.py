@@ -3,42 +3,61 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import Tree, merge
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.embedding.stored import EmbeddingFolder
-from mdreid_bench.models.method import DataFacts, Method
-from mdreid_bench.models.trunk.tower_weights import local_weights
+from mdreid_bench.models import registry
+from mdreid_bench.models.card import DataFacts, MethodCard
+from mdreid_bench.models.weights_path import file_digest, local_weights
 from mdreid_bench.results.schema import RunId, placed
 from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.store import Scope, Store
 from mdreid_bench.results.trained import TrainingFolder
 from mdreid_bench.training.stage import Stage
-from mdreid_bench.weights.checkpoint import file_digest
-from mdreid_bench.weights.weights_file import recognise
 from mdreid_bench.wording import arrow
 from protocols.corruption import Corruption
+
+if TYPE_CHECKING:
+    from mdreid_bench.models.method import Method
+    from mdreid_bench.weights.given_weights import GivenWeights
 
 
 @dataclass(frozen=True)
 class Run:
     """One trained method on one dataset, to be evaluated on the full test set or as its index is limited.
 
+    The code of the method is imported once it is asked for: what is stored of a run is found without torch.
     With given weights nothing is trained; ``overrides`` are what the user set, for the record; ``sources`` are other
     datasets that are trained on.
     """
 
-    method: type[Method]
+    card: MethodCard
     index: DatasetIndex
     config: RunConfig
     overrides: Tree
     weights: Path | None
     store: Store
     sources: tuple[DatasetIndex, ...] = ()
+
+    @property
+    def method(self) -> "type[Method]":
+        """The class of the method.
+
+        Raises:
+            UsageError: when it does not import or is none.
+        """
+        return registry.get(self.card.name)
+
+    @property
+    def _given(self) -> "GivenWeights":
+        """What the given weights are."""
+        from mdreid_bench.weights.weights_file import recognise
+
+        assert self.weights is not None
+        return recognise(self.weights)
 
     @property
     def name(self) -> str:
@@ -49,7 +68,7 @@ class Run:
     def title(self) -> str:
         """The same with the titles of method and datasets."""
         sources = tuple(source.card.title for source in self.sources)
-        return f"{self.method.card.title} on {arrow(sources, self.index.card.title)}{self._repetition}"
+        return f"{self.card.title} on {arrow(sources, self.index.card.title)}{self._repetition}"
 
     @property
     def _repetition(self) -> str:
@@ -61,21 +80,21 @@ class Run:
         """The other datasets that were trained on, also by whoever made given weights, as far as these say so."""
         if not self.weights:
             return self.config.sources
-        given = recognise(self.weights)
+        given = self._given
         return given.sources or tuple(name for name in [given.dataset] if name not in (None, self.config.dataset))
 
     @property
     def facts(self) -> DataFacts:
         """What the method must know of the training data; of those behind the weights, where they are given."""
         if self.weights:
-            return recognise(self.weights).data
+            return self._given.data
         return self.stage.facts
 
     @property
     def stage(self) -> Stage:
         """What the epochs of its training are drawn from."""
         config = self.config
-        return Stage.of(self.method.card, self.index, self.sources, config.data.missing, config.seed)
+        return Stage.of(self.card, self.index, self.sources, config.data.missing, config.seed)
 
     @cached_property
     def training_key(self) -> str:
@@ -101,29 +120,29 @@ class Run:
         return canonical_hash(facts)
 
     def _training_facts(self, config: RunConfig) -> dict[str, Any]:
-        facts: dict[str, Any] = {"method": config.method, "version": self.method.card.version}
+        facts: dict[str, Any] = {"method": config.method, "version": self.card.version}
         tree = config.determining()
-        later = self.method.card.later_options.items()
+        later = self.card.later_options.items()
         tree["options"] = {name: v for name, v in tree["options"].items() if (name, v) not in later}
         if self.weights:
             # A released checkpoint leaves some options and the pixel statistics open.
-            free = self.method.card.evaluation_options
+            free = self.card.evaluation_options
             fixed = {name: v for name, v in tree["options"].items() if name not in free}
             return facts | {"weights": file_digest(self.weights), "options": fixed, "image": tree["image"]}
         if config.selection == "best-test":
             # What is looked at after every epoch decides which weights are kept.
             facts |= {"selected_on": self.index.test_fingerprint, "selected_in": config.evaluation.precision}
         else:
-            for name in self.method.card.evaluation_options:
+            for name in self.card.evaluation_options:
                 tree["options"].pop(name, None)
         if config.init is not None:
             tree["init"] = file_digest(Path(config.init))
         if self.trunk_digest is not None:
             tree["trunk"]["pretrained"] = self.trunk_digest
-        return facts | {"config": tree, "data": self.stage.fingerprint if self.method.card.trains else None}
+        return facts | {"config": tree, "data": self.stage.fingerprint if self.card.trains else None}
 
     def _evaluation_facts(self) -> dict[str, Any]:
-        options = {name: self.config.options[name] for name in sorted(self.method.card.evaluation_options)}
+        options = {name: self.config.options[name] for name in sorted(self.card.evaluation_options)}
         size = list(self.config.image_size)
         # The whole test set counts, so that limited evaluations lie in the folder of the same run.
         test = self.index.full_test_fingerprint
@@ -136,8 +155,10 @@ class Run:
         # What "auto" chose stands in the records: results stay usable on a machine that would choose otherwise.
         return facts if precision == "auto" else facts | {"precision": precision}
 
-    def build(self) -> Method:
+    def build(self) -> "Method":
         """Build the method as it is before training; all processes draw the same weights."""
+        import torch
+
         torch.manual_seed(self.config.seed)
         return self.method.build(self.config, self.facts)
 
@@ -152,7 +173,7 @@ class Run:
     @property
     def trains(self) -> bool:
         """Whether its weights come of a training, and are not given."""
-        return self.method.card.trains and not self.weights
+        return self.card.trains and not self.weights
 
     @property
     def must_train(self) -> bool:
@@ -189,7 +210,7 @@ class Run:
     @cached_property
     def source(self) -> "Run | None":
         """The run with the same weights from whose embeddings those of this one are derived, if there is one."""
-        defining = self.method.card.derived_from
+        defining = self.card.derived_from
         options = merge(self.config.options, defining)
         if options == self.config.options:
             return None
@@ -218,7 +239,7 @@ class Run:
     @property
     def feature_batch(self) -> int | None:
         """How many test items are embedded together, where features depend on that."""
-        depends = self.method.card.batch_dependent(self.config.options)
+        depends = self.card.batch_dependent(self.config.options)
         return self.config.evaluation.batch_size if depends else None
 
     @property

@@ -11,6 +11,7 @@ from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.embed import embed
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Method
+from mdreid_bench.models.weights_path import file_digest
 from mdreid_bench.processes.device import pick_device
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Column, Number, Table
@@ -24,7 +25,6 @@ from mdreid_bench.search.recall import recall
 from mdreid_bench.search.search_index import FLAT, Hit, SearchIndex, check_target
 from mdreid_bench.search.vectors import require_faiss
 from mdreid_bench.weights import checkpoint
-from mdreid_bench.weights.checkpoint import file_digest
 from mdreid_bench.weights.trained_method import load_trained, weights_of
 from protocols.modality import Modality
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.data.losing import losing
-from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.card import DataFacts, MethodCard
 from mdreid_bench.training.sampler import IdentityBatches, UnpairedBatches
 from protocols.modality import Modality
 

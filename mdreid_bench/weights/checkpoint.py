@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mdreid_bench.errors import DataError
-from mdreid_bench.models.state_dict import check_numbers, entry_of
+from mdreid_bench.models.state_dict import check_numbers
 from mdreid_bench.results.storage.atomic import replacing
 from mdreid_bench.results.storage.files import open_regular
 from mdreid_bench.results.storage.place import PLACE, NotOfThisPlaceError, check_place, place_of
@@ -195,18 +195,3 @@ def _load_strictly(path: Path, method: nn.Module, tensors: Mapping[str, Tensor])
         raise DataError(f"The checkpoint {path} does not fit the method: {listed(faults)}.")
     check_numbers(path, own, tensors)
     method.load_state_dict(dict(tensors))
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as hex, for run keys of given weights; of ``FILE#ENTRY``, that of both.
-
-    Raises:
-        DataError: when the file cannot be read.
-    """
-    path, entry = entry_of(path)
-    try:
-        with open_regular(path) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        return found if entry is None else hashlib.sha256(f"{found}#{entry}".encode()).hexdigest()
-    except OSError as error:
-        raise DataError(f"The weights file {path} cannot be read: {error.strerror}.") from None

@@ -14,8 +14,7 @@ from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models import registry
-from mdreid_bench.models.card import MethodCard
-from mdreid_bench.models.method import DataFacts
+from mdreid_bench.models.card import DataFacts, MethodCard
 from mdreid_bench.progress import Silent
 from mdreid_bench.weights.weights_header import Selection
 

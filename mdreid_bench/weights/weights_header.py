@@ -1,13 +1,16 @@
 """What a weights file of this suite says of itself, so that its method can be built from the file alone."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mdreid_bench.config.schema import ImageConfig, Positive, RunConfig, TrunkConfig, UntrainedCameras
-from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.models.card import DataFacts
 from mdreid_bench.results.run_facts import Letters
 from protocols.modality import RNT, Modality
+
+if TYPE_CHECKING:
+    from mdreid_bench.models.method import Method
 
 Selection = Literal["last-epoch", "best-test", "none"]
 
@@ -56,7 +59,7 @@ class WeightsHeader(BaseModel):
     source: str = Field(default="")
 
     @classmethod
-    def of(cls, method: Method, config: RunConfig, data: DataFacts, **more: Any) -> "WeightsHeader":
+    def of(cls, method: "Method", config: RunConfig, data: DataFacts, **more: Any) -> "WeightsHeader":
         """Describe a method and the configuration that it was built with; ``more`` are the fields left."""
         return cls(
             method=config.method,

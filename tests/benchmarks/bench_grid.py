@@ -150,7 +150,7 @@ def test_grid_through_run(benchmark: Benchmark, index: DatasetIndex, tmp_path: P
 
     def measure(protocols: Sequence[Protocol]) -> None:
         store = Store(tmp_path / str(next(stores)))
-        run = Run(MDReID, index, config, {}, None, store)
+        run = Run(MDReID.card, index, config, {}, None, store)
         # Random weights stand in for trained ones, so that nothing is trained here.
         save_weights(run.training_folder.weights, method, {})
         outcomes = list(execute([(run, plan_cells(run, protocols))], Means(CPU, Silent())))

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import TrainingOptions
 from mdreid_bench.cli.workspace import Workspace
 from mdreid_bench.errors import DataError, MdreidError
-from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.runs import execute
@@ -83,7 +81,7 @@ def _carry_out(
     ]
     workspace = object.__new__(Workspace)
     workspace.options = TrainingOptions(datasets=[], keep_going=keep_going)
-    workspace.console, workspace.device, workspace.ranks = Console(), torch.device("cpu"), ALONE
+    workspace.console, workspace.device_kind, workspace.ranks = Console(), "cpu", None
     return workspace.carry_out(plan), fake
 
 

@@ -15,7 +15,7 @@ from mdreid_bench.config.resolve import Overrides
 from mdreid_bench.data.index import DatasetIndex
 from mdreid_bench.errors import DataError, UsageError
 from mdreid_bench.models.method import Encoded
-from mdreid_bench.models.trunk.tower_weights import local_weights
+from mdreid_bench.models.weights_path import local_weights
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import Store

@@ -13,7 +13,7 @@ from torch import Tensor
 from mdreid_bench.errors import DataError
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.state_dict import read_state
-from mdreid_bench.weights.checkpoint import file_digest
+from mdreid_bench.models.weights_path import file_digest
 from mdreid_bench.weights.convert import convert
 from mdreid_bench.weights.load_method import load_method
 from mdreid_bench.weights.weights_file import recognise

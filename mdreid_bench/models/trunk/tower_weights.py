@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from mdreid_bench.config.schema import TrunkConfig
 from mdreid_bench.errors import DataError, UsageError
-from mdreid_bench.models.state_dict import Faults, check_numbers, entry_of, read_state
+from mdreid_bench.models.state_dict import Faults, check_numbers, read_state
 from mdreid_bench.models.trunk.download import download, quiet_logging
 from mdreid_bench.models.trunk.hub_weights import from_hub, is_hub
 from mdreid_bench.models.trunk.imagenet_weights import is_imagenet, to_open_clip
 from mdreid_bench.models.trunk.resnet_weights import RESNETS, fetched
+from mdreid_bench.models.weights_path import entry_of, local_weights
 from mdreid_bench.results.storage.files import read_regular
 from mdreid_bench.wording import listed
 from protocols.names import UnknownNameError
@@ -131,20 +132,6 @@ def weights_file(config: TrunkConfig) -> Path:
             f"({type(error).__name__}); pass a local copy with --set trunk.pretrained=/path/to/weights.pt, "
             "or use --preset tiny."
         ) from None
-
-
-def local_weights(config: TrunkConfig) -> Path | None:
-    """Return the weights file if ``pretrained`` is a path or weights shipped with the package, else None."""
-    tag = config.pretrained
-    if tag is None:
-        return None
-    if entry_of(Path(tag))[0].is_file():
-        return Path(tag)
-    bundled = resources.files("mdreid_bench.models").joinpath("weights", f"{config.name}-{tag}.safetensors")
-    if not bundled.is_file():
-        return None
-    with resources.as_file(bundled) as path:
-        return path
 
 
 def load_visual(visual: nn.Module, path: Path, name: str) -> None:
