@@ -3,6 +3,7 @@
 import errno
 
 from protocols.names import UnknownNameError
+from protocols.suites import BrokenSuiteError
 
 _TRACEBACK = "run again with MDREID_DEBUG=1 for the traceback"
 _TOO_LARGE = ("out of memory", "can't allocate memory", "not enough memory")
@@ -30,7 +31,7 @@ def expected(error: Exception) -> MdreidError:
     """Return an error of any kind as one that can be shown, with its sentence and exit code."""
     if isinstance(error, MdreidError):
         return error
-    if isinstance(error, UnknownNameError):
+    if isinstance(error, UnknownNameError | BrokenSuiteError):
         return UsageError(str(error))
     if isinstance(error, OSError) and error.filename is not None:
         return DataError(f"Cannot use {error.filename}: {error.strerror}.")

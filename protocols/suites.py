@@ -24,9 +24,26 @@ def _listed(text: str) -> Suite:
     return lambda sensors: protocols
 
 
+class BrokenSuiteError(ValueError):
+    """A registered suite that cannot be used; the message says which and why."""
+
+
 def _named_by(entry: EntryPoint) -> Suite:
     """Return the suite of an entry point, which is imported when its protocols are asked for."""
-    return lambda sensors: tuple(entry.load()(sensors))
+    called = f"The suite {entry.name!r}" + (f" of the package {entry.dist.name}" if entry.dist else "")
+
+    def protocols(sensors: Modality) -> tuple[Protocol, ...]:
+        try:
+            function = entry.load()
+        except Exception as error:  # whatever its module does
+            why = str(error).rstrip(".") or type(error).__name__
+            raise BrokenSuiteError(f"{called} cannot be imported: {why}.") from error
+        found = tuple(function(sensors)) if callable(function) else (function,)
+        if not all(isinstance(protocol, Protocol) for protocol in found):
+            raise BrokenSuiteError(f"{called} is no function that returns protocols; correct its entry point.")
+        return found
+
+    return protocols
 
 
 GROUP = "mdreid_bench.suites"
@@ -57,6 +74,17 @@ def suite(name: str, sensors: Modality = RNT) -> tuple[Protocol, ...]:
     if name not in SUITES:
         raise UnknownNameError("suite", name, SUITES)
     return SUITES[name](sensors)
+
+
+def usable_suites(sensors: Modality, warn: Callable[[Exception], None]) -> dict[str, tuple[Protocol, ...]]:
+    """Return the protocols of every suite by name; ``warn`` is told what is wrong with each that is left out."""
+    found = {}
+    for name in SUITES:
+        try:
+            found[name] = suite(name, sensors)
+        except Exception as error:  # whatever the code of others does
+            warn(error)
+    return found
 
 
 def resolve(names: Iterable[str], sensors: Modality = RNT) -> tuple[Setting, ...]:

@@ -20,7 +20,7 @@ from mdreid_bench.results.run_facts import GivenWeights, RunFacts
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.wording import counted
-from protocols.suites import SUITES, suite
+from protocols.suites import usable_suites
 
 DATA_ROOT = "DATA"
 """Stands for the folder of the datasets, which no record names."""
@@ -122,7 +122,8 @@ def command_again(variant: Variant, weights: str = "") -> str:
     """
     first, protocols = variant.example, list(variant.records)
     sensors = sensors_of(first.dataset, protocols)
-    suites = (name for name in SUITES if len(protocols) > 1 and {*map(str, suite(name, sensors))} == {*protocols})
+    known = usable_suites(sensors, lambda error: None) if len(protocols) > 1 else {}
+    suites = (name for name, suite in known.items() if {*map(str, suite)} == {*protocols})
     words = ["--data-root", DATA_ROOT] if first.data_kind == "real" else []
     for flag, values in (
         ("--split", [split for split, _ in variant.made if split]),

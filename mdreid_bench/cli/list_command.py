@@ -8,12 +8,12 @@ from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DATASETS, AsJson
 from mdreid_bench.cli.values import chosen_one
 from mdreid_bench.data.card import DatasetCard
-from mdreid_bench.errors import UsageError
+from mdreid_bench.errors import UsageError, expected
 from mdreid_bench.report.table import Column, Table
 from protocols.modality import RNT
 from protocols.names import UnknownNameError
 from protocols.protocol import Protocol, protocols_of
-from protocols.suites import SUITES, suite
+from protocols.suites import usable_suites
 
 Value = str | int | bool | list[str] | None
 Entry = dict[str, Value]
@@ -141,7 +141,11 @@ def _protocols(card: DatasetCard | None) -> list[Entry]:
 
 def _suites(card: DatasetCard | None) -> list[Entry]:
     sensors = RNT if card is None else card.sensors
-    served = {name: [str(p) for p in suite(name, sensors) if p.needs in sensors] for name in SUITES}
+    console = Console()
+    suites = usable_suites(
+        sensors, lambda error: console.warn(f"{str(expected(error)).rstrip('.')}; it is left out.")
+    )
+    served = {name: [str(p) for p in protocols if p.needs in sensors] for name, protocols in suites.items()}
     return [
         {"name": name, "count": len(protocols), "protocols": protocols}
         for name, protocols in served.items()

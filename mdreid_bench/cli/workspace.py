@@ -1,7 +1,7 @@
 """What commands that train have in common before they plan: device, data, preset."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,32 +113,34 @@ class Workspace:
         for note in notes(plan):
             self.console.message(note)
         self.console.message(plan_line(plan, self.device_kind))
-        stored = None if self.ranks else nothing_new(plan)
-        for outcome in self._measured(plan, memory_budget, labels) if stored is None else stored:
-            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
-                self.console.error(f"{outcome.where}: {outcome.error}")
-            found.append(outcome)
-        outcomes = Outcomes(plan, found)
-        if any(outcome.error for outcome in found) and not given.keep_going:
-            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
-        self.console.message(outcomes.summary)
-        return outcomes
-
-    def _measured(self, plan: Plan, memory_budget: int, labels: Mapping[str, str] | None) -> Iterator[Outcome]:
-        """Measure; before this, nothing needs torch where one process works alone."""
-        from mdreid_bench.processes.device import pick_device
-        from mdreid_bench.processes.ranks import ALONE
-        from mdreid_bench.runs.execute import Means, execute
-
-        given, device, ranks = self.options, pick_device(self.device_kind), self.ranks or ALONE
         ahead = sum(any(cell.state == "new" for cell in cells) for _, cells in plan)
         with self.console.runs(ahead) as begin:
 
             def announce(run: Run) -> None:
                 begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
 
-            means = Means(device, self.console, memory_budget, given.on_nan, ranks, given.tensorboard, announce)
-            yield from execute(plan, means, keep_going=given.keep_going)
+            for outcome in self._work(plan, memory_budget, announce):
+                if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                    self.console.error(f"{outcome.where}: {outcome.error}")
+                found.append(outcome)
+        outcomes = Outcomes(plan, found)
+        if any(outcome.error for outcome in found) and not given.keep_going:
+            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
+        self.console.message(outcomes.summary)
+        return outcomes
+
+    def _work(self, plan: Plan, memory_budget: int, begin: Callable[[Run], None]) -> Iterator[Outcome]:
+        """Do what is to be done, which takes torch; where all is stored and one process works alone, nothing does."""
+        stored = None if self.ranks else nothing_new(plan)
+        if stored is not None:
+            return iter(stored)
+        from mdreid_bench.processes.device import pick_device
+        from mdreid_bench.processes.ranks import ALONE
+        from mdreid_bench.runs.execute import Means, execute
+
+        given, device, ranks = self.options, pick_device(self.device_kind), self.ranks or ALONE
+        means = Means(device, self.console, memory_budget, given.on_nan, ranks, given.tensorboard, begin)
+        return execute(plan, means, keep_going=given.keep_going)
 
     def conclude(self, tables: Sequence[Table], outcomes: Outcomes) -> None:
         """Show how far parts are kept apart, say in one sentence what was found, and what may be done next."""

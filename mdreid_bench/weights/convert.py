@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mdreid_bench.errors import UsageError
+from mdreid_bench.models.weights_path import file_digest
 from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.weights import checkpoint, weights_file
 from mdreid_bench.weights.load_method import load_method
@@ -45,7 +46,7 @@ def convert(
         method = load_method(source, dataset=dataset, image_size=image_size)
         assert method.config is not None
         step(note="built")
-        digest = checkpoint.file_digest(source)
+        digest = file_digest(source)
         facts = WeightsHeader.of(
             method,
             method.config,

@@ -8,6 +8,7 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.errors import DataError
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method
+from mdreid_bench.models.weights_path import file_digest
 from mdreid_bench.results.run_facts import RunFacts, read_config
 from mdreid_bench.results.store import RunFolder
 from mdreid_bench.results.trained import TrainingFolder
@@ -54,7 +55,7 @@ def weights_of(folder: RunFolder, facts: RunFacts) -> Path | None:
     """
     if facts.weights is not None:
         path = Path(facts.weights.path)
-        if checkpoint.file_digest(path) != facts.weights.digest:
+        if file_digest(path) != facts.weights.digest:
             raise DataError(f"The weights {path} have changed since {folder.path} was evaluated; run it again.")
         return path
     if facts.training is None:

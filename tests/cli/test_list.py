@@ -1,7 +1,9 @@
 """``mdreid-bench list``."""
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,9 @@ from mdreid_bench.models import registry as methods
 from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
 from protocols.suites import SUITES
-from tests.cli.running import environment
+from tests.cli.running import environment, mdreid_bench
+
+ROOT = Path(__file__).resolve().parents[2]
 
 NAMES = {
     "methods": list(methods.names()),
@@ -43,6 +47,31 @@ def test_the_table_has_a_line_for_every_name(kind: str) -> None:
     assert done.exit_code == 0
     first_words = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
     assert set(NAMES[kind]) <= set(first_words)
+
+
+def test_a_suite_that_cannot_be_used_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    """As methods and datasets are: a broken package keeps nobody from the others."""
+    package = tmp_path / "toybox-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: toybox\nVersion: 1\n")
+    suites = {"absent": "no.such.module:suite", "broken": "tests.broken:suite", "number": "math:pi"}
+    suites |= {"typed": "math:sqrt", "sound": "protocols.protocol:protocols_of"}
+    entries = "\n".join(f"{name} = {value}" for name, value in suites.items())
+    (package / "entry_points.txt").write_text(f"[mdreid_bench.suites]\n{entries}\n")
+    env = environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    done = mdreid_bench("list", "suites", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    assert [entry["name"] for entry in json.loads(done.stdout)] == [*NAMES["suites"], "sound"]
+    told = " ".join(done.stderr.split())
+    assert told.count("it is left out.") == 4
+    absent = "The suite 'absent' of the package toybox cannot be imported"
+    assert f"{absent}: No module named 'no'; it is left out." in told
+    assert "The suite 'number' of the package toybox is no function that returns protocols" in told
+    done = mdreid_bench("show-config", "--method", "random", "--dataset", "msvr310", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = mdreid_bench("run", "--dataset", "msvr310", "--protocol", "absent", env=env)
+    assert done.returncode == 2
+    assert absent in " ".join(done.stderr.split())
 
 
 def test_json_keeps_types() -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.cli.running import environment, in_process, mdreid_bench
 from tests.data.trees import plant
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
     "--set", "trunk.pretrained=null", "--set", "image.size=[32, 48]", "--set", "batch.instances=2",
     "--batch-size", "4", "--epochs", "1",
@@ -53,6 +56,28 @@ def test_first_run_trains_and_the_second_reuses(place: Place) -> None:
     assert code == 0
     assert "0 new, 1 cached" in err
     assert "training mdreid" not in err
+    assert again == out
+
+
+def test_what_is_stored_is_shown_without_importing_torch(place: Place) -> None:
+    """That import takes longer than all the rest; of ``score`` and ``report`` the same holds."""
+    names = ("--dataset", "msvr310", "--method", "mdreid", "--method", "random", "--protocol", "R-to-NT")
+    code, out, err = place.run(*names)
+    assert code == 0, err
+    common = ["--data-root", str(place.data), "--results", str(place.results)]
+    run = next(path.parents[1].name for path in place.results.glob("runs/*-mdreid-*/full/R-to-NT.json"))
+    calls = [["run", *names, *common, *SMALL], ["score", "--run", run, "--protocol", "R-to-N", *common[2:]]]
+    calls += [["report", *common[2:]]]
+    script = (
+        "import json, sys\n"
+        "from tests.cli.running import environment, in_process\n"
+        f"done = [in_process(*call, env={dict(place.environment)!r}) for call in {calls!r}]\n"
+        "heavy = {'torch', 'torchvision', 'open_clip', 'pandas', 'sklearn', 'scipy', 'matplotlib'}\n"
+        "print(json.dumps([[each.returncode for each in done], done[0].stdout, sorted(heavy & set(sys.modules))]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    codes, again, heavy = json.loads(shown.stdout)
+    assert (codes, heavy) == ([0, 0, 0], [])
     assert again == out
 
 
