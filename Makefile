@@ -16,11 +16,11 @@ BENCHMARKS := tests/benchmarks/bench_*.py
 PAGE := docs/performance.md
 
 .DEFAULT_GOAL := help
-.PHONY: help python torch setup lock demo test lint bench clean
+.PHONY: help python torch setup lock demo test lint bench gpu-check clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.installed-dev ## Make .venv and install the project and its development tools
 
@@ -95,6 +95,9 @@ bench: $(VENV)/.installed-test $(PEERS)/.installed ## Measure speed, print pass 
 		--basetemp=.benchmarks/tmp --benchmark-only --benchmark-quiet --benchmark-json=$(MEASURED) \
 		$(BENCHMARKS) || status=$$?; \
 	$(BIN)/python -m tests.benchmarks.report $(MEASURED) $(PAGE) || status=1; exit $$status
+
+gpu-check: $(VENV)/.installed-test ## Check and measure everything on one GPU in 8 minutes, write docs/performance-gpu.md
+	$(BIN)/python -m tests.gpu.check
 
 clean: ## Remove caches and build output; .venv and results stay
 	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -57,7 +57,8 @@ def test_an_interpreter_that_is_not_there_is_refused_likewise(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("target", "extra"), [("demo", "."), ("test", ".[test]"), ("lint", ".[dev]"), ("setup", ".[dev]")]
+    ("target", "extra"),
+    [("demo", "."), ("test", ".[test]"), ("lint", ".[dev]"), ("setup", ".[dev]"), ("gpu-check", ".[test]")],
 )
 def test_every_target_installs_what_it_needs_and_no_more(target: str, extra: str, tmp_path: Path) -> None:
     done = make("--dry-run", target, f"VENV={tmp_path / 'venv'}", f"PYTHON={sys.executable}")

@@ -14,6 +14,7 @@ from protocols.modality import Modality, subsets
 
 _ALIKE = 1e-4
 """Largest difference between equal vectors, relative to their largest number; other batches add in other orders."""
+_CPU = torch.device("cpu")
 
 
 def checked(
@@ -57,25 +58,31 @@ def checked(
 
 
 def check_contract(
-    method: Method, sensors: Modality, size: tuple[int, int], *, batch_dependent: bool = False
+    method: Method,
+    sensors: Modality,
+    size: tuple[int, int],
+    *,
+    batch_dependent: bool = False,
+    device: torch.device = _CPU,
 ) -> None:
     """Embed two items of noise in several ways, to see that a vector depends on what it may depend on alone.
 
     Args:
-        method: on the CPU; stays as it is.
+        method: on the device; stays as it is.
         size: (height, width) of the images.
         batch_dependent: whether the method has declared that vectors depend on the other items of a batch.
+        device: where the noise goes.
 
     Raises:
         UsageError: when an embedding depends on the other items of a batch, or on sensors that are not asked for.
     """
     generator, every = torch.Generator().manual_seed(0), subsets(sensors)
-    pair, other = ({m: torch.randn(n, 3, *size, generator=generator) for m in sensors} for n in (2, 1))
+    pair, other = ({m: torch.randn(n, 3, *size, generator=generator).to(device) for m in sensors} for n in (2, 1))
     first, training = {m: x[:1] for m, x in pair.items()}, method.training
 
     def embedded(images: Images, among: tuple[Modality, ...]) -> dict[Modality, NDArray[np.float32]]:
         names = np.array(["noise"] * len(next(iter(images.values()))))
-        vectors = method.embed_all(images, torch.zeros(len(names), dtype=torch.int64), among)
+        vectors = method.embed_all(images, torch.zeros(len(names), dtype=torch.int64, device=device), among)
         return checked(type(method), vectors, among, names)
 
     def compare(images: Images, among: tuple[Modality, ...], found: str, rule: str) -> None:

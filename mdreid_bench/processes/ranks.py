@@ -67,10 +67,13 @@ class Ranks:
             )
         if device.type == "cuda":
             local = int(os.environ.get("LOCAL_RANK", "0"))
-            if local >= torch.cuda.device_count():
+            here = int(os.environ.get("LOCAL_WORLD_SIZE", local + 1))
+            devices = torch.cuda.device_count()
+            if here > devices:
                 raise UsageError(
-                    f"Process {local} of this machine finds only {torch.cuda.device_count()} CUDA devices; start as "
-                    "many processes as there are devices."
+                    f"{here} processes were started on a machine with {devices} CUDA device{'s' * (devices != 1)}, "
+                    f"and no two may share one; start {devices} (torchrun --nproc-per-node {devices}), and other "
+                    "runs when these have ended."
                 )
             torch.cuda.set_device(local)
         if not dist.is_initialized():

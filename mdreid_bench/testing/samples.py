@@ -1,6 +1,7 @@
 """Small methods on random images, which the checks of methods share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,6 +23,22 @@ SMALL: Mapping[str, Any] = {
     "batch": {"size": 8, "instances": 2},
     "schedule": {"epochs": 2, "warmup": 0},
 }
+_PLACES = [torch.device("cpu")]
+
+
+@contextmanager
+def tried_on(device: torch.device) -> Iterator[None]:
+    """Let methods and images that are made within the block be on a device, and so all that checks do with them."""
+    _PLACES.append(device)
+    try:
+        yield
+    finally:
+        _PLACES.pop()
+
+
+def place() -> torch.device:
+    """Return the device that methods and images are made on; the CPU unless ``tried_on`` says otherwise."""
+    return _PLACES[-1]
 
 
 def small_config(name: str, overrides: Mapping[str, Any] | None = None, dataset: str = "msvr310") -> RunConfig:
@@ -35,7 +52,7 @@ def build(name: str, overrides: Mapping[str, Any] | None = None, seed: int = 0) 
     """Build a small method with seeded random weights."""
     torch.manual_seed(seed)
     config = small_config(name, overrides)
-    return registry.get(name).build(config, FACTS)
+    return registry.get(name).build(config, FACTS).to(place())
 
 
 def without_chance(name: str) -> dict[str, float]:
@@ -47,10 +64,15 @@ def without_chance(name: str) -> dict[str, float]:
 def images(batch: int, seed: int = 0, size: tuple[int, int] = SIZE) -> dict[Modality, Tensor]:
     """Return random normalised images (B, 3, H, W) of the three sensors."""
     generator = torch.Generator().manual_seed(seed)
-    return {m: torch.randn(batch, 3, *size, generator=generator) for m in RNT}
+    return {m: torch.randn(batch, 3, *size, generator=generator).to(place()) for m in RNT}
+
+
+def cameras(batch: int = 8) -> Tensor:
+    """Return the cameras of some items, (B,), by turns."""
+    return torch.arange(batch, device=place()) % FACTS.cameras
 
 
 def training_batch(seed: int = 0) -> TrainingBatch:
     """Return a batch of four identities with two items each."""
-    identity = torch.arange(4).repeat_interleave(2)
-    return TrainingBatch(images(8, seed), identity, torch.arange(8) % FACTS.cameras)
+    identity = torch.arange(4, device=place()).repeat_interleave(2)
+    return TrainingBatch(images(8, seed), identity, cameras())

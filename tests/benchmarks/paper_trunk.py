@@ -25,23 +25,23 @@ TOKENS_AT_ONCE = 12 * 130
 """Of the images that go through the blocks together on a CPU."""
 
 
-def configure(name: str, **changes: Any) -> RunConfig:
-    """Return the paper's configuration for RGBNT201 without pretrained weights."""
+def configure(name: str, preset: str = "paper", **changes: Any) -> RunConfig:
+    """Return a preset's configuration for RGBNT201 without pretrained weights."""
     method = registry.card(name)
     flags = {"trunk": {"pretrained": None}} | changes
-    return resolve(name, method.options_model, method.recipes, "rgbnt201", SIZE, "paper", Overrides(flags=flags))
+    return resolve(name, method.options_model, method.recipes, "rgbnt201", SIZE, preset, Overrides(flags=flags))
 
 
-def untrained(name: str, **changes: Any) -> Method:
+def untrained(name: str, preset: str = "paper", **changes: Any) -> Method:
     """Return a method with seeded random weights."""
     torch.manual_seed(0)
-    return registry.get(name).build(configure(name, **changes), FACTS)
+    return registry.get(name).build(configure(name, preset, **changes), FACTS)
 
 
-def pictures(triplets: int, device: torch.device = CPU) -> Images:
+def pictures(triplets: int, device: torch.device = CPU, size: tuple[int, int] = SIZE) -> Images:
     """Return random images of all modalities."""
     generator = torch.Generator().manual_seed(1)
-    return {m: torch.randn(triplets, 3, *SIZE, generator=generator).to(device) for m in RNT}
+    return {m: torch.randn(triplets, 3, *size, generator=generator).to(device) for m in RNT}
 
 
 def cameras(triplets: int, device: torch.device = CPU) -> Tensor:

@@ -259,12 +259,29 @@ def test_a_missing_port_is_named(port: str | None, monkeypatch: pytest.MonkeyPat
         Ranks.join(CPU)
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"MASTER_ADDR": "host", "MASTER_PORT": "1", "RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "2"}
-    for name, value in known.items():
+@pytest.mark.parametrize(
+    ("local", "said", "devices", "sentence"),
+    [
+        (
+            "0",
+            "2",
+            1,
+            r"2 processes were started on a machine with 1 CUDA device, .*start 1 \(torchrun --nproc-per-node 1\)",
+        ),
+        ("1", "2", 1, "2 processes were started on a machine with 1 CUDA device, "),
+        ("2", None, 2, "3 processes were started on a machine with 2 CUDA devices, "),
+    ],
+    ids=["the first", "another", "a launcher that does not say how many"],
+)
+def test_more_processes_than_gpus_are_refused_by_each_of_them(
+    local: str, said: str | None, devices: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"MASTER_ADDR": "host", "MASTER_PORT": "1", "RANK": local, "WORLD_SIZE": "4", "LOCAL_RANK": local}
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for name, value in (known | ({"LOCAL_WORLD_SIZE": said} if said else {})).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageError, match="Process 2 of this machine finds only 2 CUDA devices"):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    with pytest.raises(UsageError, match=sentence):
         Ranks.join(torch.device("cuda"))
 
 
