@@ -71,7 +71,16 @@ class CellScorer:
     chances: dict[Hashable, PerQuery] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, stored: StoredItems, setting: Setting) -> Record:
-        """Score one setting on the table of the scope's embeddings and write its record, whether or not there is one.
+        """Score one setting as :meth:`measure` does and write its record, whether or not there is one.
+
+        Raises:
+            UsageError: for a setting that the method's comparison does not know.
+            DataError: as there, or when the file system refuses.
+        """
+        return self.scope.write(*self.measure(stored, setting))
+
+    def measure(self, stored: StoredItems, setting: Setting) -> tuple[Record, QueryValues]:
+        """Score one setting on the table of the scope's embeddings; return what is to be written.
 
         Raises:
             UsageError: for a setting that the method's comparison does not know.
@@ -84,7 +93,7 @@ class CellScorer:
         calibration = self._calibration(stored)
         for compared in self.compared(stored, setting):
             trials.append(compared.trial)
-            measured.append(self._measure(stored, setting, compared, cmc, calibration))
+            measured.append(self._per_query(stored, setting, compared, cmc, calibration))
         values = joined(stored, trials, measured)
         expected = [self._chance(stored, setting, *found, cmc) for found in zip(trials, measured, strict=True)]
         record = Record(
@@ -106,7 +115,7 @@ class CellScorer:
                 self.gpu, {**self.seconds, "score": round(time.monotonic() - start, 3)}, stored.threads
             ),
         )
-        return self.scope.write(record, values)
+        return record, values
 
     def _calibration(self, stored: StoredItems) -> Calibration | None:
         """Return what the form makes of scores, as it is stored with the run; None where it leaves them."""
@@ -171,7 +180,7 @@ class CellScorer:
                 raise DataError(f"{setting} has no open set in {self.scope.embeddings}: {error}.") from None
         return OpenSet.of(measured)
 
-    def _measure(
+    def _per_query(
         self, stored: StoredItems, setting: Setting, compared: Compared, cmc: CMC, calibration: Calibration | None
     ) -> PerQuery:
         """Return the values of every query of a trial."""
@@ -210,13 +219,13 @@ class CellScorer:
     def _chance(self, stored: StoredItems, setting: Setting, trial: Trial, found: PerQuery, cmc: CMC) -> PerQuery:
         """Return what a random order of the gallery gives the queries of a trial; equal trials share it."""
         given: list[Hashable] = [self.form.average_precision, found.positives.tobytes(), found.items.tobytes()]
-        sides = tuple(stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
+        asked, offered = (stored.items.labels.take(rows) for rows in (trial.query, trial.gallery))
         rule = stored.exclusion_under(setting)
         if cmc == "identities":
-            given += [rule, *(values.tobytes() for labels in sides for values in vars(labels).values())]
+            given += [rule, *(values.tobytes() for labels in (asked, offered) for values in vars(labels).values())]
         key = tuple(given)
         if key not in self.chances:
-            rivals = Rivals.in_random_order(*sides, rule) if cmc == "identities" else None
+            rivals = Rivals.in_random_order(asked, offered, rule) if cmc == "identities" else None
             self.chances[key] = chance(found.positives, found.items, self.form.average_precision, rivals)
         return self.chances[key]
 

@@ -4,16 +4,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from mdreid_bench.embedding.extract import derive, extract
-from mdreid_bench.embedding.stored import StoredItems
 from mdreid_bench.embedding.vectors import check_contract, package_of
-from mdreid_bench.errors import MdreidError, expected
+from mdreid_bench.errors import expected
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.models.method import Method
@@ -24,7 +23,7 @@ from mdreid_bench.progress import Reporter, Silent
 from mdreid_bench.results.form import PLAIN
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.storage.hashes import content_hash
-from mdreid_bench.results.storage.lock import attempt, in_use, locked
+from mdreid_bench.results.storage.lock import in_use, locked
 from mdreid_bench.results.storage.place import write_sealed
 from mdreid_bench.runs.calibration import calibrate
 from mdreid_bench.runs.decoupling import copy_of_source, watch_end, watch_start
@@ -33,6 +32,7 @@ from mdreid_bench.runs.outcome import UNFIT, Outcome, settled
 from mdreid_bench.runs.plan import Cell, Plan, corruptions_of, lacks_calibration, unembedded
 from mdreid_bench.runs.preflight import check_runs
 from mdreid_bench.runs.run import Run
+from mdreid_bench.runs.scoring import measured
 from mdreid_bench.runs.tidy import tidy
 from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
@@ -179,32 +179,9 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         run.embeddings.check_training(items, facts.training)
     scorer = CellScorer(facts, run.scope, PLAIN, means.memory_budget, device_name(means.device), job.seconds)
     with job.log.track(f"scoring {run.title}", len(new)) as step:
-        taken = []
-        for cell in new:
-            with job.log.failures(), attempt(cell.lock) as held:
-                outcome = _measured(cell, scorer, items, job.log) if held is not None else None
-            if outcome is None:
-                taken.append(cell)
-                continue
-            step(note=cell.name)
+        for outcome in measured(new, scorer, items, job.log):
+            step(note=outcome.cell.name)
             yield outcome
-        for cell in taken:
-            with job.log.failures(), locked(cell.lock, f"{cell.name} of {run.name}", job.log):
-                outcome = _measured(cell, scorer, items, job.log)
-            step(note=cell.name)
-            yield outcome
-
-
-def _measured(cell: Cell, scorer: CellScorer, items: StoredItems, log: RunLog) -> Outcome:
-    """Score a cell that is locked, unless another process did so before."""
-    stored = cell.run.scope.believed(str(cell.setting), cell.form)
-    if stored is not None:
-        return Outcome(cell, "reused", stored)
-    try:
-        return Outcome(cell, "done", replace(scorer, form=cell.form)(items, cell.setting))
-    except MdreidError as error:
-        log.note(f"failed: {cell.name}: {error}")
-        return Outcome(cell, "failed", error=error, where=f"{cell.run.name}, {cell.name}")
 
 
 def _provide(run: Run, job: _Job, corruption: Corruption | None) -> None:
