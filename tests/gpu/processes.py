@@ -117,7 +117,8 @@ def _apart(first: Path, second: Path) -> float:
         found.append((json.loads(record.read_text())["metrics"], losses))
     (metrics, losses), (others, other_losses) = found
     apart: list[float] = [abs(v - others[name]) for name, v in metrics.items() if isinstance(v, float)]
-    return max(apart + [abs(v - other_losses[name]) / max(abs(v), 1e-6) for name, v in losses.items()])
+    apart += [abs(v - other_losses[name]) / max(abs(v), 1e-6) for name, v in losses.items()]
+    return max(apart)
 
 
 def shared(bench: Bench, program: Sequence[str] = PROGRAM) -> Iterable[Line]:
