@@ -43,14 +43,18 @@ def pick_precision(name: PrecisionChoice, device: torch.device, token_width: int
     return "bf16" if token_width >= WIDE and cpu_has_bf16() else "fp32"
 
 
-@cache
 def cpu_has_bf16() -> bool:
     """Tell whether the CPU multiplies bf16 by instructions of its own, as far as the system says."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_words())
+
+
+@cache
+def cpu_words() -> frozenset[str]:
+    """Return what the system says of the CPU, names of its instructions among it; nothing where it says nothing."""
     try:
-        words = _CPU_FACTS.read_text(encoding="utf-8", errors="replace").split()
+        return frozenset(_CPU_FACTS.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+        return frozenset()
 
 
 def check_compiler(device: torch.device) -> None:

@@ -18,7 +18,7 @@ from mdreid_bench.embedding.extract import extract
 from mdreid_bench.embedding.stored import EmbeddingFolder
 from mdreid_bench.models.method import Method
 from mdreid_bench.processes import device as device_module
-from mdreid_bench.processes.device import cpu_has_bf16, pick_precision
+from mdreid_bench.processes.device import cpu_words, pick_precision
 from mdreid_bench.progress import Silent
 from protocols.modality import RNT, subsets
 from tests.runs.test_execute import _execute, _runs
@@ -31,9 +31,9 @@ WIDE = {"trunk": {"name": "ViT-B-16", "layers": 1, "pretrained": None}}
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    cpu_has_bf16.cache_clear()
+    cpu_words.cache_clear()
     yield
-    cpu_has_bf16.cache_clear()
+    cpu_words.cache_clear()
 
 
 def _describe_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None) -> None:
@@ -42,7 +42,7 @@ def _describe_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | N
     if text is not None:
         path.write_text(text)
     monkeypatch.setattr(device_module, "_CPU_FACTS", path)
-    cpu_has_bf16.cache_clear()
+    cpu_words.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -66,4 +66,4 @@ def another_kind_of_cpu(rank: int) -> None:
     from mdreid_bench.processes import device
 
     device.WIDE = 1
-    device.cpu_has_bf16 = lambda: rank == 0  # type: ignore[assignment]
+    device.cpu_has_bf16 = lambda: rank == 0

@@ -49,22 +49,32 @@ def add_attention(block: Any, tokens: Tensor, keep: int | None = None) -> Tensor
 
 def attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
     """Return the self-attention of all tokens, (B, L, W)."""
+    if hasattr(attention, "packed"):
+        return _packed(attention, tokens, tokens)
     projected = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    return _mix(attention, *_heads(projected, 3, attention.num_heads))
+    return _mix(attention, *split_heads(projected, 3, attention.num_heads))
 
 
 def attend_from(attention: nn.MultiheadAttention, queries: Tensor, tokens: Tensor) -> Tensor:
     """Return what some tokens (B, Q, W) read from all (B, L, W) by self-attention, (B, Q, W)."""
+    if hasattr(attention, "packed"):
+        return _packed(attention, queries, tokens)
     width = attention.embed_dim
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
-    query = _heads(F.linear(queries, weight[:width], bias[:width]), 1, attention.num_heads)
-    others = _heads(F.linear(tokens, weight[width:], bias[width:]), 2, attention.num_heads)
+    query = split_heads(F.linear(queries, weight[:width], bias[:width]), 1, attention.num_heads)
+    others = split_heads(F.linear(tokens, weight[width:], bias[width:]), 2, attention.num_heads)
     return _mix(attention, *query, *others)
 
 
-def _heads(projected: Tensor, kinds: int, heads: int) -> Tensor:
+def split_heads(projected: Tensor, kinds: int, heads: int) -> Tensor:
     """Take (B, L, kinds * W) apart into (kinds, B, heads, L, W / heads)."""
     return projected.view(*projected.shape[:2], kinds, heads, -1).permute(2, 0, 3, 1, 4)
+
+
+def _packed(attention: Any, queries: Tensor, tokens: Tensor) -> Tensor:
+    """Let the packed weights of an inference copy do it."""
+    attended: Tensor = attention.packed(queries, tokens)
+    return attended
 
 
 def _mix(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
