@@ -1,7 +1,6 @@
 """The shape of the code: who imports whom, what the command line loads, how long files are."""
 
 import ast
-import resource
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.models import registry
-from tests.cli.running import CARDS_ALONE, START, environment
+from tests.cli.running import CARDS_ALONE
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("protocols", "mdreid_bench", "baselines")
@@ -21,7 +20,6 @@ WITHOUT_TORCH = ("protocols", *(f"mdreid_bench/{part}" for part in ("cli", "conf
 CARDS = ("mdreid_bench.models.card", "mdreid_bench.models.registry")
 """Modules that neither import torch nor anything that does; so are those of the cards of our own methods."""
 LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FILE = 300, 60, 150
-HELP_SECONDS = 0.5
 
 SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 NAMES = [path.relative_to(ROOT).as_posix() for path in SOURCES]
@@ -157,16 +155,3 @@ def test_what_methods_declare_is_read_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True False\n"
-
-
-def test_help_answers_within_a_second() -> None:
-    """Seconds of a processor, not of a clock, which says more of what else the machine has to do; so half as many."""
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-c", START, "--help"]
-        done = subprocess.run(command, env=environment(), capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert b"Commands" in done.stdout
-    assert 0 < min(taken) < HELP_SECONDS
