@@ -1,4 +1,4 @@
-"""Small pieces of text that many messages need: safe characters, short lists, numbers with their noun."""
+"""Small pieces of text that many messages need: safe characters, short lists, numbers with their noun, time spans."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,3 +34,13 @@ def in_words(number: int) -> str:
     """Return a number below ten as a word and others in digits."""
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     return words[number] if 0 <= number < len(words) else str(number)
+
+
+def duration(seconds: float) -> str:
+    """Write a time span with its two largest units: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from mdreid_bench.cli.command import option
+import typer
+
+from mdreid_bench.cli.command import CALL, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import Datasets, TrainingOptions
 from mdreid_bench.cli.values import choice
@@ -47,7 +49,7 @@ class AblateOptions(TrainingOptions):
     ] = False
 
 
-def ablate(options: AblateOptions) -> int:
+def ablate(options: AblateOptions, context: typer.Context) -> int:
     """Measure what each part of MDReID contributes.
 
     Five rows as in the paper: single classifier; MDL; MDL + ROL; MDL + KDL;
@@ -68,4 +70,4 @@ def ablate(options: AblateOptions) -> int:
     """
     from mdreid_bench.cli.ablate_session import measure_study
 
-    return measure_study(options, Console())
+    return measure_study(options, Console(), context.meta[CALL].command_line)

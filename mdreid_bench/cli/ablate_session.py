@@ -16,7 +16,7 @@ from mdreid_bench.models.mdreid.ablation import Study, StudyRow
 from mdreid_bench.report.study_table import Gap, MeasuredRow, study_table
 from mdreid_bench.report.table import Table
 from mdreid_bench.report.variants import PERCENT
-from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
+from mdreid_bench.runs.outcome import UNFIT, Outcomes
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.run import Run
@@ -63,9 +63,10 @@ class PlannedRow:
     runs: Sequence[Run]
 
 
-def measure_study(options: AblateOptions, console: Console) -> int:
+def measure_study(options: AblateOptions, console: Console, command: Sequence[str]) -> int:
     """Measure everything that is new, print the tables and the folder of the records; return the exit code.
 
+    ``command`` is what was typed after ``mdreid-bench``, for jobs.
     Everything that can be refused is refused before data are read.
 
     Raises:
@@ -99,9 +100,11 @@ def measure_study(options: AblateOptions, console: Console) -> int:
     plan = [(run, plan_cells(run, workspace.settings(run.index.card))) for run in runs.values()]
     labels = _labels([row for _, rows in planned for row in rows])
     if options.dry_run:
-        console.table(plan_table(plan, labels))
+        workspace.preview(plan, command, labels)
         return 0
-    outcomes = workspace.carry_out(plan, labels=labels)
+    outcomes = workspace.carry_out(plan, command, labels=labels)
+    if workspace.partial:
+        return outcomes.exit_code
     drawn = [_table(study, rows, workspace.settings(rows[0].runs[0].index.card), outcomes) for study, rows in planned]
     tables = [table for table in drawn if table is not None]
     for table in tables:

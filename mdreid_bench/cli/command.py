@@ -19,8 +19,8 @@ from mdreid_bench.cli.errors import Failure, describe
 from mdreid_bench.cli.typed import Call
 from mdreid_bench.errors import MdreidError
 
-DATA, METHODS, TRAINING, SCORING, OUTPUT = "Data", "Methods", "Training", "Scoring", "Output"
-PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, OUTPUT)
+DATA, METHODS, TRAINING, SCORING, CLUSTER, OUTPUT = "Data", "Methods", "Training", "Scoring", "Jobs", "Output"
+PANELS = ("Studies", DATA, METHODS, TRAINING, SCORING, CLUSTER, OUTPUT)
 """Panels of a help page, in order."""
 CALL = "mdreid_bench.call"
 """Under which a context of typer keeps what was typed."""
@@ -94,7 +94,7 @@ def _expanded(value: Any) -> Any:
 
 def _panel(parameter: inspect.Parameter) -> int:
     panels = [getattr(declared, "rich_help_panel", None) for declared in get_args(parameter.annotation)]
-    return max(PANELS.index(panel) if panel in PANELS else -1 for panel in panels)
+    return max((PANELS.index(panel) for panel in panels if panel in PANELS), default=-1)
 
 
 def _of_fields(kind: Any) -> list[inspect.Parameter]:

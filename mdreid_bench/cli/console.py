@@ -22,7 +22,7 @@ from rich.table import Column as RichColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mdreid_bench.cli.sparse import RunsAhead, SparseTask
+from mdreid_bench.cli.sparse import LINE_SECONDS, RunsAhead, SparseTask
 from mdreid_bench.errors import DataError, MdreidError
 from mdreid_bench.processes.launch import launched
 from mdreid_bench.progress import Step
@@ -100,6 +100,26 @@ class Console:
                 return
             yield lambda shown: pictures.__setitem__(0, shown)
             self._out.print(pictures[0], soft_wrap=True)
+
+    @contextmanager
+    def picture(self) -> Iterator[Callable[[Callable[[int, int], Text], str], None]]:
+        """Show a picture on stderr while the block runs, drawn for a width and a height; without a terminal, a line.
+
+        The yielded function takes what draws it and the line, which is written where it is another than before.
+        """
+        shown = [("", -LINE_SECONDS)]
+
+        def write(draw: Callable[[int, int], Text], line: str) -> None:
+            text, last = shown[0]
+            if line != text and self._clock() - last >= LINE_SECONDS:
+                shown[0] = line, self._clock()
+                self._line(line)
+
+        if not self._err.is_terminal:
+            yield write
+            return
+        with writing(), Live(console=self._err, auto_refresh=False, transient=True) as live:
+            yield lambda draw, line: live.update(draw(self._err.width, self._err.height), refresh=True)
 
     def message(self, text: str) -> None:
         """Show one line of plain text on stderr."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from mdreid_bench.cli.command import DATA, OUTPUT, SCORING, TRAINING, option, registered
 from mdreid_bench.cli.corruption import CorruptionOptions
+from mdreid_bench.cli.launch_options import LaunchOptions
 from mdreid_bench.cli.mixing import MixingOptions
 from mdreid_bench.cli.source_options import SourceCameras, SourceRoot, Sources
 from mdreid_bench.cli.values import (
@@ -176,7 +177,7 @@ class ScoringOptions(MixingOptions, CorruptionOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
+class TrainingOptions(LaunchOptions):
     """What is trained, on what, and how."""
 
     datasets: Datasets

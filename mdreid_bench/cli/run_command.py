@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from mdreid_bench.cli.command import METHODS, OUTPUT, TRAINING, option
+import typer
+
+from mdreid_bench.cli.command import CALL, METHODS, OUTPUT, TRAINING, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import METHOD_NAMES, ScoringOptions, TrainingOptions
 from mdreid_bench.cli.values import parse_rate, reader
@@ -46,7 +48,7 @@ class RunOptions(ScoringOptions, TrainingOptions):
     ] = None
 
 
-def run(options: RunOptions) -> int:
+def run(options: RunOptions, context: typer.Context) -> int:
     """Train methods or reuse them, evaluate them, print the table.
 
     Every dataset x method x seed x protocol becomes one record below
@@ -69,4 +71,4 @@ def run(options: RunOptions) -> int:
     """
     from mdreid_bench.cli.run_session import measure
 
-    return measure(options, Console())
+    return measure(options, Console(), context.meta[CALL].command_line)

@@ -15,15 +15,16 @@ from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.lost_sensors import lost_tables
 from mdreid_bench.report.run_table import Absent, run_tables
 from mdreid_bench.report.tidy import tidy
-from mdreid_bench.runs.outcome import UNFIT, Outcomes, plan_table
+from mdreid_bench.runs.outcome import UNFIT, Outcomes
 from mdreid_bench.runs.plan import Request, plan_cells, plan_runs
 from mdreid_bench.runs.preflight import check_configurations
 from mdreid_bench.runs.shard import Shard
 
 
-def measure(options: RunOptions, console: Console) -> int:
+def measure(options: RunOptions, console: Console, command: Sequence[str]) -> int:
     """Measure everything that is new, print the tables and the path of the records; return the exit code.
 
+    ``command`` is what was typed after ``mdreid-bench``, for jobs.
     Everything that can be refused is refused before data are read. A cell that fails does not keep the others from
     being finished, unless the user wants that. When all fail alike, so does the command.
 
@@ -32,6 +33,8 @@ def measure(options: RunOptions, console: Console) -> int:
         UsageError: for options that do not go together, or CUDA where there is none.
     """
     shard = None if options.shard is None else Shard.parse(options.shard)
+    if shard is not None and options.launcher is not None:
+        raise UsageError("--launcher has the whole plan carried out; leave --shard out.")
     workspace = Workspace(options, options.settings(), console, options.weights)
     names = chosen(options.methods or [ALL], methods.names(), "method", lambda: methods.runnable(console.warn))
     if options.weights and options.init:
@@ -58,10 +61,12 @@ def measure(options: RunOptions, console: Console) -> int:
     forms = {card.name: options.with_corruptions(options.form, card) for card in workspace.cards}
     plan = [(run, plan_cells(run, workspace.settings(card := run.index.card), forms[card.name])) for run in runs]
     if options.dry_run:
-        console.table(plan_table(plan))
+        workspace.preview(plan, command)
         return 0
 
-    outcomes = workspace.carry_out(plan, options.memory_budget)
+    outcomes = workspace.carry_out(plan, command, options.memory_budget)
+    if workspace.partial:
+        return outcomes.exit_code
     order = {str(setting): place for place, setting in enumerate(workspace.all_settings)}
     records = sorted(outcomes.records, key=lambda record: order[record.protocol])
     if options.as_json:

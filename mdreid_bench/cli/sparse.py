@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Callable
 
+from mdreid_bench.wording import duration
+
 LINE_SECONDS, LATEST_SECONDS, SHARE = 10.0, 30.0, 0.1
 """A running task writes a line when a tenth more is done, 10 s after the last at the soonest, 30 s at the latest."""
 QUIET_SECONDS = 2.0
@@ -98,13 +100,3 @@ class RunsAhead:
         left = max(each - (now - self._start), 0.0) + each * (self._total - number)
         told = f"; about {duration(left)} left for all" if left < float("inf") else ""
         return f"Run {number} of {self._total}: {self._label}{told}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time span with its two largest units: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

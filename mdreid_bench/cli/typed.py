@@ -29,6 +29,11 @@ class Call:
     command: Any
     words: Sequence[str]
 
+    @property
+    def command_line(self) -> tuple[str, ...]:
+        """What follows ``mdreid-bench``, to be given once more."""
+        return (self.name, *self.words)
+
     def refuse(self) -> None:
         """Refuse what cannot be meant, before anything is read.
 

@@ -234,7 +234,7 @@ def parse_image(text: str) -> tuple[Modality, Path]:
     return Modality.parse(letter), Path(os.path.expanduser(path))
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, flag: str = "--memory-budget") -> int:
     """Read a number of bytes such as ``"1GiB"``, ``"500 MB"`` or ``"1048576"``; the case does not matter.
 
     Raises:
@@ -242,10 +242,10 @@ def parse_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text.strip().upper())
     if found is None or found[2] not in _UNITS:
-        raise UsageError(f"--memory-budget takes a size such as 500MB or 1GiB, not {text!r}.")
+        raise UsageError(f"{flag} takes a size such as 500MB or 1GiB, not {text!r}.")
     size = int(float(found[1]) * _UNITS[found[2]])
     if size < 1:
-        raise UsageError(f"--memory-budget must be at least one byte, not {text!r}.")
+        raise UsageError(f"{flag} must be at least one byte, not {text!r}.")
     return size
 
 

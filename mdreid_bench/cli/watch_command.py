@@ -6,11 +6,11 @@ from typing import Annotated
 from mdreid_bench.cli.command import OUTPUT, argument, option
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, Results
-from mdreid_bench.cli.sparse import duration
 from mdreid_bench.report.watching import picture
 from mdreid_bench.results.finding import find_run
 from mdreid_bench.results.progress import read_progress
 from mdreid_bench.results.store import Store
+from mdreid_bench.wording import duration
 
 SECONDS = 2.0
 """Between two looks."""

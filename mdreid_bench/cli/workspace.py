@@ -1,8 +1,9 @@
 """What commands that train have in common before they plan: device, data, preset."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from mdreid_bench.cli.console import Console
 from mdreid_bench.cli.options import DEFAULT_RESULTS, TrainingOptions
 from mdreid_bench.cli.values import chosen, sources_of, splits_of
+from mdreid_bench.cluster.files import VARIABLE
 from mdreid_bench.config import presets
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.data.card import DatasetCard
@@ -24,7 +26,7 @@ from mdreid_bench.report.conclusion import conclusion
 from mdreid_bench.report.decoupling import decoupling_tables
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.store import Store
-from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line
+from mdreid_bench.runs.outcome import Outcome, Outcomes, plan_line, plan_table
 from mdreid_bench.runs.plan import Plan
 from mdreid_bench.runs.preflight import notes
 from mdreid_bench.runs.run import Run
@@ -33,6 +35,8 @@ from protocols.ranking import DEFAULT_MEMORY_BUDGET
 from protocols.suites import Setting, resolve
 
 if TYPE_CHECKING:
+    from mdreid_bench.cluster.campaign import Campaign
+    from mdreid_bench.cluster.scheduler import Wishes
     from mdreid_bench.processes.ranks import Ranks
 
 
@@ -72,7 +76,8 @@ class Workspace:
                 "--tensorboard needs TensorBoard, which is not installed; add it with: pip install "
                 "'mdreid-bench[tensorboard]'."
             )
-        self.device_kind = device_kind(options.device)
+        self.wishes = self._wishes()
+        self.device_kind = self._asked if self.wishes else device_kind(options.device)
         self.ranks = self._meet() if launched()[1] > 1 else None
         self.store = Store(options.results)
         try:
@@ -93,41 +98,113 @@ class Workspace:
         """Return what is measured on a dataset; suites are made of its sensors."""
         return resolve(self.protocols or card.default_protocols, card.sensors)
 
+    def _wishes(self) -> "Wishes | None":
+        """Return what jobs are to have that this process submits; None where it does the work itself, as a job does.
+
+        Raises:
+            UsageError: for options that do not go with jobs, or when none can be submitted.
+        """
+        wishes = self.options.wishes()
+        if wishes is None or VARIABLE in os.environ:
+            return None
+        if not self.options.keep_going:
+            raise UsageError("--fail-fast and --launcher do not go together: jobs know nothing of each other.")
+        if launched()[1] > 1:
+            raise UsageError("--launcher starts processes of its own; give the command without torchrun.")
+        return wishes
+
+    @property
+    def _asked(self) -> str:
+        """The kind of device that jobs are to compute on, whatever there is where this is asked."""
+        given = self.options
+        return "cuda" if given.device == "cuda" or (given.gpus and given.device == "auto") else "cpu"
+
+    def _campaign(self, plan: Plan, command: Sequence[str], labels: Mapping[str, str]) -> "Campaign":
+        """Return the jobs that a plan is carried out by."""
+        from mdreid_bench.cluster.campaign import Campaign
+
+        assert self.wishes is not None
+        return Campaign(plan, self.store, self.wishes, command, labels)
+
+    def preview(self, plan: Plan, command: Sequence[str], labels: Mapping[str, str] | None = None) -> None:
+        """Show what would be done, and how far jobs are, without doing anything."""
+        self.console.table(plan_table(plan, labels))
+        if self.wishes is not None:
+            campaign = self._campaign(plan, command, labels or {})
+            campaign.look()
+            self.console.table(campaign.table())
+
     def carry_out(
         self,
         plan: Plan,
+        command: Sequence[str] = (),
         memory_budget: int = DEFAULT_MEMORY_BUDGET,
         labels: Mapping[str, str] | None = None,
     ) -> Outcomes:
         """Measure everything that is new; say what is to be done, what fails, and what came of it.
 
-        Labels, by run key, say what a run is called in the command's tables.
+        Of several processes that share the work, the first one alone has outcomes. Afterwards, ``partial`` tells
+        whether they are those of a part of the plan: in a job, and when jobs are not waited for.
 
-        Of several processes that share the work, the first one alone has outcomes.
+        Args:
+            command: what was typed after ``mdreid-bench``, for jobs.
+            labels: by run key, what a run is called in the command's tables.
 
         Raises:
             UsageError: before anything is trained, when a training set cannot fill a batch.
             DataError: likewise, when weights of the trunk are not to be had.
         """
-        given, found = self.options, list[Outcome]()
+        given, found, labels, task = self.options, list[Outcome](), labels or {}, None
+        if VARIABLE in os.environ:
+            from mdreid_bench.cluster.task import own_task
+
+            task = own_task(plan, self.store)
+            plan = task.part
         for note in notes(plan):
             self.console.message(note)
-        self.console.message(plan_line(plan, self.device_kind))
+        self.console.message(plan_line(plan, self.wishes.launcher if self.wishes else self.device_kind))
+        for outcome in (
+            self._by_jobs(plan, command, labels) if self.wishes else self._here(plan, memory_budget, labels)
+        ):
+            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                self.console.error(f"{outcome.where}: {outcome.error}")
+            found.append(outcome)
+        outcomes = Outcomes(plan, found)
+        if any(outcome.error for outcome in found) and not given.keep_going:
+            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
+        self.partial = task is not None or outcomes.cells > len(found)
+        if task is not None and (self.ranks is None or self.ranks.leads):
+            task.end(outcomes)
+        if task is not None or not self.partial:
+            self.console.message(outcomes.summary)
+        return outcomes
+
+    def _by_jobs(self, plan: Plan, command: Sequence[str], labels: Mapping[str, str]) -> Iterator[Outcome]:
+        """Have the work done by jobs, and wait for them unless the user wants to leave."""
+        from mdreid_bench.cluster.picture import headline, picture
+
+        campaign = self._campaign(plan, command, labels)
+        campaign.submit(self.console, self._asked)
+        if self.options.detach and campaign.jobs:
+            self.console.table(campaign.table())
+            self.console.message(f"The same command goes on from here; '{campaign.cancel}' ends the jobs.")
+            return
+        try:
+            with self.console.picture() as show:
+                yield from campaign.outcomes(lambda found: show(partial(picture, found), headline(found)))
+        except KeyboardInterrupt:
+            self.console.message(f"The jobs go on without this command; '{campaign.cancel}' ends them.")
+            raise
+
+    def _here(self, plan: Plan, memory_budget: int, labels: Mapping[str, str]) -> Iterator[Outcome]:
+        """Do the work in this process, or in those that share it."""
         ahead = sum(any(cell.state == "new" for cell in cells) for _, cells in plan)
         with self.console.runs(ahead) as begin:
 
             def announce(run: Run) -> None:
                 begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
 
-            for outcome in self._work(plan, memory_budget, announce):
-                if outcome.error is not None and (not found or found[-1].error is not outcome.error):
-                    self.console.error(f"{outcome.where}: {outcome.error}")
-                found.append(outcome)
-        outcomes = Outcomes(plan, found)
-        if any(outcome.error for outcome in found) and not given.keep_going:
-            self.console.message("Stopping at the first failure, as --fail-fast asks for.")
-        self.console.message(outcomes.summary)
-        return outcomes
+            yield from self._work(plan, memory_budget, announce)
 
     def _work(self, plan: Plan, memory_budget: int, begin: Callable[[Run], None]) -> Iterator[Outcome]:
         """Do what is to be done, which takes torch; where all is stored and one process works alone, nothing does."""
@@ -192,7 +269,8 @@ class Workspace:
                 self.console.message(f"Preset: {presets.FULL}, because the weights were released with a paper.")
                 return presets.FULL
         synthetic = any(index.synthetic for index in (*self.indexes, *self.sources))
-        preset = presets.usual(synthetic, self.device_kind == "cuda")
-        why = "the data are synthetic" if synthetic else f"the device is {self.device_kind} and the data are real"
+        kind = self._asked if self.options.launcher else self.device_kind
+        preset = presets.usual(synthetic, kind == "cuda")
+        why = "the data are synthetic" if synthetic else f"the device is {kind} and the data are real"
         self.console.message(f"Preset: {preset}, because {why}; choose another with --preset.")
         return preset

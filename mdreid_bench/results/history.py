@@ -6,7 +6,7 @@ done, so that a killed process loses none but the last. Lines of an epoch that i
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,16 @@ class History:
 
 
 def read_history(path: Path) -> Iterator[Entry]:
-    """Yield the lines of a file, whoever is writing it; what is not complete is left out."""
+    """Yield the lines of a file, whoever is writing it; see :func:`entries`."""
     try:
         lines = read_regular(path, _LARGEST).splitlines()
     except OSError:
         return
+    yield from entries(lines)
+
+
+def entries(lines: Iterable[bytes | str]) -> Iterator[Entry]:
+    """Yield what lines of such a file hold; one that is not complete is left out."""
     for line in lines:
         with suppress(ValueError, RecursionError):
             entry = json.loads(line)

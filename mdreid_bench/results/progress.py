@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.results.decoupling import PartSimilarities
-from mdreid_bench.results.history import Entry, read_history
+from mdreid_bench.results.history import Entry, entries, read_history
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.files import open_regular
@@ -63,12 +63,17 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """How long its training takes from here, as far as the last steps can tell."""
-        recent = [entry for entry in self.steps[-_RECENT:] if "time" in entry]
-        if not self.training or len(recent) < 2:
-            return None
-        last, gained = recent[-1], recent[-1]["step"] - recent[0]["step"]
-        each = (last["time"] - recent[0]["time"]) / max(gained, 1)
-        return max(float(each * (last["of"] - last["step"])), 0.0)
+        return seconds_left(self.steps) if self.training else None
+
+
+def seconds_left(steps: Sequence[Entry]) -> float | None:
+    """Return how long a training takes from its last step, as far as this and those before can tell."""
+    recent = [entry for entry in steps[-_RECENT:] if "time" in entry]
+    if len(recent) < 2:
+        return None
+    last, gained = recent[-1], recent[-1]["step"] - recent[0]["step"]
+    each = (last["time"] - recent[0]["time"]) / max(gained, 1)
+    return max(float(each * (last["of"] - last["step"])), 0.0)
 
 
 def read_progress(store: Store, run: RunFolder) -> Progress:
@@ -79,8 +84,8 @@ def read_progress(store: Store, run: RunFolder) -> Progress:
     """
     facts = RunFacts.read(run.facts)
     training = TrainingFolder(store.root / "trained" / facts.training) if facts.training else None
-    entries = list(read_history(training.history)) if training else []
-    steps = [entry for entry in entries if "losses" in entry]
+    found = list(read_history(training.history)) if training else []
+    steps = [entry for entry in found if "losses" in entry]
     if training and not steps:
         steps = list(_epochs(training.log))
     parts = PartSimilarities.read(run.decoupling)
@@ -89,10 +94,10 @@ def read_progress(store: Store, run: RunFolder) -> Progress:
     return Progress(
         facts=facts,
         steps=steps,
-        looks=[entry for entry in entries if "similarity" in entry],
+        looks=[entry for entry in found if "similarity" in entry],
         parts=parts or (PartSimilarities.read(training.decoupling) if training else None),
         owner=next(filter(None, map(_working, locks)), None),
-        log=_tail(run.log),
+        log=tail(run.log),
         records=list(_records(run)),
         still=time.time() - max(changed, default=0.0),
     )
@@ -121,7 +126,13 @@ def _working(lock: Path) -> Owner | None:
     return owner
 
 
-def _tail(log: Path) -> list[str]:
+def last_steps(history: Path) -> list[Entry]:
+    """Return the last steps of a training, read from the end of its file, so that many can be looked at at once."""
+    return [entry for entry in entries(tail(history)) if "losses" in entry]
+
+
+def tail(log: Path) -> list[str]:
+    """Return the last lines of a file; none where it cannot be read."""
     try:
         with open_regular(log) as file:
             file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))

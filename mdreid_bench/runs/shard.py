@@ -30,13 +30,13 @@ class Shard:
     def take(self, runs: Iterable[Run]) -> list[Run]:
         """Return the runs of this part, in their order; runs that share a training stay together."""
         runs = list(runs)
-        ours = sorted({_training(run) for run in runs})[self.number - 1 :: self.count]
-        return [run for run in runs if _training(run) in ours]
+        ours = sorted({training_of(run) for run in runs})[self.number - 1 :: self.count]
+        return [run for run in runs if training_of(run) in ours]
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
 
-def _training(run: Run) -> tuple[str, str, int, str]:
+def training_of(run: Run) -> tuple[str, str, int, str]:
     """Return what runs that share a training have in common; it sorts alike however they were asked for."""
     return run.config.dataset, run.config.method, run.config.seed, run.training_key

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from mdreid_bench.cli.console import PIPE_WIDTH, Console
-from mdreid_bench.cli.sparse import RunsAhead, SparseTask, duration
+from mdreid_bench.cli.sparse import RunsAhead, SparseTask
 from mdreid_bench.cli.values import chosen
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Column, Number, Table
+from mdreid_bench.wording import duration
 from protocols.names import UnknownNameError
 
 Captured = pytest.CaptureFixture[str]
