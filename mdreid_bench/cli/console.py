@@ -103,10 +103,7 @@ class Console:
 
     @contextmanager
     def picture(self) -> Iterator[Callable[[Callable[[int, int], Text], str], None]]:
-        """Show a picture on stderr while the block runs, drawn for a width and a height; without a terminal, a line.
-
-        The yielded function takes what draws it and the line, which is written where it is another than before.
-        """
+        """Show what is drawn for a width and a height on stderr; without a terminal, its line, where that is new."""
         shown = [("", -LINE_SECONDS)]
 
         def write(draw: Callable[[int, int], Text], line: str) -> None:
