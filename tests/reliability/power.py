@@ -2,12 +2,14 @@
 
 A file system may put things on the disk in any order unless it is told to wait. Here everything must be there before
 the next step: a file before it is renamed, the entry of its folder before anything else is renamed, made or removed.
-Then a power cut at any moment leaves what a kill at that moment would.
+Then a power cut at any moment leaves what a kill at that moment would. Threads that write cells side by side owe this
+each for its own cell, since a kill may find any of them further on than the others; the main thread owes it for all.
 """
 
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +29,8 @@ class Watch:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.synced: set[tuple[int, int, int]] = set()
-        self.pending: dict[int, str] = {}
+        self.pending: dict[tuple[int, int], str] = {}
+        """By thread and folder."""
 
     def install(self) -> None:
         """Take the place of the functions in ``os``; there is no way back."""
@@ -61,7 +64,7 @@ class Watch:
     def _sync(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
-            self.pending.pop(status.st_ino, None)
+            self.pending.pop((threading.get_ident(), status.st_ino), None)
         else:
             self.synced.add(_state(status))
 
@@ -79,7 +82,7 @@ class Watch:
         """Remember the folder that has a new entry."""
         path = arguments[0] if name == "mkdir" else arguments[1] if name in ("replace", "rename") else None
         if path is not None and self._concerns(path):
-            self.pending[os.stat(os.path.dirname(path)).st_ino] = os.fspath(path)
+            self.pending[threading.get_ident(), os.stat(os.path.dirname(path)).st_ino] = os.fspath(path)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
@@ -91,8 +94,10 @@ class Watch:
         return isinstance(path, str | os.PathLike) and str(os.fspath(path)).startswith(self.folder)
 
     def _demand_nothing_pending(self, when: str) -> None:
-        for path in self.pending.values():
-            self._complain(f"the entry of {path}, not synced {when}")
+        own, main = threading.get_ident(), threading.current_thread() is threading.main_thread()
+        for (thread, _), path in list(self.pending.items()):
+            if main or thread == own:
+                self._complain(f"the entry of {path}, not synced {when}")
 
     @staticmethod
     def _complain(what: str) -> None:

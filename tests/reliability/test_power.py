@@ -17,6 +17,10 @@ CARELESS = {
     "entry of .*/d, not synced before replace": (
         "os.mkdir(here + '/d'); sync('a.tmp'); os.replace(here + '/a.tmp', here + '/b'); sync('.')"
     ),
+    "entry of .*/b, not synced at the end$": (
+        "sync('a.tmp'); names = (here + '/a.tmp', here + '/b'); "
+        "aside = Thread(target=os.replace, args=names); aside.start(); aside.join()"
+    ),
     "entry of .*/b, not synced before unlink of .*/old": (
         "sync('a.tmp'); os.replace(here + '/a.tmp', here + '/b'); os.unlink(here + '/old'); sync('.')"
     ),
@@ -24,6 +28,7 @@ CARELESS = {
 CAREFUL = "sync('a.tmp'); os.replace(here + '/a.tmp', here + '/b'); sync('.'); os.unlink(here + '/old')"
 PROGRAM = """
 import os, sys
+from threading import Thread
 from tests.reliability.power import Watch
 here = sys.argv[1]
 def sync(name):
