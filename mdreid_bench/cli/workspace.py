@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,12 +164,15 @@ class Workspace:
         for note in notes(plan):
             self.console.message(note)
         self.console.message(plan_line(plan, self.wishes.launcher if self.wishes else self.device_kind))
-        for outcome in (
-            self._by_jobs(plan, command, labels) if self.wishes else self._here(plan, memory_budget, labels)
-        ):
-            if outcome.error is not None and (not found or found[-1].error is not outcome.error):
-                self.console.error(f"{outcome.where}: {outcome.error}")
-            found.append(outcome)
+        with ExitStack() as until_done:
+            if self.wishes:
+                coming = self._by_jobs(plan, command, labels)
+            else:
+                coming = self._here(plan, memory_budget, until_done.enter_context(self._announcing(plan, labels)))
+            for outcome in coming:
+                if outcome.error is not None and (not found or found[-1].error is not outcome.error):
+                    self.console.error(f"{outcome.where}: {outcome.error}")
+                found.append(outcome)
         outcomes = Outcomes(plan, found)
         if any(outcome.error for outcome in found) and not given.keep_going:
             self.console.message("Stopping at the first failure, as --fail-fast asks for.")
@@ -196,18 +200,18 @@ class Workspace:
             self.console.message(f"The jobs go on without this command; '{campaign.cancel}' ends them.")
             raise
 
-    def _here(self, plan: Plan, memory_budget: int, labels: Mapping[str, str]) -> Iterator[Outcome]:
-        """Do the work in this process, or in those that share it."""
+    @contextmanager
+    def _announcing(self, plan: Plan, labels: Mapping[str, str]) -> Iterator[Callable[[Run], None]]:
+        """Show how many of the runs of a plan have begun; what is yielded is called with each that begins."""
         ahead = sum(any(cell.state == "new" for cell in cells) for _, cells in plan)
         with self.console.runs(ahead) as begin:
+            yield lambda run: begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
 
-            def announce(run: Run) -> None:
-                begin(", ".join([*([labels[run.run_key]] if labels else []), run.title]))
+    def _here(self, plan: Plan, memory_budget: int, begin: Callable[[Run], None]) -> Iterator[Outcome]:
+        """Do the work in this process, or in those that share it.
 
-            yield from self._work(plan, memory_budget, announce)
-
-    def _work(self, plan: Plan, memory_budget: int, begin: Callable[[Run], None]) -> Iterator[Outcome]:
-        """Do what is to be done, which takes torch; where all is stored and one process works alone, nothing does."""
+        It takes torch; where all is stored and one process works alone, nothing does.
+        """
         stored = None if self.ranks else nothing_new(plan)
         if stored is not None:
             return iter(stored)

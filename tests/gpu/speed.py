@@ -115,7 +115,8 @@ def pipeline(bench: Bench) -> Iterable[Line]:
     count = bench.sizes.batch
     config = configure("mdreid", bench.sizes.preset, evaluation={"batch_size": count, "precision": "bf16"})
     index = synthetic(bench, BATCHES * count)
-    method = inference_copy(bench.untrained(), bench.device, torch.bfloat16)
+    whole = bench.untrained()
+    method = inference_copy(whole, bench.device, torch.bfloat16)
     images, where = pictures(count, bench.device, config.image_size), cameras(count, bench.device)
     works = {"trunk": lambda: method.embed_all(images, where, subsets(RNT))}
     trunk = bench.turns(works)["trunk"] / count
@@ -128,7 +129,7 @@ def pipeline(bench: Bench) -> Iterable[Line]:
             loaded.pixels.to(bench.device, non_blocking=True)
 
     def run() -> None:
-        embedded(method, index, config, bench.device, subsets(RNT))
+        embedded(whole, index, config, bench.device, subsets(RNT))
 
     short = replace(bench, sizes=replace(bench.sizes, rounds=min(2, bench.sizes.rounds)))
     reading = short.turns({"reading": read})["reading"] / len(index.test)

@@ -81,7 +81,7 @@ def _carry_out(
     ]
     workspace = object.__new__(Workspace)
     workspace.options = TrainingOptions(datasets=[], keep_going=keep_going)
-    workspace.console, workspace.device_kind, workspace.ranks = Console(), "cpu", None
+    workspace.console, workspace.device_kind, workspace.ranks, workspace.wishes = Console(), "cpu", None, None
     return workspace.carry_out(plan), fake
 
 
