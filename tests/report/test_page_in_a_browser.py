@@ -205,7 +205,8 @@ def test_a_cell_opens_what_it_came_from_by_the_keyboard_alone(reader: Reader, la
     sent = reader.page.url
     reader.page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    reader.page.wait_for_function("!location.hash.includes('cell=')")
+    reader.page.wait_for_url(lambda url: "cell=" not in url)
+    assert "cell" not in reader.state()
     reader.page.goto("about:blank")
     reader.page.goto(sent)
     assert dialog.inner_text() == told
