@@ -18,7 +18,7 @@ from mdreid_bench.report.table import Table
 from mdreid_bench.results.progress import last_steps, seconds_left, tail
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.store import Store
-from mdreid_bench.runs.outcome import UNFIT, Outcome
+from mdreid_bench.runs.outcome import Outcome, settled
 from mdreid_bench.runs.plan import Cell, Plan
 from mdreid_bench.runs.preflight import check_runs
 from mdreid_bench.runs.run import Run
@@ -116,9 +116,8 @@ class Campaign:
     def outcomes(self, show: Callable[[Sequence[Status]], None]) -> Iterator[Outcome]:
         """Yield an outcome for each cell as soon as it is known, until all jobs are over; ``show`` gets states."""
         for task in self.tasks:
-            for cell in (cell for _, cells in task.part for cell in cells):
-                if cell.state != "new":
-                    yield Outcome(cell, UNFIT) if cell.record is None else Outcome(cell, "reused", cell.record)
+            for _, cells in task.part:
+                yield from settled(cells)
         left = [task for task in self.tasks if task.name in self.jobs]
         missed: set[str] = set()
         while left:

@@ -67,7 +67,7 @@ def _lines(group: Group) -> Iterator[_Line]:
     for protocol in dict.fromkeys(record.protocol for record in group.records):
         for variant in group.variants:
             apart: dict[tuple[object, ...], _Line] = {}
-            for record in variant.repetitions(protocol) if protocol in variant.records else ():
+            for record in variant.repetitions(protocol):
                 for one in record.distractors:
                     line = _Line(variant, protocol, [record], [one])
                     before = apart.get(line.key)

@@ -80,8 +80,7 @@ def _rows(group: Group) -> list[_Row]:
     rows = []
     for protocol in dict.fromkeys(record.protocol for record in group.records):
         for variant in group.variants:
-            found = variant.repetitions(protocol) if protocol in variant.records else ()
-            records = [record for record in found if record.open_set is not None]
+            records = [record for record in variant.repetitions(protocol) if record.open_set is not None]
             if records:
                 rows.append(_Row(variant, protocol, records))
     return rows

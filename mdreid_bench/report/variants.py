@@ -55,8 +55,11 @@ class Variant:
         return self.example.selection == "none" and max(counts)[0] > 1 and all(kinds == 1 for _, kinds in counts)
 
     def repetitions(self, protocol: str) -> tuple[Record, ...]:
-        """Return the records that are averaged: one a split and seed, or a single one where they change nothing."""
-        return self.records[protocol][: 1 if self.seedless else None]
+        """Return the records that are averaged: one a split and seed, or a single one where they change nothing.
+
+        There are none under a protocol that was not measured.
+        """
+        return self.records.get(protocol, ())[: 1 if self.seedless else None]
 
     def cell(self, protocol: str, metric: str) -> Number | Missing:
         """Return :meth:`number`, or that records of an earlier version do not have the metric."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -145,13 +145,13 @@ def _recognise(weights: Path) -> GivenWeights:
 def plan_cells(run: Run, settings: Iterable[Setting], forms: Sequence[Form] = (PLAIN,)) -> list[Cell]:
     """Look up which cells of a run are stored; a record that cannot be believed counts as new."""
     cells, unfit = [], _cannot_train(run)
+    refused = cache(lambda: run.method.skip(run.facts))  # asked last, and once, because that takes the method's code
     for setting in settings:
         found = _why_not(run, setting) or unfit
         for form in forms:
             record = run.scope.believed(str(setting), form)
             kind = replace(form.corruption, repetition=0) if form.corruption else None
-            # The method is asked last, because that takes its code.
-            reason = found or (None if record else run.method.skip(run.facts))
+            reason = found or (None if record else refused())
             reason = reason or (_untouched(run.index, setting, kind) if kind else None)
             cells.append(Cell(run, setting, record, form, reason))
     return cells

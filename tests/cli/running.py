@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -52,3 +53,13 @@ def in_process(*arguments: str, env: Mapping[str, str]) -> Outcome:
 
     result = CliRunner().invoke(app, list(arguments), env=dict(env), prog_name="mdreid-bench")
     return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def report_texts(call: Callable[..., Outcome], suite: str, out: Path) -> dict[str, str]:
+    """Let ``report`` write a suite in every form by a call of the command line; return the text files by name."""
+    done = call("report", "--suite", suite, "--latex", "--markdown", "--csv", "--html", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    files = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".png"]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    assert {"main.tex", f"{suite}.csv", "report.md", "report.html", "results.csv"} <= texts.keys()
+    return texts

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from protocols.exclusion import Labels
 from protocols.modality import Modality
 from protocols.ranking import rank_embeddings
 from tests.cli.conftest import Trained
-from tests.cli.running import Outcome, in_process
+from tests.cli.running import Outcome, in_process, report_texts
 from tests.data.trees import plant
 from tests.evaluation.stored import WIDTH, Stored, store
 
@@ -109,12 +110,7 @@ def test_report_and_json_show_it(stored: Stored, vectors: Path, tmp_path: Path) 
     rows = [row for row in json.loads(done.stdout)["measured"] if row["distractors"]]
     assert [(row["metric"], row["distractor_items"]) for row in rows[:3]] == [("mAP", 0), ("rank1", 0), ("mAP", 100)]
     assert rows[2]["value"] == pytest.approx(100 * measured(stored).sizes[1].mAP)
-    formats = ("--latex", "--markdown", "--csv", "--html")
-    done = call(stored, "report", "--suite", "distractors", *formats, "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
-    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".png"]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
-    assert {"main.tex", "distractors.csv", "report.md", "report.html", "results.csv"} <= texts.keys()
+    texts = report_texts(partial(call, stored), "distractors", tmp_path / "out")
     title = "mAP with distractors: vectors in crowd, R-to-NT"
     assert title in texts["report.md"]
     assert title in texts["report.html"]

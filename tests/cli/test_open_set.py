@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from mdreid_bench.results.store import Store, load_record
 from protocols.modality import Modality
 from protocols.open_set import open_set
-from tests.cli.running import Outcome, in_process
+from tests.cli.running import Outcome, in_process, report_texts
 from tests.evaluation.stored import Stored, store
 
 SCORE = ("score", "--run", "msvr310-mdreid-tiny-s0", "--protocol", "R-to-NT", "--protocol", "RNT-to-RNT")
@@ -64,12 +65,7 @@ def test_report_and_json_show_it(stored: Stored, tmp_path: Path) -> None:
     )
     missed = rows["R-to-NT", "FNIR20@FPIR0.1"]
     assert missed["value"] == pytest.approx(100 * (1 - record.open_set.at("mean", 20, 0.1)))
-    formats = ("--latex", "--markdown", "--csv", "--html")
-    done = call(stored, "report", "--suite", "open-set", *formats, "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
-    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".png"]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
-    assert {"main.tex", "open-set.csv", "report.md", "report.html", "results.csv"} <= texts.keys()
+    texts = report_texts(partial(call, stored), "open-set", tmp_path / "out")
     assert "dir-at-rank-1-against-far-r-to-nt-msvr310-synthetic.svg" in texts
     assert any(name.startswith("open-set") and name.endswith(".tex") for name in texts)
     assert "fewer than one false alarm" in texts["report.md"]

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mdreid_bench.cluster.job import Job
 from tests.cli.running import Outcome, environment, in_process
 from tests.cluster.fake import FakeJob
 from tests.data.trees import plant
+from tests.reliability.machine import wait_until
 
 METHODS = ("random", "clip-zero-shot")
 SMALL = (
@@ -23,14 +24,6 @@ SMALL = (
     *("--set", "image.size=[32, 32]", "--set", "batch.instances=2", "--batch-size", "4", "--seed", "1"),
 )
 LOCAL = ("--launcher", "local")
-PATIENCE = 60.0
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 class Place:
