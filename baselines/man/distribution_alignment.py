@@ -28,10 +28,8 @@ def domain_alignment(
         hinge: take max(0, MMD - margin) in place of the absolute difference.
     """
     within = torch.stack([mean_discrepancy(instances[m], prototypes[m]) for m in instances]).sum()
-    pairs = permutations(instances, 2)
-    return within + _reduced(
-        [mean_discrepancy(instances[i], prototypes[j]) for i, j in pairs], margin, reduction, hinge
-    )
+    across = [mean_discrepancy(instances[i], prototypes[j]) for i, j in permutations(instances, 2)]
+    return within + (_reduced(across, margin, reduction, hinge) if across else 0)
 
 
 def modality_alignment(
@@ -40,22 +38,22 @@ def modality_alignment(
     """Return L_uma of features of one dataset and prototypes of the other (MAN, Eq. 17-19), a scalar.
 
     Dist(I, I) + Dist(P, P) + Dist(I, P), where Dist reduces | margin - d | over the ordered pairs of different
-    sensors, and d is the squared distance of the means of the two sets.
+    sensors, and d is the squared distance of the means of the two sets; with one sensor it is 0.
 
     Args: see :func:`domain_alignment`.
     """
     features = {m: x.mean(0) for m, x in instances.items()}
     centres = {m: x.mean(0) for m, x in prototypes.items()}
+    if len(instances) == 1:
+        return next(iter(instances.values())).new_zeros(())
     terms = []
     for first, second in ((features, features), (centres, centres), (features, centres)):
         distances = [(first[i] - second[j]).square().sum() for i, j in permutations(instances, 2)]
         terms.append(_reduced(distances, margin, reduction, hinge))
-    return torch.stack([torch.as_tensor(term) for term in terms]).sum()
+    return torch.stack(terms).sum()
 
 
 def _reduced(values: list[Tensor], margin: float, reduction: Reduction, hinge: bool) -> Tensor:
-    if not values:
-        return torch.zeros(())
     apart = torch.stack(values) - margin
     apart = apart.clamp(min=0) if hinge else apart.abs()
     if reduction == "max":
