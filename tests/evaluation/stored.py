@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from mdreid_bench.data.items import Items, Role
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
+from mdreid_bench.results.calibration import StoredCalibration
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.storage.hashes import canonical_hash
-from mdreid_bench.results.store import Scope, Store
+from mdreid_bench.results.store import RunFolder, Scope, Store
+from protocols.calibration import Calibration
+from protocols.corruption import Corruption
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import RNT, Modality, subsets
 from tests.results.factory import make_record
@@ -50,6 +53,22 @@ class Stored:
             np.save(self.folder.matrix(subset), change(matrix))
         self.folder.write_items(self.table)
         return self.folder.read_items()
+
+    def corrupt(self, corruption: Corruption, draw: int) -> dict[Modality, NDArray[np.float32]]:
+        """Store other embeddings of the same items, as if their images had been corrupted, and return them."""
+        rng, folder = np.random.default_rng(draw), EmbeddingFolder(self.scope.embeddings_of(corruption))
+        folder.path.mkdir(parents=True)
+        matrices = {s: rng.integers(3, size=m.shape).astype(np.float32) for s, m in self.matrices.items()}
+        for subset, matrix in matrices.items():
+            np.save(folder.matrix(subset), matrix)
+        folder.write_items(self.table)
+        return matrices
+
+    def calibrate(self) -> None:
+        """Store a calibration that has its own shift and spread for each pair of subsets."""
+        pairs = {(q, g): (0.1 * len(q), 1.5 * len(g)) for q in subsets(RNT) for g in subsets(RNT)}
+        found = StoredCalibration.of(Calibration.of(pairs), self.table.weights, 20)
+        found.write(RunFolder(self.scope.path.parent).calibration)
 
 
 def store(root: Path, draw: int = 0, limit: int | None = None, levels: int = 3, **changes: Any) -> Stored:

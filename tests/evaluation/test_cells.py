@@ -198,9 +198,7 @@ def test_calibrated_scores_are_those_of_the_stored_calibration(tmp_path: Path) -
 @pytest.mark.parametrize("setting", protocols_of(RNT)[::5], ids=str)
 def test_a_calibration_changes_no_pure_protocol(tmp_path: Path, setting: Protocol) -> None:
     stored = store(tmp_path)
-    pairs = {(q, g): (0.1 * len(q), 1.5 * len(g)) for q in subsets(RNT) for g in subsets(RNT)}
-    place = RunFolder(stored.scope.path.parent).calibration
-    StoredCalibration.of(Calibration.of(pairs), stored.table.weights, 20).write(place)
+    stored.calibrate()
     plain, calibrated = (
         CellScorer(stored.facts, stored.scope, form)(stored.table, setting)
         for form in (Form(), Form(calibration="standardised"))
@@ -312,21 +310,10 @@ def test_the_comparison_is_told_the_sensors_that_the_method_was_built_for(
     assert told == [(True, RNT | D)]
 
 
-def with_corrupted(stored: Stored, corruption: Corruption, draw: int) -> dict[Modality, NDArray[np.float32]]:
-    """Store other embeddings of the same items, as if their images had been corrupted, and return them."""
-    rng, folder = np.random.default_rng(draw), EmbeddingFolder(stored.scope.embeddings_of(corruption))
-    folder.path.mkdir(parents=True)
-    matrices = {s: rng.integers(3, size=m.shape).astype(np.float32) for s, m in stored.matrices.items()}
-    for subset, matrix in matrices.items():
-        np.save(folder.matrix(subset), matrix)
-    folder.write_items(stored.table)
-    return matrices
-
-
 @pytest.mark.parametrize("side", ["query", "gallery", "both"])
 def test_each_side_has_corrupted_embeddings_or_clean_ones(tmp_path: Path, side: Sides) -> None:
     stored, spec, setting = store(tmp_path), Corruption("fog-3", side), Protocol(R, N | T)
-    corrupted = with_corrupted(stored, spec, 5)
+    corrupted = stored.corrupt(spec, 5)
     record = CellScorer(stored.facts, stored.scope, Form(corruption=spec))(stored.table, setting)
     items = stored.items
     query = (stored.matrices if side == "gallery" else corrupted)[R][items.query]
@@ -346,7 +333,7 @@ def test_each_side_has_corrupted_embeddings_or_clean_ones(tmp_path: Path, side: 
 @pytest.mark.parametrize("change", [{"weights": "other"}, {"precision": "bf16"}, {"test_fingerprint": "c" * 12}])
 def test_corrupted_embeddings_of_another_kind_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     stored, spec = store(tmp_path), Corruption("fog-3")
-    with_corrupted(stored, spec, 5)
+    stored.corrupt(spec, 5)
     EmbeddingFolder(stored.scope.embeddings_of(spec)).write_items(replace(stored.table, **change))
     with pytest.raises(DataError, match=r"embeddings\.fog-3\.r0 do not go with those of the images as they are"):
         CellScorer(stored.facts, stored.scope, Form(corruption=spec))(stored.table, Protocol(R, N))

@@ -10,12 +10,21 @@ from mdreid_bench.data.items import Items
 from mdreid_bench.embedding.stored import StoredItems
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.results.form import PLAIN, Form
+from protocols.corruption import Corruption
 from protocols.modality import RNT, Modality
 from protocols.suites import Setting, resolve
 from tests.evaluation.stored import Stored, store
 
 SETTINGS = resolve(["all", "mixed", "pooled"], RNT)
-FORMS = (PLAIN, Form(average_precision="trapezoid"))
+FEW = (*SETTINGS[:49:17], *SETTINGS[49:])
+CORRUPTED = Corruption("fog-3", "query")
+OTHERS = (
+    Form(average_precision="trapezoid"),
+    Form(calibration="standardised"),
+    Form(corruption=CORRUPTED),
+    Form(corruption=replace(CORRUPTED, side="both")),
+)
+CELLS = [(setting, PLAIN) for setting in SETTINGS] + [(setting, form) for setting in FEW for form in OTHERS]
 
 
 def seen_by_one_sensor(stored: Stored) -> StoredItems:
@@ -38,9 +47,11 @@ def figures(scorer: CellScorer, items: StoredItems, setting: Setting) -> tuple[s
 @pytest.mark.parametrize("lacking", [False, True])
 def test_cells_measured_together_equal_each_alone(tmp_path: Path, lacking: bool) -> None:
     stored = store(tmp_path, levels=3)
+    stored.calibrate()
+    stored.corrupt(CORRUPTED, 1)
     items = seen_by_one_sensor(stored) if lacking else stored.table
-    together, forms = CellScorer(stored.facts, stored.scope), FORMS[: 1 if lacking else 2]
-    found = {(s, form): figures(replace(together, form=form), items, s) for form in forms for s in SETTINGS}
+    together = CellScorer(stored.facts, stored.scope)
+    found = {(setting, form): figures(replace(together, form=form), items, setting) for setting, form in CELLS}
     assert len(together.chances) < len(found) / 2 or lacking
     for (setting, form), expected in found.items():
         assert figures(CellScorer(stored.facts, stored.scope, form), items, setting) == expected, (setting, form)
