@@ -34,7 +34,7 @@ from protocols.blas import cuts, multiply, openblas_kernels
 TILE_QUERIES = 256
 TILE_GALLERY = 1024
 """Rows of a tile."""
-_TILES_AT_ONCE = 4
+_TILES_AT_ONCE = 9
 """Most rows on either side of one product, in tiles: enough to keep the processor busy, few enough to hold."""
 _FEW_QUERIES, _FEW_GALLERY = 64, 1024
 """Fewer rows than these are filled up to them: times 16 elements, OpenBLAS no longer calls the product small."""
