@@ -94,8 +94,8 @@ def test_with_one_sensor_nothing_lies_between_sensors() -> None:
     assert modality_alignment(instances, bank, 0.5).item() == 0
     within = _discrepancy(instances[only], bank[only])
     assert domain_alignment(instances, bank, 0.5).item() == pytest.approx(within, abs=TOLERANCE)
-    elsewhere = [{only: side[only].to("meta")} for side in (instances, bank)]
-    assert modality_alignment(*elsewhere, 0.5).device.type == "meta"
+    features, centres = ({only: side[only].to("meta")} for side in (instances, bank))
+    assert modality_alignment(features, centres, 0.5).device.type == "meta"
 
 
 @pytest.mark.parametrize("literal", [False, True])
