@@ -1,7 +1,8 @@
 """``mdreid-bench score``: any metric again, from the embeddings stored with a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 from mdreid_bench.cli.command import METHODS, OUTPUT, SCORING, option
@@ -10,7 +11,7 @@ from mdreid_bench.cli.options import DataRoot, Device, Probes, ScoringOptions
 from mdreid_bench.cli.values import count
 from mdreid_bench.data import registry as datasets
 from mdreid_bench.embedding.stored import EmbeddingFolder, StoredItems
-from mdreid_bench.errors import UsageError
+from mdreid_bench.errors import MdreidError, UsageError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.report.corruption import corruption_tables
 from mdreid_bench.report.distractors import distractor_tables
@@ -24,9 +25,9 @@ from mdreid_bench.results.form import Form
 from mdreid_bench.results.run_facts import RunFacts
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
-from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.storage.temporary import clear
 from mdreid_bench.results.store import RunFolder, Scope, Store
+from mdreid_bench.runs.scoring import Key, ToWrite, measure_cell, measured
 from mdreid_bench.search.distractors import Source, measure, search
 from mdreid_bench.search.recall import Recall, recall_table
 from protocols.suites import Setting, resolve
@@ -174,7 +175,7 @@ class ScoreSession:
     def _records(self, scope: Scope, folder: RunFolder) -> list[Record]:
         """Return the stored records of a run and score what lacks one; note what cannot be served."""
         facts = RunFacts.read(folder.facts)
-        stored: dict[tuple[Setting, Form], Record | None] = {}
+        stored: dict[Key, Record | None] = {}
         names = self.names or datasets.get(facts.shared.dataset).card.default_protocols
         forms: tuple[Form, ...] = (self.options.form,)
         if self.options.corruptions:
@@ -191,36 +192,37 @@ class ScoreSession:
                     known = None if self.options.force else scope.believed(str(setting), form)
                     stored[setting, form] = known if known and self._has_all(known) else None
         if None in stored.values():
-            log = RunLog(folder.log, self.console)
-            with log.failures():
-                return self._score(scope, facts, stored, log)
+            return self._score(scope, facts, stored, RunLog(folder.log, self.console))
         return [record for record in stored.values() if record is not None]
 
-    def _score(
-        self, scope: Scope, facts: RunFacts, stored: Mapping[tuple[Setting, Form], Record | None], log: RunLog
-    ) -> list[Record]:
+    def _score(self, scope: Scope, facts: RunFacts, stored: Mapping[Key, Record | None], log: RunLog) -> list[Record]:
         """Return the stored records and score what lacks one, unless another process does so meanwhile."""
-        options, records, name = self.options, [], scope.path.parent.name
         clear(scope.path)
-        items = EmbeddingFolder(scope.embeddings).read_items()
-        EmbeddingFolder(scope.embeddings).check_training(items, facts.training)
-        scorer = CellScorer(facts, scope, options.form, options.memory_budget)
-        source = self._source(scope, facts, items, log)
-        with log.track(f"scoring {name}", sum(record is None for record in stored.values())) as step:
-            for (setting, form), known in stored.items():
-                if known is not None:
-                    records.append(known)
-                    continue
-                with locked(scope.lock_path(str(setting), form), f"{setting} of {name}", log):
-                    found, scored = None, replace(scorer, form=form)
-                    if not options.force:
-                        found = scope.believed(str(setting), form)
-                    record = found or scored(items, setting)
-                    added = self._added(record, scored, items, setting, source, log)
-                    records.append(scope.amend(record.model_copy(update=added)) if added else record)
-                    self.done += found is None or bool(added)
-                step(note=str(setting))
-        return records
+        with log.failures():
+            items = EmbeddingFolder(scope.embeddings).read_items()
+            EmbeddingFolder(scope.embeddings).check_training(items, facts.training)
+            whole = partial(self._measure, source=self._source(scope, facts, items, log), log=log)
+        scorer = CellScorer(facts, scope, self.options.form, self.options.memory_budget)
+        records, new = dict(stored), [key for key, known in stored.items() if known is None]
+        with log.track(f"scoring {scope.path.parent.name}", len(new)) as step:
+            for key, is_new, found in measured(new, scorer, items, log, whole):
+                if isinstance(found, MdreidError):
+                    raise found
+                records[key] = found
+                self.done += is_new
+                step(note=str(key[0]))
+        return [record for record in records.values() if record is not None]
+
+    def _measure(
+        self, scorer: CellScorer, items: StoredItems, setting: Setting, source: Source | None, log: RunLog
+    ) -> ToWrite:
+        """Measure a cell and what was asked for beyond its metrics, which are on the disk before that is begun."""
+        found = measure_cell(scorer, items, setting, again=self.options.force)
+        if source is None and not self.options.open_set:
+            return found
+        record = found() if callable(found) else found
+        added = self._added(record, scorer, items, setting, source, log)
+        return partial(scorer.scope.amend, record.model_copy(update=added)) if added else record
 
     def _has_all(self, record: Record) -> bool:
         """Tell whether a record has all that was asked for beyond its metrics, as far as it can tell by itself."""

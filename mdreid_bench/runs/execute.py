@@ -12,7 +12,7 @@ import torch
 
 from mdreid_bench.embedding.extract import derive, extract
 from mdreid_bench.embedding.vectors import check_contract, package_of
-from mdreid_bench.errors import expected
+from mdreid_bench.errors import MdreidError, expected
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.models.method import Method
@@ -178,10 +178,15 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         items = run.embeddings.read_items()
         run.embeddings.check_training(items, facts.training)
     scorer = CellScorer(facts, run.scope, PLAIN, means.memory_budget, device_name(means.device), job.seconds)
+    keys = {(cell.setting, cell.form): cell for cell in new}
     with job.log.track(f"scoring {run.title}", len(new)) as step:
-        for outcome in measured(new, scorer, items, job.log):
-            step(note=outcome.cell.name)
-            yield outcome
+        for key, is_new, found in measured(list(keys), scorer, items, job.log):
+            cell = keys[key]
+            step(note=cell.name)
+            if isinstance(found, MdreidError):
+                yield Outcome(cell, "failed", error=found, where=f"{run.name}, {cell.name}")
+            else:
+                yield Outcome(cell, "done" if is_new else "reused", found)
 
 
 def _provide(run: Run, job: _Job, corruption: Corruption | None) -> None:

@@ -2,24 +2,23 @@
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.progress import Silent
+from mdreid_bench.results.form import PLAIN
 from mdreid_bench.results.per_query import QueryValues
 from mdreid_bench.results.run_log import RunLog
 from mdreid_bench.results.schema import Record
 from mdreid_bench.results.storage.lock import in_use
 from mdreid_bench.results.store import Scope
-from mdreid_bench.runs.plan import Cell
-from mdreid_bench.runs.run import Run
 from mdreid_bench.runs.scoring import measured
 from protocols.modality import RNT
-from protocols.protocol import protocols_of
+from protocols.protocol import Protocol, protocols_of
+from tests.cli.running import in_process
 from tests.evaluation.stored import Stored, store
 
 PROTOCOLS = protocols_of(RNT)[:4]
@@ -30,14 +29,14 @@ def stored(tmp_path: Path) -> Stored:
     return store(tmp_path)
 
 
-def cells_of(stored: Stored) -> list[Cell]:
-    run: Any = SimpleNamespace(scope=stored.scope, name="a run", run_key="0")
-    return [Cell(cast(Run, run), protocol, None) for protocol in PROTOCOLS]
-
-
 def begin(stored: Stored) -> Any:
     log = RunLog(stored.scope.path.parent / "run.log", Silent())
-    return measured(cells_of(stored), CellScorer(stored.facts, stored.scope), stored.table, log)
+    cells = [(protocol, PLAIN) for protocol in PROTOCOLS]
+    return measured(cells, CellScorer(stored.facts, stored.scope), stored.table, log)
+
+
+def is_held(stored: Stored, protocol: Protocol) -> bool:
+    return in_use(stored.scope.lock_path(str(protocol)))
 
 
 def on_disk(stored: Stored) -> list[bool]:
@@ -58,10 +57,10 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch, refused: str = "") -> None:
 
 def test_each_outcome_comes_when_its_record_is_on_the_disk(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_disk(monkeypatch)
-    for number, outcome in enumerate(begin(stored)):
-        assert outcome.status == "done"
-        assert outcome.record == stored.scope.believed(str(PROTOCOLS[number]))
-        assert not in_use(outcome.cell.lock)
+    for (protocol, _), is_new, record in begin(stored):
+        assert is_new
+        assert record == stored.scope.believed(str(protocol))
+        assert not is_held(stored, protocol)
     assert all(on_disk(stored))
 
 
@@ -78,11 +77,12 @@ def test_whoever_stops_finds_on_the_disk_what_was_measured(stored: Stored, monke
     next(outcomes)
     outcomes.close()
     assert on_disk(stored) == [protocol in begun for protocol in PROTOCOLS]
-    assert not any(in_use(cell.lock) for cell in cells_of(stored))
+    assert not any(is_held(stored, protocol) for protocol in PROTOCOLS)
 
 
+@pytest.mark.parametrize("command", [False, True])
 def test_an_interruption_while_measuring_loses_no_earlier_cell(
-    stored: Stored, monkeypatch: pytest.MonkeyPatch
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, command: bool
 ) -> None:
     slow_disk(monkeypatch)
     measure = CellScorer.measure
@@ -93,15 +93,20 @@ def test_an_interruption_while_measuring_loses_no_earlier_cell(
         return measure(scorer, table, setting)
 
     monkeypatch.setattr(CellScorer, "measure", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        list(begin(stored))
+    if command:
+        asked = [part for protocol in PROTOCOLS for part in ("--protocol", str(protocol))]
+        where = ("--run", "msvr310-mdreid", "--results", str(stored.scope.path.parents[2]))
+        assert in_process("score", *where, *asked, env={}).returncode == 130
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            list(begin(stored))
     assert on_disk(stored) == [True, True, False, False]
-    assert not any(in_use(cell.lock) for cell in cells_of(stored))
+    assert not any(is_held(stored, protocol) for protocol in PROTOCOLS)
 
 
 def test_a_record_that_cannot_be_written_fails_alone(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_disk(monkeypatch, refused=str(PROTOCOLS[1]))
-    outcomes = list(begin(stored))
-    assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
-    assert str(outcomes[1].error) == "the disk is full"
+    found = list(begin(stored))
+    assert [is_new for _, is_new, _ in found] == [True, False, True, True]
+    assert str(found[1][2]) == "the disk is full"
     assert on_disk(stored) == [True, False, True, True]
