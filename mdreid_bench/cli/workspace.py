@@ -163,7 +163,8 @@ class Workspace:
             plan = task.part
         for note in notes(plan):
             self.console.message(note)
-        self.console.message(plan_line(plan, self.wishes.launcher if self.wishes else self.device_kind))
+        by = {"slurm": "by jobs of Slurm", "local": "by processes of this machine"}
+        self.console.message(plan_line(plan, by[self.wishes.launcher] if self.wishes else f"on {self.device_kind}"))
         with ExitStack() as until_done:
             if self.wishes:
                 coming = self._by_jobs(plan, command, labels)

@@ -196,15 +196,18 @@ def _dealt(tasks: Sequence[Task], hands: int) -> list[Sequence[Task]]:
 
 
 def _how_far(part: Sequence[tuple[Run, Sequence[Cell]]]) -> str:
-    """Return epoch, step and time left of a training, or else what the run at work said last."""
+    """Return time left, epoch and step of a training, or else what the run at work said last, without its name."""
     for run, cells in part:
         if all(run.scope.record_path(str(cell.setting), cell.form).exists() for cell in cells if cell.state == "new"):
             continue
         steps = last_steps(run.training_folder.history) if run.must_train else []
         if not steps:
             last = tail(run.store.folder(run.id).log)[-1:]
-            return last[0][_STAMP:].partition("] ")[2] if last else ""
+            said = last[0][_STAMP:].partition("] ")[2].removeprefix(f"{run.name}: ") if last else ""
+            for name in (run.title, run.name, f"{run.config.method} on {run.config.dataset}"):
+                said = said.replace(f" {name}", "")
+            return said
         now, left = steps[-1], seconds_left(steps)
-        told = f"epoch {now['epoch']} of {now['epochs']}, step {now['step']} of {now['of']}"
-        return f"{told}, about {duration(left)} left" if left else told
+        told = f"epoch {now['epoch']}/{now['epochs']}, step {now['step']}/{now['of']}"
+        return f"about {duration(left)} left, {told}" if left else told
     return ""

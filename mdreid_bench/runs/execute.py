@@ -38,6 +38,7 @@ from mdreid_bench.training.nonfinite import OnNan
 from mdreid_bench.training.train import Trainer
 from mdreid_bench.training.watched import write_events
 from mdreid_bench.weights import checkpoint, weights_file
+from mdreid_bench.wording import counted
 from protocols.corruption import Corruption
 from protocols.ranking import DEFAULT_MEMORY_BUDGET
 
@@ -163,7 +164,7 @@ def _one_run(run: Run, cells: Sequence[Cell], means: Means) -> Iterator[Outcome]
         facts = describe(run) if ranks.leads else None
     if ranks.leads:
         means.begin(run)
-    job.log.note(f"{run.name}: {len(new)} cells to measure on {means.device.type}, run key {run.run_key}")
+    job.log.note(f"{run.name}: {counted(len(new), 'cell')} to measure on {means.device.type}, run key {run.run_key}")
     with job.log.failures():
         for corruption in ranks.agree(corruptions_of(new) or [None]):
             _provide(run, job, corruption)

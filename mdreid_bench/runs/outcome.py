@@ -11,7 +11,7 @@ from mdreid_bench.report.table import Column, Table
 from mdreid_bench.results.schema import Record
 from mdreid_bench.runs.plan import STATES, Cell, Plan, unembedded
 from mdreid_bench.runs.run import Run
-from mdreid_bench.wording import by_kind
+from mdreid_bench.wording import by_kind, counted
 
 Status = Literal["reused", "done", "skipped", "failed", "not applicable"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -104,11 +104,11 @@ def settled(cells: Sequence[Cell]) -> Iterator[Outcome]:
     yield from (Outcome(cell, UNFIT) for cell in cells if cell.state == UNFIT)
 
 
-def plan_line(plan: Plan, device: str) -> str:
-    """Say in one line how much is to be done."""
+def plan_line(plan: Plan, means: str) -> str:
+    """Say in one line how much is to be done, and by what, such as ``on cpu``."""
     states = [cell.state for _, cells in plan for cell in cells]
     shown = [f"{states.count(state)} {state}" for state in STATES if state in states or state != UNFIT]
-    return f"Plan: {len(plan)} runs, {len(states)} cells ({', '.join(shown)}), on {device}."
+    return f"Plan: {counted(len(plan), 'run')}, {counted(len(states), 'cell')} ({', '.join(shown)}), {means}."
 
 
 def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
@@ -132,9 +132,9 @@ def plan_table(plan: Plan, labels: Mapping[str, str] | None = None) -> Table:
         facts = (run.index.card.title, *split, run.card.title, *rate, str(run.config.seed), run.config.preset)
         row = (*facts, *counts, _work(run, cells, ahead), run.id.folder_name)
         rows.append(row if labels is None else (labels[run.run_key], *row))
-    counted = ("cached", "new", UNFIT) if unfit else ("cached", "new")
+    numbers = ("cached", "new", UNFIT) if unfit else ("cached", "new")
     split = [*(["source"] if sources else []), *(["split"] if splits else [])]
-    titles = ("dataset", *split, "method", *(["missing"] if lost else []), "seed", "preset", *counted, "to do", "run")
+    titles = ("dataset", *split, "method", *(["missing"] if lost else []), "seed", "preset", *numbers, "to do", "run")
     columns = titles if labels is None else ("row", *titles)
     notes = [f"Not applicable: {reason}." for reason in reasons]
     found = ((run.index.card.title, by_kind(run.index.findings)) for run, _ in plan)

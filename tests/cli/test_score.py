@@ -179,7 +179,7 @@ def test_run_takes_the_same_scoring_options(copied: Trained) -> None:
     done = copied.call(*_run(copied), *options)
     assert done.returncode == 0, done.stderr
     assert "training mdreid" not in done.stderr
-    assert "1 runs, 1 cells (1 new, 0 cached)" in done.stderr
+    assert "Plan: 1 run, 1 cell (1 new, 0 cached)" in done.stderr
     assert Path(done.stdout.splitlines()[-1]) == copied.folder("mdreid") / "full" / "mixed-0.7-s0.trapezoid.json"
 
 

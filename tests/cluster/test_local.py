@@ -13,6 +13,7 @@ import pytest
 from mdreid_bench.cluster import campaign, job
 from mdreid_bench.cluster.files import VARIABLE, log_of, read_ending
 from mdreid_bench.cluster.job import Job
+from mdreid_bench.cluster.picture import Status, picture
 from tests.cli.running import Outcome, environment, in_process
 from tests.cluster.fake import FakeJob
 from tests.data.trees import plant
@@ -138,7 +139,7 @@ def does_its_part(place: Place, name: str, results: Path) -> None:
     other = place.call(*LOCAL, results=results)
     del place.environment[VARIABLE]
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert "Plan: 1 runs, 2 cells (2 new, 0 cached), on cpu." in done.stderr
+    assert "Plan: 1 run, 2 cells (2 new, 0 cached), on cpu." in done.stderr
     assert [path.name.split("-tiny")[0] for path in (results / "runs").iterdir()] == ["msvr310-random"]
     ending = read_ending(results / "jobs", name)
     assert ending is not None
@@ -218,6 +219,20 @@ def test_processes_share_a_job_as_with_torchrun(whole: Place, tmp_path: Path) ->
         "mdreid_bench",
         "run",
     ]
+
+
+@pytest.mark.parametrize("job", ["28980", "1234567_12"])
+def test_the_time_left_and_what_tells_tasks_apart_are_seen_on_a_narrow_terminal(job: str) -> None:
+    titles = [f"Single classifier on RGBNT100 + RGBNT201 → MSVR310, seed {seed}" for seed in (1, 2)]
+    detail = "about 23 h 59 min left, epoch 10/50, step 123/345"
+    found = [Status(title, "running", job, detail) for title in titles]
+    headline, *lines = picture(found, 80, 24).plain.splitlines()
+    assert headline == "Jobs: 2 running."
+    for line, seed in zip(lines, (1, 2), strict=True):
+        assert len(line) <= 80
+        assert all(part in line for part in (f", seed {seed}  {job}  running  about 23 h 59 min left", "Single cl"))
+    (_, wide, _) = picture(found, 160, 24).plain.splitlines()
+    assert (titles[0] in wide, detail in wide) == (True, True)
 
 
 @pytest.mark.parametrize(
