@@ -104,7 +104,13 @@ Probes = Annotated[
 ]
 ConfigFile = Annotated[
     Tree,
-    option(TRAINING, "--config", "YAML file laid over the recipe.", metavar="<path>", parser=reader(config_file)),
+    option(
+        TRAINING,
+        "--config",
+        "YAML file laid over the recipe; - reads it from standard input.",
+        metavar="<path>",
+        parser=reader(config_file),
+    ),
 ]
 Assignments = Annotated[
     list[str],

@@ -55,12 +55,12 @@ def one_of(kind: str, choices: Sequence[T], meant: Mapping[str, str] | None = No
 
 
 def config_file(text: str) -> Tree:
-    """Read the file given to ``--config``, which may be a pipe and is therefore read here alone.
+    """Read the file given to ``--config``, which may be a pipe and is therefore read here alone; ``-`` is stdin.
 
     Raises:
         UsageError: when it cannot be read or is no configuration.
     """
-    return read_yaml(Path(os.path.expanduser(text)))
+    return read_yaml(Path("/dev/stdin" if text == "-" else os.path.expanduser(text)))
 
 
 def chosen(

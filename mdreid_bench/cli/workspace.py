@@ -125,7 +125,7 @@ class Workspace:
         from mdreid_bench.cluster.campaign import Campaign
 
         assert self.wishes is not None
-        return Campaign(plan, self.store, self.wishes, command, labels)
+        return Campaign(plan, self.store, self.wishes, command, self.options.config, labels)
 
     def preview(self, plan: Plan, command: Sequence[str], labels: Mapping[str, str] | None = None) -> None:
         """Show what would be done, and how far jobs are, without doing anything."""

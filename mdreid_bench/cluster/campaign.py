@@ -3,19 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
 import torch
+import yaml
 
 from mdreid_bench.cluster.files import Failure, JobError, Submission, log_of
 from mdreid_bench.cluster.picture import Status, job_table
 from mdreid_bench.cluster.scheduler import JobState, Wishes, cancelling, numbers, states, submit
 from mdreid_bench.cluster.task import Task, tasks_of
+from mdreid_bench.config.tree import Tree
 from mdreid_bench.errors import MdreidError
 from mdreid_bench.progress import Reporter
 from mdreid_bench.report.table import Table
 from mdreid_bench.results.progress import last_steps, seconds_left, tail
+from mdreid_bench.results.storage.atomic import write_text
+from mdreid_bench.results.storage.hashes import canonical_hash
 from mdreid_bench.results.storage.lock import locked
 from mdreid_bench.results.store import Store
 from mdreid_bench.runs.outcome import Outcome, settled
@@ -38,6 +44,7 @@ class Campaign:
 
     Args:
         command: words after ``mdreid-bench`` that a job is given.
+        config: what was read from the file that ``--config`` names in them.
         labels: by run key, what a run is called in the command's tables.
     """
 
@@ -45,6 +52,7 @@ class Campaign:
     store: Store
     wishes: Wishes
     command: Sequence[str]
+    config: Tree
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,7 +100,8 @@ class Campaign:
                     reporter.message(f"Again: {self._title(task)}, which failed: {ending.failures[0].message}")
                 task.forget()
             groups = _dealt(new, (self.wishes.at_once or 1) if self.wishes.launcher == "local" else len(new))
-            jobs = [self._job(number, group) for number, group in enumerate(groups)]
+            words = self._words(folder.absolute())
+            jobs = [self._job(number, group, words) for number, group in enumerate(groups)]
             given = submit(jobs, self.wishes, self._place)
             for group, one in zip(groups, given, strict=True):
                 for task in group:
@@ -104,14 +113,28 @@ class Campaign:
             )
         self._states = {**self._states, **states(given)}
 
-    def _job(self, number: int, group: Sequence[Task]) -> "Job":
+    def _words(self, folder: Path) -> Sequence[str]:
+        """Return the command with a copy of its configuration, whose file may be a pipe, or change meanwhile.
+
+        Raises:
+            DataError: when the file system refuses.
+        """
+        if not any(word.partition("=")[0] == "--config" for word in self.command):
+            return self.command
+        copy = folder / f"config-{canonical_hash(self.config)[:10]}.yaml"
+        write_text(copy, yaml.safe_dump(self.config, sort_keys=False))
+        pairs = pairwise(("", *self.command))
+        words = (str(copy) if before == "--config" else word for before, word in pairs)
+        return [f"--config={copy}" if word.startswith("--config=") else word for word in words]
+
+    def _job(self, number: int, group: Sequence[Task], words: Sequence[str]) -> "Job":
         from mdreid_bench.cluster.job import Job  # here, because it needs an extra
 
         gpus, environment = self.wishes.gpus, dict[str, str]()
         if self.wishes.launcher == "local" and gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(number * gpus, (number + 1) * gpus)))
         folder = (self.store.root / "jobs").absolute()
-        return Job([task.name for task in group], folder, self.command, max(gpus, 1), environment)
+        return Job([task.name for task in group], folder, words, max(gpus, 1), environment)
 
     def outcomes(self, show: Callable[[Sequence[Status]], None]) -> Iterator[Outcome]:
         """Yield an outcome for each cell as soon as it is known, until all jobs are over; ``show`` gets states."""

@@ -6,9 +6,10 @@
         <training>-<hash of the cells>.json      the job that these runs were given to
         <training>-<hash of the cells>.log       what that job said
         <training>-<hash of the cells>.end.json  what failed, once the job has ended by itself
+        config-<hash>.yaml                       what the command had read from the file of its --config
         submitit/                                what submitit keeps, and what a job said before it began
 
-A job is given the command as it was typed and, in its environment, the name of its task.
+A job is given the command as it was typed, but for that copy, and, in its environment, the name of its task.
 """
 
 from pathlib import Path

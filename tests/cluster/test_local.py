@@ -192,10 +192,16 @@ def test_a_job_that_is_killed_is_missed_and_submitted_again(place: Place, monkey
 
 
 def test_the_command_of_a_job_carries_out_a_plan(whole: Place, tmp_path: Path) -> None:
-    """With the real command, whose process is another one."""
+    """With the real command, whose process is another one, and a configuration that can be read only once."""
     whole.results = tmp_path / "results"
-    done = whole.call(*LOCAL, methods=("random",))
+    reading, writing = os.pipe()
+    os.write(writing, b"evaluation: {batch_size: 5}")
+    os.close(writing)
+    done = whole.call(*LOCAL, "--config", f"/dev/fd/{reading}", methods=("random",))
+    os.close(reading)
     assert done.returncode == 0, done.stderr
+    (config,) = whole.results.glob("runs/*/config.yaml")
+    assert "batch_size: 5" in config.read_text()
     for record in whole.plain.glob("runs/msvr310-random-*/full/*.json"):
         ours = json.loads((whole.results / record.relative_to(whole.plain)).read_text())
         assert ours["metrics"] == json.loads(record.read_text())["metrics"]
