@@ -11,6 +11,7 @@ from mdreid_bench.bundles.archive import unpacked
 from mdreid_bench.bundles.contents import CARD, ENVIRONMENT, OF_RUN
 from mdreid_bench.bundles.finding import Finding, Kind
 from mdreid_bench.bundles.manifest import NAME, differences, read_manifest
+from mdreid_bench.bundles.open_sets import check_open_set, measured_again
 from mdreid_bench.bundles.values import check_alone, check_values
 from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Reporter
@@ -32,15 +33,22 @@ class Checked:
     Attributes:
         records: those that can be read, by the name of their file.
         asked: what belongs to the test data alone, by data and protocol: a hash, and the file that had it first.
+        open_sets: whether that of a record was measured again, by the name of its file.
     """
 
     records: dict[str, Record] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     asked: dict[tuple[object, ...], tuple[str, str]] = field(default_factory=dict)
+    open_sets: dict[str, bool] = field(default_factory=dict)
 
 
-def check_bundle(path: Path, reporter: Reporter) -> Checked:
+def check_bundle(path: Path, reporter: Reporter, own: Store | None = None) -> Checked:
     """Read all of a bundle, a zip file or a folder, and return what is in it and what is wrong with it.
+
+    Args:
+        path: of the bundle.
+        reporter: shows the progress.
+        own: a results folder, from whose embeddings of the same runs is measured again what queries do not tell.
 
     Raises:
         DataError: when it cannot be opened, is not safe to open, or is no bundle.
@@ -55,14 +63,14 @@ def check_bundle(path: Path, reporter: Reporter) -> Checked:
                 name = place.relative_to(folder).as_posix()
                 if isinstance(record, Record):
                     found.records[name] = record
-                    found.findings += _check_record(found, name, place, record)
+                    found.findings += _check_record(found, name, place, record, own)
                 elif place.name not in OF_RUN:
                     kind = Kind.VERSION if "schema version" in record else Kind.DAMAGED
                     found.findings.append(Finding(kind, name, f"it {record}"))
                 step()
         for run in sorted({(folder / name).parents[1] for name in found.records}):
-            own = {name: record for name, record in found.records.items() if record.folder_name == run.name}
-            found.findings += _check_run(RunFolder(run), folder, own)
+            of_run = {name: record for name, record in found.records.items() if record.folder_name == run.name}
+            found.findings += _check_run(RunFolder(run), folder, of_run)
         found.findings += [Finding(Kind.ODD, name, "nothing in a bundle needs it") for name in _odd(listed)]
         found.findings += _mixed(found.records)
     if not found.records:
@@ -84,7 +92,7 @@ def _odd(listed: Collection[str]) -> Iterator[str]:
             yield name
 
 
-def _check_record(found: Checked, name: str, place: Path, record: Record) -> Iterator[Finding]:
+def _check_record(found: Checked, name: str, place: Path, record: Record, own: Store | None) -> Iterator[Finding]:
     yield from check_alone(name, record)
     if record.schema_version < SCHEMA_VERSION:
         yield Finding(Kind.OLDER, name, f"it has the older schema version {record.schema_version}")
@@ -96,6 +104,10 @@ def _check_record(found: Checked, name: str, place: Path, record: Record) -> Ite
         yield Finding(Kind.DAMAGED, name, str(error).partition(";")[0].replace(f"{place.parent}/", ""))
         return
     yield from check_values(name, record, values)
+    if record.open_set is not None:
+        again = measured_again(record, own) if own else None
+        found.open_sets[name] = again is not None
+        yield from check_open_set(name, record, values, again)
     yield from _asked_alike(found, name, record, values)
 
 

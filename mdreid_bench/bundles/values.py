@@ -18,7 +18,7 @@ from protocols.evaluation import Metrics as Means
 from protocols.evaluation import NoValidQueryError, PerQuery, mean_of_trials
 from protocols.harmonic import reciprocal_sum
 
-_EXACT = 1e-9
+EXACT = 1e-9
 _DRAWN = 0.01
 """Ends of an interval may differ by so much, because another version of NumPy may draw other identities."""
 _RANKS = {"rank1": 1, "rank5": 5, "rank10": 10, "rank20": 20}
@@ -46,7 +46,7 @@ def check_values(name: str, record: Record, values: QueryValues) -> Iterator[Fin
             yield Finding(
                 Kind.METRICS, name, f"the interval is {_pair(record.interval.mAP)}, and follows as {_pair(drawn)}"
             )
-    fields_of_items = set(Metrics.model_fields) if _counts_items(record) else {"mAP", "mINP"}
+    fields_of_items = set(Metrics.model_fields) if counts_items(record) else {"mAP", "mINP"}
     for field, claimed, found in _differing(record.chance, at_random):
         if field in fields_of_items:
             yield Finding(Kind.METRICS, name, f"{field} of chance is {claimed}, and follows as {found}")
@@ -70,7 +70,7 @@ def check_alone(name: str, record: Record) -> Iterator[Finding]:
     if record.per_query is None:
         yield Finding(Kind.UNPROVEN, name, "there are no values of its queries, so nothing proves its figures")
         pairs = zip(record.metrics.model_dump().values(), record.chance.model_dump().values(), strict=True)
-        if all(a is None or b is None or isclose(a, b, abs_tol=_EXACT) for a, b in pairs):
+        if all(a is None or b is None or isclose(a, b, abs_tol=EXACT) for a, b in pairs):
             yield Finding(Kind.CONSTANT, name, "all metrics are those of a random order")
     card, counts = dataset_card(record.dataset), record.counts
     usual = record.data_kind == "real" and record.limit is None and not record.data_findings and not record.mode
@@ -99,7 +99,7 @@ def _differing(claimed: Metrics, found: Means) -> Iterator[tuple[str, float, flo
     """Yield the metrics that differ; those that records of earlier versions do not have are passed over."""
     for field in Metrics.model_fields:
         a, b = getattr(claimed, field), getattr(found, field)
-        if a is not None and not isclose(a, b, abs_tol=_EXACT):
+        if a is not None and not isclose(a, b, abs_tol=EXACT):
             yield field, a, b
 
 
@@ -130,14 +130,14 @@ def _impossible(record: Record, found: PerQuery) -> str:
     floats = {field: getattr(found, field) for field in ("ap", "inp", *_RANKS) if not _lacking(record, field)}
     if any(np.isnan(value[valid]).any() or not np.isnan(value[~valid]).all() for value in floats.values()):
         return "some are missing where there is a positive, or there where is none"
-    if any((np.abs(value[valid] - 0.5) > 0.5 + _EXACT).any() for value in floats.values()):
+    if any((np.abs(value[valid] - 0.5) > 0.5 + EXACT).any() for value in floats.values()):
         return "some are not between 0 and 1"
     if (positives > items).any() or (positives < 0).any() or (found.tied_positives > positives).any():
         return "more positives than items, or more tied ones than there are"
     ladder = [floats[field][valid] for field in _RANKS if field in floats]
-    if any((low > high + _EXACT).any() for low, high in pairwise(ladder)):
+    if any((low > high + EXACT).any() for low, high in pairwise(ladder)):
         return "a Rank-k above one of a larger k"
-    if not _counts_items(record):
+    if not counts_items(record):
         return ""
     sure = valid & (found.tied_positives == 0)
     first, P, V = found.first_hit_rank[sure], positives[sure], items[sure]
@@ -156,7 +156,7 @@ def _impossible(record: Record, found: PerQuery) -> str:
 
 
 def _outside(value: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
-    return bool(((value < low - _EXACT) | (value > high + _EXACT)).any())
+    return bool(((value < low - EXACT) | (value > high + EXACT)).any())
 
 
 def _lacking(record: Record, field: str) -> bool:
@@ -164,7 +164,7 @@ def _lacking(record: Record, field: str) -> bool:
     return field == "rank20" and record.metrics.rank20 is None
 
 
-def _counts_items(record: Record) -> bool:
+def counts_items(record: Record) -> bool:
     """Tell whether Rank-k is known to count items; some datasets count identities."""
     card = dataset_card(record.dataset)
     return card is not None and card.cmc == "items"
@@ -175,7 +175,7 @@ def _constant(name: str, found: PerQuery, at_random: NDArray[np.float64]) -> Ite
     valid: Which = found.valid & (found.positives < found.items)
     if not valid.any() or not (found.tied_positives == found.positives)[valid].all():
         return
-    if np.allclose(found.ap[valid], at_random[valid], rtol=0, atol=_EXACT):
+    if np.allclose(found.ap[valid], at_random[valid], rtol=0, atol=EXACT):
         yield Finding(Kind.CONSTANT, name, "every item has the same score: each value is that of a random order")
     else:
         yield Finding(Kind.CONSTANT, name, "ties everywhere: every right item shares its score with another one")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from mdreid_bench.bundles.finding import ALLOWABLE, Finding
 from mdreid_bench.cli.command import SCORING, argument, option
 from mdreid_bench.cli.console import Console
-from mdreid_bench.cli.options import AsJson
+from mdreid_bench.cli.options import DEFAULT_RESULTS, AsJson, Results
 from mdreid_bench.cli.values import one_of, reader
 from mdreid_bench.errors import DataError
 from mdreid_bench.report.origin import made_in_words
@@ -16,6 +16,7 @@ from mdreid_bench.report.table import Column, Table
 from mdreid_bench.report.titles import data_title, method_title
 from mdreid_bench.report.variants import ordered
 from mdreid_bench.results.schema import Record
+from mdreid_bench.results.store import Store
 from mdreid_bench.wording import by_kind, counted, printable
 
 
@@ -34,6 +35,7 @@ class CheckOptions:
         ),
     ] = field(default_factory=list)
     as_json: AsJson = False
+    results: Results = DEFAULT_RESULTS
 
 
 def check_bundle(
@@ -45,8 +47,9 @@ def check_bundle(
     Nothing in it is believed: hashes are compared, figures are computed anew
     from the values of every query, counts are compared between records and
     with the published ones. A constant scorer, mixed data, an epoch chosen
-    on test data and re-ranking are named. Exits with 0 when nothing is found
-    that is not allowed, else with 3.
+    on test data and re-ranking are named. Open sets are measured again where
+    the results folder has the embeddings of the same run. Exits with 0 when
+    nothing is found that is not allowed, else with 3.
 
     Examples:
 
@@ -57,7 +60,7 @@ def check_bundle(
     from mdreid_bench.bundles.check import check_bundle as checked
 
     console = Console()
-    found = checked(file, console)
+    found = checked(file, console, Store(options.results))
     refused = [finding for finding in found.findings if finding.kind not in options.allow]
     rows = _contents(found.records.values())
     if options.as_json:
@@ -66,11 +69,16 @@ def check_bundle(
             | {"allowed": one.kind in options.allow}
             for one in found.findings
         ]
-        console.json({"bundle": str(file), "ok": not refused, "contents": rows, "findings": findings})
+        again = {"records": len(found.open_sets), "measured_again": sum(found.open_sets.values())}
+        told = {"bundle": str(file), "ok": not refused, "contents": rows, "findings": findings}
+        console.json(told | ({"open_sets": again} if found.open_sets else {}))
     else:
         console.table(_contents_table(file, rows))
         if found.findings:
             console.table(_findings_table(found.findings, options.allow))
+    if found.open_sets:
+        again_of = f"{sum(found.open_sets.values())} of {len(found.open_sets)}"
+        console.message(f"Open sets measured again from embeddings in {options.results}: {again_of}.")
     if refused:
         kinds = by_kind(
             {str(k): sum(one.kind == k for one in refused) for k in dict.fromkeys(o.kind for o in refused)}

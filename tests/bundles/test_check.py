@@ -22,6 +22,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.evaluation.cells import CellScorer
 from mdreid_bench.progress import Silent
 from mdreid_bench.results.finding import find_runs
+from mdreid_bench.results.open_set import OpenSet
 from mdreid_bench.results.schema import Metrics, Record
 from mdreid_bench.results.store import Scope, Store, read_values
 from mdreid_bench.results.store import load_record as load
@@ -141,6 +142,46 @@ def test_a_careful_lie_is_found_out(
     assert kind in [finding.kind for finding in found]
     assert any(said in finding.what for finding in found)
     assert all(finding.file.endswith(f"full/{CELL}.json") for finding in found)
+
+
+def _open(told: OpenSet, field: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> OpenSet:
+    return told.model_copy(update={field: tuple(map(tuple, change(np.array(getattr(told, field))).tolist()))})
+
+
+def _a_little_more(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Raise one entry, with all of higher ranks and rates, so that none falls."""
+    raised = matrix.copy()
+    raised[1:, 3:] = np.maximum(raised[1:, 3:], matrix[1, 3] + 1e-6)
+    return raised
+
+
+LIES: tuple[tuple[Callable[[OpenSet], OpenSet], str, bool], ...] = (
+    (lambda told: told, "", False),
+    (lambda told: _open(told, "mean", _a_little_more), "metrics: DIR at rank 10 and a FAR of 0.01 is", False),
+    (lambda told: _open(told, "chance", lambda v: v / 2), "metrics: DIR of chance at rank", False),
+    (lambda told: _open(told, "mean", lambda v: v[:, ::-1]), "impossible-values: DIR falls where", True),
+    (lambda told: _open(told, "mean", lambda v: v * 0), "impossible-values: DIR at a FAR of 1 is below", True),
+    (lambda told: told.model_copy(update={"mated": (1, 9)}), "counts: mated probes: 1 to 9 by the record", True),
+    (lambda told: told.model_copy(update={"splits": 10**12}), "contradiction: its open set has other", True),
+)
+"""What is made of a true open set, what is then found first, and whether that takes no embeddings."""
+
+
+def test_an_open_set_is_measured_again_from_embeddings_or_held_against_its_queries(
+    stored: Stored, tmp_path: Path
+) -> None:
+    measured = CellScorer(stored.facts, stored.scope).open_set(stored.table, Protocol.parse(CELL))
+    for number, (change, said, alone) in enumerate(LIES):
+        rewrite(stored.scope, CELL, open_set=change(measured))
+        bundle = bundled(tmp_path / "results", tmp_path / f"{number}.zip")
+        for own, results in ((False, "elsewhere"), (True, "results"))[: 1 if alone else 2]:
+            found = check_bundle(bundle, Silent(), Store(tmp_path / results))
+            assert list(found.open_sets.values()) == [own]
+            told = [f"{finding.kind}: {finding.what}" for finding in found.findings]
+            assert bool(told) == bool(said and (own or alone)), (said, told)
+            assert not told or told[0].startswith(said)
+    done = check(str(tmp_path / "0.zip"), "--results", str(tmp_path / "results"))
+    assert (done.returncode, "measured again from embeddings in" in done.stderr) == (0, True), done.stderr
 
 
 def test_real_rankings_without_ties_are_never_called_impossible(tmp_path: Path) -> None:
