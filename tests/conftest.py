@@ -1,6 +1,9 @@
+import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.data.index import DatasetIndex
@@ -8,6 +11,27 @@ from mdreid_bench.data.opening import open_dataset
 from mdreid_bench.progress import Silent
 from tests.data.trees import plant
 from tests.support import small_config
+
+TOGETHER = ("tests/processes/", "tests/reliability/")
+"""Folders whose tests run in one worker, because they fork processes from one that imports everything once."""
+
+
+class Scheduling(LoadFileScheduling):
+    """Keeps the tests of a file in one worker, and those of some folders."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage another look at all tests and libraries, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

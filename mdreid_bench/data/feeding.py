@@ -189,6 +189,7 @@ class Feeder:
         # The loader would take a number from torch's stream whenever it starts its processes anew; here one is taken
         # every time, so that what a network draws afterwards does not depend on how many processes there are.
         torch.empty((), dtype=torch.int64).random_()
+        loaded: Loaded | MdreidError | None = None
         try:
             for loaded in self._loader:
                 if isinstance(loaded, MdreidError):
@@ -198,6 +199,10 @@ class Feeder:
             if is_lost_process(error):
                 raise expected(error) from error
             raise
+        finally:
+            # An error that holds this frame, which holds the error, would be left to the collector of garbage, which
+            # ends what the processes wait for before it tells them to end, so that it waits five seconds for them.
+            loaded = None
 
 
 def feeder(

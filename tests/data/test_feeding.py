@@ -1,5 +1,6 @@
 """Handing over batches: equal bits with and without loader processes, and no waiting for what never comes."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -160,6 +161,7 @@ def test_a_loader_process_that_is_killed_is_an_error_with_advice() -> None:
 def test_an_error_of_the_data_is_the_same_from_a_loader_process(workers: int) -> None:
     with pytest.raises(DataError, match=r"^The image 3 is lost\.$"):
         list(Feeder(Grey(_lost), workers)([[0, 1], [2, 3]]))
+    assert multiprocessing.active_children() == []
 
 
 SMALL = """

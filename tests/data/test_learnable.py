@@ -67,7 +67,7 @@ def train(model: nn.Module, images: Tensor) -> None:
         optimiser.step()
 
 
-@pytest.mark.parametrize("kind", ["person", "vehicle"])
+@pytest.mark.parametrize("kind", [pytest.param("person", marks=pytest.mark.slow), "vehicle"])
 def test_identity_across_sensors_is_learned_and_carries_over_to_new_identities(kind: Kind) -> None:
     torch.manual_seed(0)
     model = network(kind)

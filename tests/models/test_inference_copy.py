@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -27,6 +28,11 @@ TRUNKS: dict[str, Mapping[str, Any]] = {
 }
 OF_DISTANCE = {torch.bfloat16: 0.1, torch.float16: 0.01}
 """Largest error of an embedding, as a share of the distance to the nearest other item."""
+
+IN_FP16 = [
+    pytest.param(name, torch.float16, marks=[pytest.mark.slow] * (name not in ("man", "mdreid"))) for name in METHODS
+]
+"""A CPU computes it slowly, and one method of each kind of trunk shows what is peculiar to it."""
 
 Embeddings = Mapping[Modality, Tensor]
 
@@ -63,8 +69,7 @@ def test_fp32_copy_of_large_trunks_equals_the_method(name: str, trunk: str) -> N
     assert quick == [int(trunk == "ViT-B-16-quickgelu"), 0]
 
 
-@pytest.mark.parametrize("dtype", OF_DISTANCE, ids=str)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("name", "dtype"), [*product(METHODS, [torch.bfloat16]), *IN_FP16], ids=str)
 def test_half_precision_copies_stay_near(name: str, dtype: torch.dtype) -> None:
     method = build(name, {"options": without_near_ties(name)}).eval()
     copied = inference_copy(method, CPU, dtype)
@@ -79,7 +84,7 @@ def test_half_precision_copies_stay_near(name: str, dtype: torch.dtype) -> None:
         assert ((vectors - exact).norm(dim=1) <= OF_DISTANCE[dtype] * nearest).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float32, marks=pytest.mark.slow), torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_method_stays_as_it_is(name: str, dtype: torch.dtype) -> None:
     method = build(name).train()

@@ -110,13 +110,17 @@ def _log(results: Path) -> list[dict[str, Any]]:
 
 def _assert_same(found: Path, wanted: Path, embeddings: float = EXACT) -> None:
     """Compare names of files, loss trajectories and metrics to 1e-5, and embeddings."""
-    names = [{p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()} for root in (found, wanted)]
-    assert names[0] == names[1]
+    _assert_same_cells(found, wanted, embeddings)
     log = _log(found)
     assert [entry["epoch"] for entry in log] == list(range(1, EPOCHS + 1))
     for ours, theirs in zip(log, _log(wanted), strict=True):
         assert ours["losses"] == pytest.approx(theirs["losses"], rel=0, abs=1e-5)
         assert (ours["steps"], ours["lr"], ours["precision"]) == (theirs["steps"], theirs["lr"], theirs["precision"])
+
+
+def _assert_same_cells(found: Path, wanted: Path, embeddings: float = EXACT) -> None:
+    names = [{p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()} for root in (found, wanted)]
+    assert names[0] == names[1]
     for name in names[0]:
         if name.endswith(".npy"):
             atol = embeddings if "clip-zero-shot" not in name else EXACT
@@ -139,17 +143,30 @@ def _launch(place: Place, launcher: tuple[str, ...], results: Path, *more: str) 
     )
 
 
+TORCHRUN = "torch.distributed.run", "--nproc-per-node", "2", "--master-port"
+
+
+def test_torchrun_shares_out_what_one_process_measures(place: Place) -> None:
+    """Of a method without training and network, because three processes start that have nothing imported."""
+    wanted, _ = place.alone("--method", "random")
+    results = place.base / "random"
+    done = _launch(place, (*TORCHRUN, str(free_port())), results, "--method", "random")
+    assert done.returncode == 0, done.stderr
+    _assert_same_cells(results, wanted)
+    assert done.stdout.splitlines()[-1] == str(results / "runs")
+    assert done.stderr.count("Plan: 1 runs, 2 cells (2 new, 0 cached), on cpu.") == 1
+    assert done.stderr.count("Cells: 0 reused, 2 done, 0 skipped, 0 failed.") == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
     [
-        pytest.param(("torch.distributed.run", "--nproc-per-node", "2", "--master-port"), id="torchrun"),
+        pytest.param(TORCHRUN, id="torchrun"),
         pytest.param(
             ("accelerate.commands.launch", *ACCELERATE, "--main_process_port"),
             id="accelerate",
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="not installed"),
-            ],
+            marks=pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="not installed"),
         ),
     ],
 )

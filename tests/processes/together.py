@@ -54,7 +54,7 @@ class Team:
         self.base, self.environment, self.started = base, dict(environment), 0
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
-            ["mdreid_bench.cli.run_session", "mdreid_bench.training.train", "open_clip"]
+            ["mdreid_bench.cli.run_session", "mdreid_bench.training.train", "open_clip", "sklearn.cluster"]
         )
 
     def __call__(self, work: Callable[..., Any], *arguments: Any, size: int = 2, seconds: float = 60) -> Ended:

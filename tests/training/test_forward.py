@@ -26,6 +26,8 @@ SAVINGS = [
     for again in (False, True)
     if pieces or again
 ]
+EACH = [pytest.param(saving, marks=[pytest.mark.slow] * (saving.micro_batch == 2)) for saving in SAVINGS]
+"""Two pieces are between one, and three, of which the last is smaller."""
 Result = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
@@ -81,7 +83,7 @@ def test_methods_of_vision_transformers_are_separable() -> None:
     assert [name for name in ("fusion-clustering", "man", "mun") if not registry.get(name).shareable()] == ["mun"]
 
 
-@pytest.mark.parametrize("memory", SAVINGS, ids=_label)
+@pytest.mark.parametrize("memory", EACH, ids=_label)
 def test_losses_and_gradients_are_those_of_the_batch_at_once(
     plain: tuple[Method, Result], memory: MemoryConfig
 ) -> None:

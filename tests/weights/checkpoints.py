@@ -5,6 +5,7 @@ transformer block, C for the number of identities, K for that of cameras.
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -28,13 +29,21 @@ def shapes(form: str, blocks: int = 2, identities: int = 7, cameras: int = 4) ->
 def random_state(
     form: str, blocks: int = 2, identities: int = 7, cameras: int = 4, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """Return a checkpoint; the gains of layer norms scatter around 1, everything else around 0."""
+    """Return a checkpoint; the gains of layer norms scatter around 1, everything else around 0.
+
+    The tensors are shared by all who ask for the same, and must stay as they are.
+    """
+    return dict(_random_state(form, blocks, identities, cameras, dtype))
+
+
+@lru_cache(maxsize=4)
+def _random_state(form: str, blocks: int, identities: int, cameras: int, dtype: torch.dtype) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     state: dict[str, Tensor] = {}
     for name, shape in shapes(form, blocks, identities, cameras).items():
         values = torch.randn(shape, generator=generator)
         gain = name.endswith("weight") and len(shape) == 1
-        state[name] = torch.tensor(3) if name.endswith(COUNTER) else (gain + 0.05 * values).to(dtype)
+        state[name] = torch.tensor(3) if name.endswith(COUNTER) else values.mul_(0.05).add_(gain).to(dtype)
     if form == "mdreid":
         state["BACKBONE.base.add_image_token"] = state["BACKBONE.base.class_embedding"].clone()
     return state

@@ -109,13 +109,13 @@ def weights_file(config: TrunkConfig) -> Path:
         UsageError: when the tag's weights were trained with another activation than the model has.
         DataError: when the download fails.
     """
-    import open_clip
-
     local = local_weights(config)
     if local is not None:
         return local
     if config.name in RESNETS:
         return fetched(config)
+    import open_clip  # slow to import
+
     tag = config.pretrained or ""
     _settings(config.name)
     tags = open_clip.list_pretrained_tags_by_model(config.name)
