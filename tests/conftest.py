@@ -16,16 +16,15 @@ TOGETHER = ("tests/processes/", "tests/reliability/")
 """Folders whose tests run in one worker, because they fork processes from one that imports everything once."""
 
 
-class Scheduling(LoadFileScheduling):
-    """Keeps the tests of a file in one worker, and those of some folders."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    return Scheduling(config, log) if config.option.dist == "loadfile" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep not only the tests of a file in one worker, but those of some folders, too."""
+    if config.option.dist != "loadfile":
+        return None
+    scheduling: Any = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda test: next((f for f in TOGETHER if test.startswith(f)), file_of(test))
+    return scheduling
 
 
 def pytest_collection_finish() -> None:
