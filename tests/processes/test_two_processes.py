@@ -154,7 +154,7 @@ def test_torchrun_shares_out_what_one_process_measures(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     _assert_same_cells(results, wanted)
     assert done.stdout.splitlines()[-1] == str(results / "runs")
-    assert done.stderr.count("Plan: 1 runs, 2 cells (2 new, 0 cached), on cpu.") == 1
+    assert done.stderr.count("Plan: 1 run, 2 cells (2 new, 0 cached), on cpu.") == 1
     assert done.stderr.count("Cells: 0 reused, 2 done, 0 skipped, 0 failed.") == 1
 
 
