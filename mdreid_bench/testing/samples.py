@@ -12,11 +12,14 @@ from mdreid_bench.config.schema import RunConfig
 from mdreid_bench.config.tree import merge
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import DataFacts, Method, TrainingBatch
+from mdreid_bench.models.trunk.resnet_weights import RESNETS
 from protocols.modality import RNT, Modality
 
 SIZE = (32, 48)
 """Height and width of the images."""
 FACTS = DataFacts(identities=5, cameras=3)
+BLOCKS = 2
+"""Of vision transformers: the last, of which some methods use less than of others, and one before it."""
 SMALL: Mapping[str, Any] = {
     "trunk": {"pretrained": None},
     "image": {"size": list(SIZE)},
@@ -45,7 +48,10 @@ def small_config(name: str, overrides: Mapping[str, Any] | None = None, dataset:
     """Return a tiny configuration of a method, without pretrained weights."""
     method = registry.card(name)
     flags = merge(SMALL, overrides or {})
-    return resolve(name, method.options_model, method.recipes, dataset, SIZE, "tiny", Overrides(flags=flags))
+    config = resolve(name, method.options_model, method.recipes, dataset, SIZE, "tiny", Overrides(flags=flags))
+    if config.trunk.layers is not None or config.trunk.name in RESNETS:
+        return config
+    return config.model_copy(update={"trunk": config.trunk.model_copy(update={"layers": BLOCKS})})
 
 
 def build(name: str, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> Method:

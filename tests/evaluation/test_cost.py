@@ -9,10 +9,11 @@ import torch
 from mdreid_bench.evaluation.cost import embedding_cost
 from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
+from mdreid_bench.testing.samples import BLOCKS
 from protocols.modality import RNT, N, R, T, subsets
 from tests.support import FACTS, SIZE, build, small_config
 
-WIDTH, BLOCKS, PATCHES = 128, 6, 6
+WIDTH, PATCHES = 128, 6
 """Of the trunk mdreid-tiny at the size of the tests."""
 LINEAR = 12 * WIDTH**2
 """Multiply-adds of a transformer block for one token, attention maps apart."""

@@ -39,7 +39,7 @@ def _bytes_kept(method: Method, batch: TrainingBatch, memory: MemoryConfig) -> i
 
 @pytest.mark.parametrize("name", SEPARABLE)
 def test_half_of_the_memory_is_enough(name: str) -> None:
-    method = build(name).train()
+    method = build(name, {"trunk": {"layers": 6}}).train()
     whole = _bytes_kept(method, training_batch(), MemoryConfig())
     again = _bytes_kept(method, training_batch(), MemoryConfig(checkpointing=True))
     in_pieces = _bytes_kept(method, training_batch(), MemoryConfig(micro_batch=1))
