@@ -6,7 +6,6 @@ import json
 import shutil
 import struct
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from protocols.exclusion import Labels
 from protocols.modality import Modality
 from protocols.ranking import rank_embeddings
 from tests.cli.conftest import Trained
-from tests.cli.running import Outcome, in_process, report_texts
+from tests.cli.running import Outcome, report_texts
 from tests.data.trees import plant
 from tests.evaluation.stored import WIDTH, Stored, store
 
@@ -44,10 +43,6 @@ def vectors(tmp_path: Path) -> Path:
     return tmp_path / "crowd"
 
 
-def call(stored: Stored, *arguments: str) -> Outcome:
-    return in_process(*arguments, "--results", str(stored.scope.path.parents[2]), env={"COLUMNS": "220"})
-
-
 def measured(stored: Stored) -> Distractors:
     (found,) = load_record(stored.scope.record_path("R-to-NT")).distractors
     return found
@@ -59,7 +54,7 @@ def refused(done: Outcome, code: int, *words: str) -> None:
 
 
 def test_every_size_is_the_whole_gallery_at_once(stored: Stored, vectors: Path) -> None:
-    done = call(stored, *RUN, "--distractors", str(vectors))
+    done = stored.call(*RUN, "--distractors", str(vectors))
     assert done.returncode == 0, done.stderr
     found, items = measured(stored), stored.items
     assert (found.source, found.kind, found.seed) == ("crowd", "vectors", 0)
@@ -86,19 +81,19 @@ def test_every_size_is_the_whole_gallery_at_once(stored: Stored, vectors: Path) 
 def test_safetensors_and_a_small_memory_give_the_same_and_another_seed_another_subset(
     stored: Stored, vectors: Path, tmp_path: Path
 ) -> None:
-    assert call(stored, *RUN, "--distractors", str(vectors)).returncode == 0
+    assert stored.call(*RUN, "--distractors", str(vectors)).returncode == 0
     first = measured(stored)
-    again = call(stored, *RUN, "--distractors", str(vectors))
+    again = stored.call(*RUN, "--distractors", str(vectors))
     assert "1 reused, 0 done" in again.stderr
     drawn = np.load(vectors / "NT.npy").astype(np.float32)
     header = {"vectors": {"dtype": "F32", "shape": list(drawn.shape), "data_offsets": [0, drawn.nbytes]}}
     text = json.dumps({"__metadata__": {"made": "by hand"}, **header}).encode()
     (vectors / "NT.npy").unlink()
     (vectors / "NT.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + drawn.tobytes())
-    assert call(stored, *RUN, "--distractors", str(vectors), "--memory-budget", "1").returncode == 0
+    assert stored.call(*RUN, "--distractors", str(vectors), "--memory-budget", "1").returncode == 0
     assert measured(stored).sizes == first.sizes
     assert measured(stored).digest != first.digest
-    assert call(stored, *RUN, "--distractors", str(vectors), "--distractor-seed", "1").returncode == 0
+    assert stored.call(*RUN, "--distractors", str(vectors), "--distractor-seed", "1").returncode == 0
     both = load_record(stored.scope.record_path("R-to-NT")).distractors
     assert [one.seed for one in both] == [0, 1]
     assert both[0].sizes[1] != both[1].sizes[1]
@@ -106,11 +101,11 @@ def test_safetensors_and_a_small_memory_give_the_same_and_another_seed_another_s
 
 
 def test_report_and_json_show_it(stored: Stored, vectors: Path, tmp_path: Path) -> None:
-    done = call(stored, *RUN, "--distractors", str(vectors), "--json")
+    done = stored.call(*RUN, "--distractors", str(vectors), "--json")
     rows = [row for row in json.loads(done.stdout)["measured"] if row["distractors"]]
     assert [(row["metric"], row["distractor_items"]) for row in rows[:3]] == [("mAP", 0), ("rank1", 0), ("mAP", 100)]
     assert rows[2]["value"] == pytest.approx(100 * measured(stored).sizes[1].mAP)
-    texts = report_texts(partial(call, stored), "distractors", tmp_path / "out")
+    texts = report_texts(stored.call, "distractors", tmp_path / "out")
     title = "mAP with distractors: vectors in crowd, R-to-NT"
     assert title in texts["report.md"]
     assert title in texts["report.html"]
@@ -123,19 +118,19 @@ def test_report_and_json_show_it(stored: Stored, vectors: Path, tmp_path: Path) 
 
 def test_what_cannot_be_used_is_refused_in_one_sentence(stored: Stored, vectors: Path, tmp_path: Path) -> None:
     with_it = (*RUN, "--distractors")
-    refused(call(stored, *with_it, "nowhere"), 2, "--distractors nowhere is neither a folder nor one of the datasets")
-    refused(call(stored, *with_it, str(vectors), "--rerank", "3,1,0.3"), 2, "--distractors is measured by the scores")
-    refused(call(stored, *with_it, str(vectors), "--protocol", "N-to-R"), 3, "have no vectors for R, only for NT")
-    refused(call(stored, *with_it, str(vectors), "--protocol", "mixed"), 2, "are known by different sensors")
-    refused(call(stored, *with_it, str(tmp_path / "results")), 3, "No images in")
+    refused(stored.call(*with_it, "nowhere"), 2, "--distractors nowhere is neither a folder nor one of the datasets")
+    refused(stored.call(*with_it, str(vectors), "--rerank", "3,1,0.3"), 2, "--distractors is measured by the scores")
+    refused(stored.call(*with_it, str(vectors), "--protocol", "N-to-R"), 3, "have no vectors for R, only for NT")
+    refused(stored.call(*with_it, str(vectors), "--protocol", "mixed"), 2, "are known by different sensors")
+    refused(stored.call(*with_it, str(tmp_path / "results")), 3, "No images in")
     np.save(vectors / "NT.npy", np.ones((5, WIDTH + 1), dtype=np.float32))
-    refused(call(stored, *with_it, str(vectors)), 3, "have vectors of 7 numbers for NT", "those of the run have 6")
+    refused(stored.call(*with_it, str(vectors)), 3, "have vectors of 7 numbers for NT", "those of the run have 6")
     np.save(vectors / "NT.npy", np.full((5, WIDTH), np.inf, dtype=np.float32))
-    refused(call(stored, *with_it, str(vectors)), 3, "a score for NT is not finite")
+    refused(stored.call(*with_it, str(vectors)), 3, "a score for NT is not finite")
     np.save(vectors / "NT.npy", np.ones((5, WIDTH)))
-    refused(call(stored, *with_it, str(vectors)), 3, "holds no matrix (n, E) of float32 or float16")
+    refused(stored.call(*with_it, str(vectors)), 3, "holds no matrix (n, E) of float32 or float16")
     (vectors / "NT.npy").rename(vectors / "NT.safetensors")
-    refused(call(stored, *with_it, str(vectors)), 3, "holds no matrix (n, E) of float32 or float16")
+    refused(stored.call(*with_it, str(vectors)), 3, "holds no matrix (n, E) of float32 or float16")
     assert len(measured(stored).sizes) == 4  # that of the whole folder is kept
     street = Embedded("street", "images", stored.folder, replace(stored.table, sensors=Modality.parse("RT")))
     with pytest.raises(DataError, match="street have no N, which the gallery asks for"):

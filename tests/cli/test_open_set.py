@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from mdreid_bench.results.store import Store, load_record
 from protocols.modality import Modality
 from protocols.open_set import open_set
-from tests.cli.running import Outcome, in_process, report_texts
+from tests.cli.running import report_texts
 from tests.evaluation.stored import Stored, store
 
 SCORE = ("score", "--run", "msvr310-mdreid-tiny-s0", "--protocol", "R-to-NT", "--protocol", "RNT-to-RNT")
@@ -23,16 +22,12 @@ def stored(tmp_path: Path) -> Stored:
     return store(tmp_path / "results")
 
 
-def call(stored: Stored, *arguments: str) -> Outcome:
-    return in_process(*arguments, "--results", str(stored.scope.path.parents[2]), env={"COLUMNS": "200"})
-
-
 def test_it_is_added_to_the_record_which_otherwise_stays(stored: Stored) -> None:
     path = stored.scope.record_path("R-to-NT")
-    assert call(stored, *SCORE).returncode == 0
+    assert stored.call(*SCORE).returncode == 0
     plain = load_record(path)
     assert plain.open_set is None
-    done = call(stored, *SCORE, "--open-set")
+    done = stored.call(*SCORE, "--open-set")
     assert (done.returncode, "0 reused, 2 done" in done.stderr) == (0, True), done.stderr
     record = load_record(path)
     assert record.model_copy(update={"open_set": None}) == plain
@@ -48,13 +43,13 @@ def test_it_is_added_to_the_record_which_otherwise_stays(stored: Stored) -> None
     np.testing.assert_array_equal(found.mean, expected.dir.mean(axis=0))
     np.testing.assert_array_equal(found.spread, expected.dir.std(axis=0, ddof=1))
     assert found.mated == (expected.mated.min(), expected.mated.max())
-    again = call(stored, *SCORE, "--open-set")
+    again = stored.call(*SCORE, "--open-set")
     assert "2 reused, 0 done" in again.stderr
     assert again.stdout == done.stdout
 
 
 def test_report_and_json_show_it(stored: Stored, tmp_path: Path) -> None:
-    told = call(stored, *SCORE, "--open-set", "--json")
+    told = stored.call(*SCORE, "--open-set", "--json")
     rows = {(row["protocol"], row["metric"]): row for row in json.loads(told.stdout)["measured"]}
     record = load_record(stored.scope.record_path("R-to-NT"))
     assert record.open_set is not None
@@ -65,7 +60,7 @@ def test_report_and_json_show_it(stored: Stored, tmp_path: Path) -> None:
     )
     missed = rows["R-to-NT", "FNIR20@FPIR0.1"]
     assert missed["value"] == pytest.approx(100 * (1 - record.open_set.at("mean", 20, 0.1)))
-    texts = report_texts(partial(call, stored), "open-set", tmp_path / "out")
+    texts = report_texts(stored.call, "open-set", tmp_path / "out")
     assert "dir-at-rank-1-against-far-r-to-nt-msvr310-synthetic.svg" in texts
     assert any(name.startswith("open-set") and name.endswith(".tex") for name in texts)
     assert "fewer than one false alarm" in texts["report.md"]
@@ -76,7 +71,7 @@ def test_report_and_json_show_it(stored: Stored, tmp_path: Path) -> None:
 
 def test_a_constant_scorer_finds_nobody(stored: Stored) -> None:
     stored.changed(np.ones_like)
-    assert call(stored, *SCORE, "--open-set").returncode == 0
+    assert stored.call(*SCORE, "--open-set").returncode == 0
     found = load_record(stored.scope.record_path("R-to-NT")).open_set
     assert found is not None
     assert not np.array(found.mean)[:, :-1].any()
@@ -84,7 +79,7 @@ def test_a_constant_scorer_finds_nobody(stored: Stored) -> None:
 
 @pytest.mark.parametrize("option", [("--rerank", "3,1,0.3"), ("--corrupt", "fog-3")])
 def test_what_it_does_not_go_with_is_refused(stored: Stored, option: tuple[str, str]) -> None:
-    done = call(stored, *SCORE, "--open-set", *option)
+    done = stored.call(*SCORE, "--open-set", *option)
     assert (done.returncode, done.stderr.count("--open-set is measured by the scores themselves")) == (2, 1)
 
 
@@ -95,15 +90,15 @@ def test_data_without_probes_are_refused_in_one_sentence(tmp_path: Path) -> None
     table = stored.table
     table.items.labels.identity[:] = 0
     stored.folder.write_items(table)
-    done = call(stored, *SCORE, "--open-set")
+    done = stored.call(*SCORE, "--open-set")
     assert done.returncode == 3
     assert "has no open set in" in " ".join(done.stderr.split())
     assert "needs two identities" in " ".join(done.stderr.split())
 
 
 def test_report_says_how_to_get_it(stored: Stored) -> None:
-    assert call(stored, *SCORE).returncode == 0
-    done = call(stored, "report", "--suite", "open-set")
+    assert stored.call(*SCORE).returncode == 0
+    done = stored.call("report", "--suite", "open-set")
     assert done.returncode == 3
     assert "'mdreid-bench score --run RUN --open-set'" in " ".join(done.stderr.split())
     assert Store(stored.scope.path.parents[2]).paths()

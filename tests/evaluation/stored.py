@@ -19,6 +19,7 @@ from protocols.calibration import Calibration
 from protocols.corruption import Corruption
 from protocols.exclusion import Exclusion, Labels
 from protocols.modality import RNT, Modality, subsets
+from tests.cli.running import Outcome, in_process
 from tests.results.factory import make_record
 from tests.results.facts import make_facts
 from tests.support import small_config
@@ -46,6 +47,10 @@ class Stored:
     @property
     def folder(self) -> EmbeddingFolder:
         return EmbeddingFolder(self.scope.embeddings)
+
+    def call(self, *arguments: str) -> Outcome:
+        """Run ``mdreid-bench`` in this process on the results folder, with room for wide tables."""
+        return in_process(*arguments, "--results", str(self.scope.path.parents[2]), env={"COLUMNS": "220"})
 
     def changed(self, change: Callable[[NDArray[np.float32]], NDArray[Any]]) -> StoredItems:
         """Write all matrices anew, changed, with a table that vouches for them; return that table."""

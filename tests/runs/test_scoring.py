@@ -18,7 +18,6 @@ from mdreid_bench.results.store import Scope
 from mdreid_bench.runs.scoring import measured
 from protocols.modality import RNT
 from protocols.protocol import Protocol, protocols_of
-from tests.cli.running import in_process
 from tests.evaluation.stored import Stored, store
 
 PROTOCOLS = protocols_of(RNT)[:4]
@@ -95,8 +94,7 @@ def test_an_interruption_while_measuring_loses_no_earlier_cell(
     monkeypatch.setattr(CellScorer, "measure", interrupted)
     if command:
         asked = [part for protocol in PROTOCOLS for part in ("--protocol", str(protocol))]
-        where = ("--run", "msvr310-mdreid", "--results", str(stored.scope.path.parents[2]))
-        assert in_process("score", *where, *asked, env={}).returncode == 130
+        assert stored.call("score", "--run", "msvr310-mdreid", *asked).returncode == 130
     else:
         with pytest.raises(KeyboardInterrupt):
             list(begin(stored))
