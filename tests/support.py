@@ -1,7 +1,10 @@
 """Small configurations and random images that many tests share."""
 
+from typing import Any
+
 from mdreid_bench.models import registry
 from mdreid_bench.testing.samples import (
+    BLOCKS,
     FACTS,
     SIZE,
     SMALL,
@@ -14,6 +17,7 @@ from mdreid_bench.testing.samples import (
 
 __all__ = [
     "FACTS",
+    "FLAGS",
     "SIZE",
     "SMALL",
     "build",
@@ -23,6 +27,14 @@ __all__ = [
     "without_chance",
     "without_near_ties",
 ]
+
+FLAGS: dict[str, Any] = {
+    **SMALL,
+    "trunk": {**SMALL["trunk"], "layers": BLOCKS},
+    "batch": {"size": 4, "instances": 2},
+    "schedule": {"epochs": 1, "warmup": 0},
+}
+"""Of a run on planted images by a method of vision transformers."""
 
 
 def without_near_ties(name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tests.data.trees import plant
 METHODS = ("mdreid", "single-classifier")
 QUICK = (
     *("--preset", "tiny", "--device", "cpu", "--epochs", "1", "--batch-size", "8", "--set", "batch.instances=4"),
-    *("--set", "trunk.pretrained=null", "--set", "image.scale=0.25"),
+    *("--set", "trunk.pretrained=null", "--set", "trunk.layers=2", "--set", "image.scale=0.25"),
 )
 
 

@@ -15,8 +15,8 @@ from tests.cli.running import environment, in_process
 from tests.data.trees import plant
 
 SMALL = (
-    "--set", "trunk.pretrained=null", "--set", "image.size=[32, 32]", "--set", "batch.size=4",
-    "--set", "batch.instances=2", "--epochs", "1", "--device", "cpu", "--preset", "tiny",
+    "--set", "trunk.pretrained=null", "--set", "trunk.layers=2", "--set", "image.size=[32, 32]",
+    "--set", "batch.size=4", "--set", "batch.instances=2", "--epochs", "1", "--device", "cpu", "--preset", "tiny",
 )  # fmt: skip
 SETTINGS = tuple(map(str, suite("ablation")))
 

@@ -11,7 +11,8 @@ from tests.data.others import register
 
 QUICK = (
     *("--dataset", "pairs", "--preset", "tiny", "--seed", "1", "--epochs", "1", "--batch-size", "8"),
-    *("--set", "batch.instances=2", "--set", "trunk.pretrained=null", "--set", "image.size=[32, 32]"),
+    *("--set", "batch.instances=2", "--set", "image.size=[32, 32]"),
+    *("--set", "trunk.pretrained=null", "--set", "trunk.layers=2"),
 )
 RATES = ("--missing", "0", "--missing", "0.6")
 

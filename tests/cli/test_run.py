@@ -14,8 +14,8 @@ from tests.data.trees import plant
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
-    "--set", "trunk.pretrained=null", "--set", "image.size=[32, 48]", "--set", "batch.instances=2",
-    "--batch-size", "4", "--epochs", "1",
+    "--set", "trunk.pretrained=null", "--set", "trunk.layers=2", "--set", "image.size=[32, 48]",
+    "--set", "batch.instances=2", "--batch-size", "4", "--epochs", "1",
 )  # fmt: skip
 
 

@@ -19,9 +19,7 @@ from mdreid_bench.runs.run import Run
 from protocols.modality import RNT, subsets
 from protocols.names import UnknownNameError
 from tests.runs.test_execute import _execute
-from tests.support import SMALL
-
-FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
+from tests.support import FLAGS
 
 
 def _plan(method: str, flags: Mapping[str, Any], index: DatasetIndex, root: Path, assignments: Sequence[str]) -> Run:

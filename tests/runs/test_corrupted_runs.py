@@ -22,9 +22,7 @@ from mdreid_bench.runs.plan import Plan, Request, plan_cells, plan_runs, unembed
 from mdreid_bench.runs.run import Run
 from protocols.corruption import Corruption, Sides
 from protocols.suites import resolve
-from tests.support import SMALL
-
-FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
+from tests.support import FLAGS
 
 
 def a_run(index: DatasetIndex, root: Path, method: str = "random", *assignments: str) -> Run:

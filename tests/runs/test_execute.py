@@ -27,9 +27,7 @@ from protocols.modality import RNT, Modality
 from protocols.protocol import protocols_of
 from protocols.suites import resolve
 from tests.cli.running import in_process
-from tests.support import SMALL
-
-FLAGS = {**SMALL, "batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 1, "warmup": 0}}
+from tests.support import FLAGS
 
 
 def _runs(

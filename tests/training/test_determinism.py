@@ -17,7 +17,7 @@ from tests.training.test_training import _train, _with
 ARGUMENTS = (
     "run", "--dataset", "msvr310", "--method", "mdreid", "--protocol", "R-to-NT", "--device", "cpu",
     "--preset", "tiny", "--epochs", "2", "--batch-size", "4", "--set", "batch.instances=2",
-    "--set", "image.size=[32, 48]", "--set", "trunk.pretrained=null",
+    "--set", "image.size=[32, 48]", "--set", "trunk.pretrained=null", "--set", "trunk.layers=2",
 )  # fmt: skip
 
 
