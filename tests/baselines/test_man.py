@@ -84,7 +84,7 @@ def whole(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     return trainer
 
 
-@pytest.mark.parametrize("labels", ["permuted", "deleted"])
+@pytest.mark.parametrize("labels", ["permuted", pytest.param("deleted", marks=pytest.mark.slow)])
 def test_labels_of_the_target_change_no_weight(stage: Stage, whole: Trainer, tmp_path: Path, labels: str) -> None:
     target = stage.unlabelled
     assert target is not None

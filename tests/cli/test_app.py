@@ -372,7 +372,15 @@ def test_json_is_json_in_any_encoding() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
-@pytest.mark.parametrize("arguments", [("list", "suites"), ("list", "suites", "--json"), ("--version",), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "suites"),
+        pytest.param(("list", "suites", "--json"), marks=pytest.mark.slow),
+        pytest.param(("--version",), marks=pytest.mark.slow),
+        ("--help",),
+    ],
+)
 def test_a_full_disk_at_the_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-c", START, *arguments]
     with Path("/dev/full").open("w") as full:
@@ -430,7 +438,15 @@ for owner, name in ((os, "fork"), (os, "register_at_fork"), (os, "O_CLOEXEC"), (
 """
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--dataset", "msvr310"), ("--version",), ()])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("run", "--dataset", "msvr310"),
+        pytest.param(("--version",), marks=pytest.mark.slow),
+        pytest.param((), marks=pytest.mark.slow),
+    ],
+)
 def test_a_system_without_what_is_needed_is_told_so_and_no_more(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "sitecustomize.py").write_text(LACKING)
     path = os.pathsep.join((str(tmp_path), *sys.path))

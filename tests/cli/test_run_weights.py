@@ -17,6 +17,7 @@ from mdreid_bench.progress import Silent
 from protocols.modality import RNT, Modality, subsets
 from tests.cli.running import Outcome, environment, in_process
 from tests.data.trees import plant
+from tests.support import mostly_slow
 from tests.weights.checkpoints import random_state
 from tests.weights.reference import mdreid_tokens
 
@@ -59,7 +60,7 @@ def pixels(path: Path, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1) / 255.0 - 0.5) / 0.5
 
 
-@pytest.mark.parametrize("dataset", SIZES)
+@pytest.mark.parametrize("dataset", mostly_slow(SIZES, ("msvr310",)))
 def test_features_equal_the_reference(planted: Callable[[str], Place], dataset: str, tmp_path: Path) -> None:
     place, state = planted(dataset), random_state("mdreid", BLOCKS, identities=9, cameras=8)
     torch.save(state, tmp_path / "released.pth")

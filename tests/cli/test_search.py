@@ -28,6 +28,7 @@ from mdreid_bench.weights.trained_method import load_trained
 from protocols.calibration import Calibration
 from protocols.modality import RNT, Modality, subsets
 from tests.cli.conftest import Trained
+from tests.support import mostly_slow
 
 RUN = "msvr310-mdreid-tiny-s1"
 SENSORS = {Modality.R: ("RGB", "vis"), Modality.N: ("NI", "ni"), Modality.T: ("TI", "th")}
@@ -70,7 +71,7 @@ def embed_one(trained: Trained, folder: Path, name: str, wanted: Modality, camer
     return vector
 
 
-@pytest.mark.parametrize("subset", subsets(RNT), ids=str)
+@pytest.mark.parametrize("subset", mostly_slow(subsets(RNT), (Modality.R, Modality.R | Modality.N, RNT)), ids=str)
 def test_hits_are_the_exact_ranking_for_a_query_with_any_sensors(
     trained: Trained, gallery: Path, index: Path, tmp_path: Path, subset: Modality
 ) -> None:

@@ -17,7 +17,7 @@ from mdreid_bench.models import registry
 from mdreid_bench.models.method import Method
 from mdreid_bench.models.trunk.inference_copy import inference_copy
 from protocols.modality import RNT, Modality, subsets
-from tests.support import build, images, small_config, without_near_ties
+from tests.support import build, images, mostly_slow, small_config, without_near_ties
 
 CPU = torch.device("cpu")
 CAMERAS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -29,9 +29,8 @@ TRUNKS: dict[str, Mapping[str, Any]] = {
 OF_DISTANCE = {torch.bfloat16: 0.1, torch.float16: 0.01}
 """Largest error of an embedding, as a share of the distance to the nearest other item."""
 
-IN_FP16 = [
-    pytest.param(name, torch.float16, marks=[pytest.mark.slow] * (name not in ("man", "mdreid"))) for name in METHODS
-]
+DTYPES = [*product(METHODS, (torch.bfloat16,)), *product(METHODS, (torch.float16,))]
+IN_FP16 = {*product(("man", "mdreid"), (torch.float16,))}
 """A CPU computes it slowly, and one method of each kind of trunk shows what is peculiar to it."""
 
 Embeddings = Mapping[Modality, Tensor]
@@ -69,7 +68,7 @@ def test_fp32_copy_of_large_trunks_equals_the_method(name: str, trunk: str) -> N
     assert quick == [int(trunk == "ViT-B-16-quickgelu"), 0]
 
 
-@pytest.mark.parametrize(("name", "dtype"), [*product(METHODS, [torch.bfloat16]), *IN_FP16], ids=str)
+@pytest.mark.parametrize(("name", "dtype"), mostly_slow(DTYPES, {*DTYPES[: len(METHODS)], *IN_FP16}), ids=str)
 def test_half_precision_copies_stay_near(name: str, dtype: torch.dtype) -> None:
     method = build(name, {"options": without_near_ties(name)}).eval()
     copied = inference_copy(method, CPU, dtype)

@@ -14,10 +14,11 @@ import pytest
 from protocols import blas
 from protocols.scoring import inner_products
 from tests.protocols.kernel_ranking import WIDTHS
+from tests.support import mostly_slow
 
 OLDER = ("Sandybridge", "Zen")
-"""Between two that every run of the tests takes: Sandybridge after Nehalem, Zen with the kernels of Haswell."""
-KERNELS = ("Nehalem", "Haswell", "SkylakeX", *(pytest.param(name, marks=pytest.mark.slow) for name in OLDER))
+"""Between two that the tests take: Sandybridge after Nehalem, Zen with the kernels of Haswell."""
+KERNELS = mostly_slow(("Nehalem", "Haswell", "SkylakeX", *OLDER), ("Nehalem", "Haswell"))
 each_width = pytest.mark.parametrize("width", [str(width) for width in WIDTHS])
 
 

@@ -1,6 +1,7 @@
 """Damaged files: a clean error or the same content, never a wrong number."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.reliability.damage import HARMLESS, sweep
 from tests.reliability.machine import Machine, measured
 from tests.reliability.sweeps import SWEEPS
+from tests.support import mostly_slow
 
 STEPS = {"image (JPEG)": 229, "record": 29, "per-query values": 61, "checkpoint": 61, "table of embeddings": 61}
 SPARSE = 17
@@ -64,8 +66,16 @@ def finished(machine: Machine) -> Path:
     return job.results
 
 
-@pytest.mark.parametrize("how", SPOILS)
-@pytest.mark.parametrize("pattern", STORED)
+@pytest.mark.parametrize(
+    ("pattern", "how"),
+    mostly_slow(
+        product(STORED, SPOILS),
+        {
+            *product(STORED, ("halved",)),
+            *product(("runs/*/full/R-to-NT.json", "runs/*/full/embeddings/R.npy"), SPOILS),
+        },
+    ),
+)
 def test_a_run_on_damaged_files(
     machine: Machine, finished: Path, undisturbed: dict[str, Any], pattern: str, how: str
 ) -> None:
@@ -92,7 +102,7 @@ def test_a_run_on_damaged_files(
     assert [name for name in undisturbed if found[name] != undisturbed[name]] == []
 
 
-@pytest.mark.parametrize("how", SPOILS)
+@pytest.mark.parametrize("how", mostly_slow(SPOILS, ("halved",)))
 @pytest.mark.parametrize("pattern", ["runs/*/run.json", "runs/*/config.yaml"])
 def test_a_damaged_description_is_made_again_though_nothing_is_measured(
     machine: Machine, finished: Path, pattern: str, how: str
@@ -107,7 +117,7 @@ def test_a_damaged_description_is_made_again_though_nothing_is_measured(
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("how", SPOILS)
+@pytest.mark.parametrize("how", mostly_slow(SPOILS, ("halved",)))
 def test_a_damaged_state_of_the_training_is_named(machine: Machine, tmp_path: Path, how: str) -> None:
     results = tmp_path / "r"
     for number in range(30, 60, 4):

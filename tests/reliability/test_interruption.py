@@ -2,6 +2,7 @@
 
 import re
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from tests.reliability.machine import Machine, measured, wait_until
 
 SIZES = ("8k", "400k", "4m", "5m", "6m")
 """Sizes of disks, of which each is full at another time."""
+LIKELY = (39, 74)
+"""Operations before which an epoch and a part were complete when this was written."""
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(machine: Machine, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     counts = kill_at_random(machine, tmp_path, undisturbed, 5)
     assert counts.total() - counts["runs"] == 5
@@ -33,7 +37,7 @@ def test_killed_at_very_many_random_moments(machine: Machine, undisturbed: dict[
 
 
 def test_killed_before_an_operation_on_files(machine: Machine, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    assert kill_at_operations(machine, tmp_path, undisturbed, 29).total() >= 3
+    assert kill_at_operations(machine, tmp_path, undisturbed, 41).total() >= 3
 
 
 @pytest.mark.slow
@@ -46,7 +50,7 @@ def test_work_of_complete_epochs_and_parts_is_not_repeated(
 ) -> None:
     """Find, by killing later and later, a moment after the second epoch and one after the second part."""
     seen: set[str] = set()
-    for number in range(24, 100, 5):
+    for number in (*LIKELY, *range(24, 100, 5)):
         if len(seen) == 2:
             break
         results = tmp_path / str(number)
@@ -70,19 +74,28 @@ def test_work_of_complete_epochs_and_parts_is_not_repeated(
     assert seen == {"epochs", "parts"}
 
 
+def _has_an_epoch(results: Path) -> bool:
+    return any(results.glob("trained/*/state.safetensors"))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_polite_signal_ends_the_run_cleanly(
     machine: Machine, undisturbed: dict[str, Any], tmp_path: Path, number: int, code: int
 ) -> None:
-    job = machine.start(tmp_path / "r")
-    wait_until(lambda: any((tmp_path / "r").glob("trained/*/state.safetensors")))
-    job.signal(number)
-    assert machine.wait(job) == code
+    for attempt in range(5):  # on a busy machine a run may have ended before the signal reaches it
+        results = tmp_path / str(attempt)
+        job = machine.start(results)
+        wait_until(partial(_has_an_epoch, results))
+        job.signal(number)
+        ended = machine.wait(job)
+        if ended:
+            break
+    assert ended == code
     assert "the same command goes on from here" in job.text
     assert "Traceback" not in job.text
-    left = [path.name for path in (tmp_path / "r").rglob("*") if path.suffix in (".tmp", ".lock")]
+    left = [path.name for path in results.rglob("*") if path.suffix in (".tmp", ".lock")]
     assert left == []
-    finish(machine, tmp_path / "r", undisturbed)
+    finish(machine, results, undisturbed)
 
 
 def test_a_disk_full_from_some_operation_on(machine: Machine, undisturbed: dict[str, Any], tmp_path: Path) -> None:

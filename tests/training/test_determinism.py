@@ -48,7 +48,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path, one_thread: None) ->
     assert one.provenance.threads == other.provenance.threads == {"train": 1, "extract": 1}
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_workers_change_nothing(planted: DatasetIndex, config: RunConfig, tmp_path: Path, workers: int) -> None:
     short = _with(config, schedule={"epochs": 2})
     alone = _train(planted, _with(short, data={"workers": 0}), tmp_path / "alone")

@@ -16,7 +16,7 @@ from mdreid_bench.models.method import Cameras, DataFacts, Encoded, Images, Meth
 from mdreid_bench.processes.ranks import ALONE
 from mdreid_bench.training.forward import Forward
 from protocols.modality import RNT
-from tests.support import build, small_config, training_batch, without_chance
+from tests.support import build, mostly_slow, small_config, training_batch, without_chance
 
 SEPARABLE = ("demo", "editor", "mdreid", "mfrnet", "single-classifier", "top-reid")
 """Our own: the tests ask for double precision and batch normalisation too, which is no part of the contract."""
@@ -26,7 +26,7 @@ SAVINGS = [
     for again in (False, True)
     if pieces or again
 ]
-EACH = [pytest.param(saving, marks=[pytest.mark.slow] * (saving.micro_batch == 2)) for saving in SAVINGS]
+EACH = mostly_slow(SAVINGS, [saving for saving in SAVINGS if saving.micro_batch != 2])
 """Two pieces are between one, and three, of which the last is smaller."""
 Result = tuple[dict[str, Tensor], dict[str, Tensor]]
 
@@ -115,7 +115,7 @@ def test_running_statistics_are_those_of_the_batch_at_once(
     assert any("running_mean" in name for name in states[0])
 
 
-@pytest.mark.parametrize("memory", SAVINGS[::3], ids=_label)
+@pytest.mark.parametrize("memory", mostly_slow(SAVINGS[::3], SAVINGS[-1:]), ids=_label)
 def test_terms_in_bf16_differ_by_rounding_alone(plain: tuple[Method, Result], memory: MemoryConfig) -> None:
     method, exact = plain
     wanted, found = (_result(method, saving, "bf16") for saving in (MemoryConfig(), memory))

@@ -13,6 +13,7 @@ from mdreid_bench.weights.weights_file import recognise
 from protocols.modality import RNT, subsets
 from tests.baselines.demo_literal import BASE, SUBSETS, vector
 from tests.baselines.literal import State
+from tests.support import mostly_slow
 from tests.weights.checkpoints import random_state
 
 BLOCKS = 1
@@ -78,7 +79,10 @@ def test_all_subsets_equal_the_reference(tmp_path: Path, heads: int) -> None:
         torch.testing.assert_close(vectors.double(), wanted(s, str(subset), heads), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("feature", "left_out"), [("ori", False), ("moe", False), ("both", True), ("moe", True)])
+PARTS = (("ori", False), ("moe", False), ("both", True), ("moe", True))
+
+
+@pytest.mark.parametrize(("feature", "left_out"), mostly_slow(PARTS, PARTS[:1] + PARTS[-1:]))
 def test_parts_of_the_vector_can_be_chosen(tmp_path: Path, feature: str, left_out: bool) -> None:
     state = checkpoint()
     options = {"feature": feature, "missing": "left_out" if left_out else "zero_image"}

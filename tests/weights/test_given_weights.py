@@ -15,8 +15,8 @@ from mdreid_bench.runs.plan import Request, plan_runs
 from mdreid_bench.runs.run import Run
 from mdreid_bench.weights.trained_method import load_trained
 from protocols.modality import RNT, subsets
-from tests.runs.test_execute import FLAGS, _execute, _runs
-from tests.support import images
+from tests.runs.test_execute import _execute, _runs
+from tests.support import FLAGS, images
 from tests.weights.checkpoints import random_state
 
 

@@ -60,7 +60,16 @@ def case(request: pytest.FixtureRequest, checkpoint: Path) -> Case:
     return Case(checkpoint, request.param, images, tokens)
 
 
-@pytest.mark.parametrize("similarity", ["paper", "released"])
+@pytest.mark.parametrize(
+    ("case", "similarity"),
+    [
+        ("rgbnt201", "paper"),
+        ("msvr310", "released"),
+        pytest.param("rgbnt201", "released", marks=pytest.mark.slow),
+        pytest.param("msvr310", "paper", marks=pytest.mark.slow),
+    ],
+    indirect=["case"],
+)
 def test_every_subset_equals_the_reference(case: Case, similarity: str) -> None:
     method = mdreid_bench.load_method(case.path, dataset=case.dataset, options={"similarity": similarity})
     assert method.config is not None

@@ -17,8 +17,8 @@ from mdreid_bench.weights import checkpoint, weights_file
 from mdreid_bench.weights.weights_header import WeightsHeader
 from protocols.suites import resolve
 from tests.cli.running import environment, in_process
-from tests.runs.test_execute import FLAGS, _execute
-from tests.support import FACTS, build, small_config
+from tests.runs.test_execute import _execute
+from tests.support import FACTS, FLAGS, build, small_config
 from tests.weights.checkpoints import random_state
 
 

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mdreid_bench.weights.convert import convert
 from mdreid_bench.weights.load_method import load_method
 from mdreid_bench.weights.weights_file import recognise
 from protocols.modality import RNT, subsets
+from tests.support import mostly_slow
 from tests.weights.checkpoints import COUNTER, random_state
 
 State = dict[str, Tensor]
@@ -110,8 +112,10 @@ WRAPPED |= {
 }
 
 
-@pytest.mark.parametrize("case", WRAPPED)
-@pytest.mark.parametrize("heads", [True, False])
+@pytest.mark.parametrize(
+    ("case", "heads"),
+    mostly_slow(product(WRAPPED, (True, False)), {*product(WRAPPED, (True,)), ("DDP", False), ("Lightning", False)}),
+)
 def test_whatever_wraps_a_state_dict_is_taken_off(tmp_path: Path, case: str, heads: bool) -> None:
     state = {n: v for n, v in random_state("mdreid", blocks=1).items() if heads or n.startswith("BACKBONE.")}
     found = read_state(save(tmp_path / "a.pth", WRAPPED[case](state)), lambda names: len(state.keys() & names))
