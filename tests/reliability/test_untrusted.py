@@ -113,17 +113,11 @@ def test_yaml_cannot_grow_without_end(tmp_path: Path) -> None:
             read_yaml(path)
 
 
-def _png(width: int, height: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("1", (width, height)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize("content", [_png(9_000, 9_000), _png(20_000, 20_000)], ids=["81 MP", "400 MP"])
-def test_images_that_would_fill_the_memory_are_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("side", [9_000, 20_000])
+def test_images_that_would_fill_the_memory_are_refused(tmp_path: Path, side: int) -> None:
     path = tmp_path / "bomb.jpg"
-    path.write_bytes(content)
-    assert len(content) < 100_000
+    Image.new("1", (side, side)).save(path, "PNG")
+    assert path.stat().st_size < 100_000
     for read in (inspect_image, load_rgb):
         with pytest.raises(BadImageError, match="more than 64 million pixels"):
             read(path)
