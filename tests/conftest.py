@@ -2,17 +2,14 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from mdreid_bench.config.schema import RunConfig
-from mdreid_bench.data.index import DatasetIndex
-from mdreid_bench.data.opening import open_dataset
-from mdreid_bench.progress import Silent
-from tests.data.trees import plant
-from tests.support import small_config
+if TYPE_CHECKING:
+    from mdreid_bench.config.schema import RunConfig
+    from mdreid_bench.data.index import DatasetIndex
 
 TOGETHER = ("tests/processes/", "tests/reliability/")
 """Folders whose tests run in one worker, because they fork processes from one that imports everything once."""
@@ -44,8 +41,13 @@ def _disk_is_not_waited_for() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+def planted(tmp_path_factory: pytest.TempPathFactory) -> "DatasetIndex":
     """A small MSVR310 of plain coloured images: two training and two test identities."""
+    # Imported here, so that the process that hands out the tests need not wait for torch before the others start.
+    from mdreid_bench.data.opening import open_dataset
+    from mdreid_bench.progress import Silent
+    from tests.data.trees import plant
+
     root = tmp_path_factory.mktemp("planted")
     plant(root, "msvr310")
     with pytest.MonkeyPatch.context() as patch:
@@ -54,8 +56,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
 
 
 @pytest.fixture
-def config() -> RunConfig:
+def config() -> "RunConfig":
     """A configuration that the planted data can fill, three epochs."""
+    from tests.support import small_config
+
     return small_config("mdreid", {"batch": {"size": 4, "instances": 2}, "schedule": {"epochs": 3}})
 
 

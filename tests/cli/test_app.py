@@ -348,7 +348,7 @@ def bare(*arguments: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
     "env",
     [
         pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
-        {"PYTHONIOENCODING": "latin-1"},
+        pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.slow),
         {"PYTHONIOENCODING": "", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ],
 )
@@ -378,7 +378,7 @@ def test_json_is_json_in_any_encoding() -> None:
         ("list", "suites"),
         pytest.param(("list", "suites", "--json"), marks=pytest.mark.slow),
         pytest.param(("--version",), marks=pytest.mark.slow),
-        ("--help",),
+        pytest.param(("--help",), marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_at_the_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
