@@ -15,6 +15,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from protocols.modality import RNT, N, R, T
 from tests.data.trees import check_dataset, faults, paint, plant
+from tests.support import mostly_slow
 
 SENSORS = {"vis": R, "ni": N, "th": T}
 
@@ -23,7 +24,7 @@ def _listings(**names: tuple[str, ...]) -> list[str]:
     return [f"train/0007/{sensor}/{name}.jpg" for sensor, found in names.items() for name in found]
 
 
-@pytest.mark.parametrize("name", ["market1501-mm", "wmveid863"])
+@pytest.mark.parametrize("name", mostly_slow(("market1501-mm", "wmveid863"), ("wmveid863",)))
 def test_the_whole_synthetic_plan_has_cameras_that_are_trained(name: str) -> None:
     known = registry.get(name)
     for scale in ("tiny", "full"):

@@ -64,7 +64,7 @@ def wanted(s: State, available: str, heads: int, feature: str = "both", left_out
     return F.normalize(torch.cat(chosen, 1), dim=1)
 
 
-@pytest.mark.parametrize("heads", [4, 8])
+@pytest.mark.parametrize("heads", mostly_slow((4, 8), (8,)))
 def test_all_subsets_equal_the_reference(tmp_path: Path, heads: int) -> None:
     state = checkpoint() if heads == 4 else vehicles(checkpoint())
     path = saved(tmp_path, state)

@@ -14,6 +14,7 @@ from mdreid_bench.models.mdreid.method import MDReID
 from mdreid_bench.weights.convert import convert
 from protocols.modality import RNT, Modality, subsets
 from tests.data.trees import Recorder
+from tests.support import mostly_slow
 from tests.weights.checkpoints import random_state
 from tests.weights.reference import mdreid_tokens
 
@@ -83,6 +84,7 @@ def test_every_subset_equals_the_reference(case: Case, similarity: str) -> None:
         assert torch.allclose(found.double(), case.folded(similarity, subset), atol=1e-5)
 
 
+@pytest.mark.parametrize("case", mostly_slow(SHAPES, ("msvr310",)), indirect=True)
 def test_converted_weights_need_no_further_word(case: Case, tmp_path: Path) -> None:
     recorder = Recorder()
     facts = convert(case.path, tmp_path / "own.safetensors", case.dataset, reporter=recorder)
