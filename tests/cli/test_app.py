@@ -390,7 +390,14 @@ def test_a_full_disk_at_the_output_is_one_sentence(arguments: tuple[str, ...]) -
     assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
 
 
-@pytest.mark.parametrize("arguments", [("list", "suites"), ("list", "suites", "--json"), ("--version",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "suites"),
+        pytest.param(("list", "suites", "--json"), marks=pytest.mark.slow),
+        pytest.param(("--version",), marks=pytest.mark.slow),
+    ],
+)
 def test_a_reader_that_has_gone_is_no_error_to_speak_of(arguments: tuple[str, ...]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", START, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE

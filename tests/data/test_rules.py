@@ -12,6 +12,7 @@ from mdreid_bench.errors import DataError
 from mdreid_bench.progress import Silent
 from protocols.modality import RNT, Modality, N, R
 from tests.data.trees import DATASETS, Recorder, check_dataset, paint, plant, small_plan
+from tests.support import mostly_slow
 
 
 def refusal(root: Path, dataset: str = "msvr310") -> str:
@@ -110,8 +111,12 @@ def test_a_camera_without_training_images_is_said(tmp_path: Path) -> None:
     assert "camera 3 (from 0) took no training image" in recorder.messages[-1]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".png"])
+SUFFIXES = [(dataset, suffix) for dataset in DATASETS for suffix in (".JPG", ".jpeg", ".png")]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "suffix"), mostly_slow(SUFFIXES, [case for case in SUFFIXES if ".JPG" in case or "msvr310" in case])
+)
 def test_other_suffixes_are_accepted(dataset: str, suffix: str, tmp_path: Path) -> None:
     folder = plant(tmp_path, dataset)
     before = open_dataset(dataset, tmp_path, Silent())
